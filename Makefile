@@ -1,0 +1,31 @@
+# One verb each. A bare clone needs python3 (3.11 or newer), venv, make and bash.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.NOTPARALLEL:
+.PHONY: dev demo test lint sim perf
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+LINTED := dropbeard tests $(wildcard perf)
+TIMED = @t=$$SECONDS; trap 'echo "make $@: $$((SECONDS - t)) s"' EXIT;
+
+dev: $(INSTALLED)
+
+$(INSTALLED): setup.cfg pyproject.toml
+	$(TIMED) $(PYTHON) -m venv .venv; $(BIN)/pip install --quiet --editable '.[dev,imagenet]'; touch $@
+
+demo: dev
+	$(BIN)/dropbeard demo
+
+test: dev
+	$(TIMED) $(BIN)/pytest -n 2 --dist loadfile
+
+lint: dev
+	$(TIMED) $(BIN)/ruff check .; $(BIN)/ruff format --check .; $(BIN)/mypy $(LINTED); $(BIN)/lint-imports
+
+sim: dev
+	$(TIMED) $(BIN)/python -m dropbeard.simulator --seeds 1..200
+
+perf: dev
+	$(TIMED) $(BIN)/pip install --quiet --editable '.[perf]'; $(BIN)/python -m perf
