@@ -1,0 +1,157 @@
+"""A wheel built from the sdist and an editable install both carry the schemas, the recipes and the units."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+STEP_TIMEOUT_S = 100
+LINKED = {"schemas": "schemas", "engines": "engines", "systemd": "units"}
+
+LIST_RESOURCES = """
+import importlib.resources, json, dropbeard
+def names(folder, prefix):
+    for entry in folder.iterdir():
+        if entry.name == "__pycache__":
+            continue
+        if entry.is_dir():
+            yield from names(entry, f"{prefix}/{entry.name}")
+        else:
+            yield f"{prefix}/{entry.name}"
+package = importlib.resources.files("dropbeard")
+found = [name for folder in ("schemas", "engines", "units") for name in names(package / folder, folder)]
+print(json.dumps({"file": dropbeard.__file__, "resources": sorted(found)}))
+"""
+
+pytestmark = [pytest.mark.system, pytest.mark.slow]
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Run one build step; its output is shown when it fails."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=STEP_TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def tracked_names() -> list[str]:
+    """Files of the checkout as git knows them: what lies around and was never added does not count."""
+    names = run("git", "ls-files", "-z", cwd=ROOT).split("\0")
+    return [name for name in names if name and ((ROOT / name).is_symlink() or (ROOT / name).exists())]
+
+
+def tracked_resources() -> list[str]:
+    """The resources that any installation must offer."""
+    split = [name.partition("/") for name in tracked_names()]
+    return sorted(f"{LINKED[folder]}/{rest}" for folder, _, rest in split if folder in LINKED)
+
+
+def empty_environment(folder: Path) -> Path:
+    """A virtual environment without dropbeard that sees our dependencies, so nothing is downloaded."""
+    run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
+    site_packages = next(folder.glob("lib/python3*/site-packages"))
+    # A .pth adds one directory and does not read the .pth files in it: our own editable install stays unseen.
+    (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    return folder / "bin"
+
+
+def install(binaries: Path, *what: str | Path) -> None:
+    """Install into the environment of ``binaries`` without any download."""
+    pip: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        binaries / "python",
+        "install",
+        "--quiet",
+        "--no-index",
+    ]
+    run(*pip, "--no-deps", "--no-build-isolation", *what, cwd=binaries)
+
+
+def listed(binaries: Path) -> dict[str, object]:
+    """Where an installed dropbeard lies and which resources it offers."""
+    found: dict[str, object] = json.loads(run(binaries / "python", "-I", "-c", LIST_RESOURCES, cwd=binaries))
+    return found
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tracked files, links kept as links, so that building leaves nothing in the real one."""
+    copy = tmp_path_factory.mktemp("checkout")
+    for name in tracked_names():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def distributions(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sdist, and the wheel that was built from it."""
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, checkout, cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel_environment(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment that holds the wheel."""
+    binaries = empty_environment(tmp_path_factory.mktemp("wheel") / "venv")
+    install(binaries, next(distributions.glob("*.whl")))
+    return binaries
+
+
+def test_the_wheel_offers_every_schema_recipe_and_unit(wheel_environment: Path) -> None:
+    found = listed(wheel_environment)
+    assert str(found["file"]).startswith(str(wheel_environment.parent))
+    assert found["resources"] == tracked_resources()
+
+
+def test_the_resources_include_schemas_and_manifests() -> None:
+    resources = tracked_resources()
+    assert [name for name in resources if name.startswith("schemas/") and name.endswith(".capnp")]
+    assert [name for name in resources if name.startswith("engines/") and name.endswith("/manifest.toml")]
+
+
+def test_an_editable_install_offers_the_same(checkout: Path, tmp_path: Path) -> None:
+    binaries = empty_environment(tmp_path / "venv")
+    install(binaries, "--editable", checkout)
+    found = listed(binaries)
+    assert str(found["file"]).startswith(str(checkout))
+    assert found["resources"] == tracked_resources()
+
+
+def test_the_installed_command_answers(wheel_environment: Path) -> None:
+    assert "Usage" in run(wheel_environment / "dropbeard", "--help", cwd=wheel_environment)
+
+
+def test_the_wheel_carries_license_and_types_but_no_tests(distributions: Path) -> None:
+    with zipfile.ZipFile(next(distributions.glob("*.whl"))) as wheel:
+        names = wheel.namelist()
+    assert "dropbeard/py.typed" in names
+    assert [name for name in names if name.endswith("/LICENSE")]
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"dropbeard"}
+
+
+def test_the_sdist_holds_files_where_the_checkout_holds_links(distributions: Path) -> None:
+    with tarfile.open(next(distributions.glob("*.tar.gz"))) as sdist:
+        members = sdist.getmembers()
+    assert not [member.name for member in members if member.issym() or member.islnk()]
+    inside = {member.name.partition("/")[2] for member in members}
+    assert {f"dropbeard/{name}" for name in tracked_resources()} <= inside
