@@ -1,0 +1,104 @@
+"""Every error that dropbeard raises on purpose: one tree, each with one line that says what to do.
+
+``retry_safe`` answers the question a caller has next: may the same call be made again, as it is, without being
+charged or counted twice? (Requests are idempotent by id, rule 2.1, so for most errors the answer is yes.)
+"""
+
+from __future__ import annotations
+
+
+class DropbeardError(Exception):
+    """Root of the tree. ``exit_code`` is what the command line returns for it."""
+
+    exit_code = 1
+    retry_safe = False
+
+
+class ConfigInvalid(DropbeardError):
+    """A file that a person wrote (config, genesis, card, manifest) is wrong; the text names the key."""
+
+
+class KeyInvalid(DropbeardError):
+    """A key file or a public key cannot be used: unreadable, wrong passphrase, wrong curve, bad permissions."""
+
+
+class SignatureInvalid(DropbeardError):
+    """A signature is not the one accepted encoding, or does not check."""
+
+
+class MessageInvalid(DropbeardError):
+    """Bytes from a socket or a file do not decode to the message they claim to be. The sender's fault."""
+
+
+class CertificateUnreadable(DropbeardError):
+    """A certificate file is not one: too short, too long, wrong magic, unknown version, broken layout."""
+
+    exit_code = 2
+
+
+class CertificateInvalid(DropbeardError):
+    """A certificate fails a numbered verification step (rule 5.4)."""
+
+    def __init__(self, step: int, name: str, detail: str) -> None:
+        super().__init__(f"step {step} ({name}): {detail}")
+        self.step = step
+        self.name = name
+        self.detail = detail
+
+
+class AssuranceTooLow(DropbeardError):
+    """The certificate is valid, but its margin is below what was required (rule 5.6)."""
+
+    exit_code = 3
+
+
+class StorageFailed(DropbeardError):
+    """The journal or ledger cannot be read or written: disk full, corrupt record, locked by another process."""
+
+
+class PromiseConflict(DropbeardError):
+    """The signing guard refused a statement that contradicts one on disk (rule 3.8). Never retried."""
+
+
+class EngineFailed(DropbeardError):
+    """The engine cannot load or run a model."""
+
+    retry_safe = True
+
+
+class ModelMissing(EngineFailed):
+    """A model's artefact is not in the cache, or its digest is not the manifest's."""
+
+    retry_safe = False
+
+
+class ExtraMissing(DropbeardError):
+    """An optional extra is needed for this; the text gives the pip command."""
+
+
+class InputInvalid(DropbeardError):
+    """The client's input is not what the group's task accepts (rule 2.5)."""
+
+
+class TransportFailed(DropbeardError):
+    """A socket cannot be bound or reached."""
+
+    retry_safe = True
+
+
+class ClientError(DropbeardError):
+    """Root of what a client's call raises about a request."""
+
+    retry_safe = True
+
+
+class RequestRejected(ClientError):
+    """Too few nodes admitted the request; the text lists each node's reason."""
+
+
+class RequestExpired(ClientError):
+    """The deadline passed without enough answers; the request was certified as expired or no outcome is known."""
+
+
+class GroupUnreachable(ClientError):
+    """Fewer nodes answered than are needed within the connect timeout."""

@@ -1,0 +1,37 @@
+"""BLAKE3 with one ``derive_key_context`` for each purpose, so that no digest means two things (rule 1.5)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from blake3 import blake3
+
+from dropbeard.types.ids import Digest
+
+GENESIS: Final = "dropbeard 1 genesis"
+INPUT: Final = "dropbeard 1 input"
+BODY: Final = "dropbeard 1 request body"
+REQUEST: Final = "dropbeard 1 request id"
+COMMITMENT: Final = "dropbeard 1 commitment"
+SALT: Final = "dropbeard 1 salt"
+ITEMS: Final = "dropbeard 1 lane items"
+LANE_BATCH: Final = "dropbeard 1 lane batch"
+HEADER: Final = "dropbeard 1 header"
+PAGE: Final = "dropbeard 1 nullification page"
+JUSTIFICATION: Final = "dropbeard 1 justification"
+STATE: Final = "dropbeard 1 state root"
+STATE_GENESIS: Final = "dropbeard 1 genesis state"
+MERKLE_LEAF: Final = "dropbeard 1 merkle leaf"
+MERKLE_NODE: Final = "dropbeard 1 merkle node"
+MERKLE_ROOT: Final = "dropbeard 1 merkle root"
+RECORD: Final = "dropbeard 1 journal record"
+
+
+def digest(context: str, *parts: bytes) -> Digest:
+    """Hash the concatenation of ``parts`` under ``context``; 32 bytes."""
+    return Digest(blake3(b"".join(parts), derive_key_context=context).digest())
+
+
+def keyed(key: bytes, *parts: bytes) -> bytes:
+    """Keyed BLAKE3 of the concatenation of ``parts`` under a 32-byte secret; 32 bytes."""
+    return blake3(b"".join(parts), key=key).digest()

@@ -1,0 +1,62 @@
+"""Every maximum that does not belong to the genesis, in one place (rule 9). Genesis parameters: parameters.py."""
+
+from __future__ import annotations
+
+from typing import Final
+
+REPLICAS_MAX: Final = 64
+"""Owners in a group; bounds every cut, certificate and quorum."""
+
+NAME_BYTES_MAX: Final = 64
+ENDPOINT_BYTES_MAX: Final = 128
+LABELS_MAX: Final = 65_536
+LABEL_BYTES_MAX: Final = 128
+GENESIS_BYTES_MAX: Final = 8 << 20
+CARD_BYTES_MAX: Final = 64 << 10
+
+OPTIONS_BYTES_MAX: Final = 64
+OUTPUT_BYTES_MAX: Final = 16 << 10
+"""One owner's answer as task-schema bytes."""
+
+INPUT_BYTES_MAX: Final = 16 << 20
+"""Fuse of the transport; the genesis sets the limit that clients meet."""
+
+MESSAGE_BYTES_MAX: Final = 1 << 20
+"""A message's header frame on the votes, lanes and clients sockets."""
+
+FRAMES_MAX: Final = 2
+"""Header frame and, for a request, the input frame."""
+
+PAGE_VIEWS: Final = 64
+"""Views in an aligned page of nullifications (rule 3.2)."""
+
+PAGES_MAX: Final = 1024
+"""Pages that one justification may commit to: 65,536 nullified views in a row."""
+
+PAGES_INLINE_MAX: Final = 4
+"""Pages sent with a proposal; older ones are fetched by digest."""
+
+LINKS_MAX: Final = 1024
+"""Headers between an entry's block and the finalized one in a certificate."""
+
+ENTRIES_MAX: Final = 1 << 20
+"""Leaves of an entries tree; bounds the path length to 20."""
+
+CERTIFICATE_BYTES_MAX: Final = 1 << 20
+
+SUPPLEMENTS_MAX: Final = REPLICAS_MAX
+
+FETCH_BATCHES_MAX: Final = 64
+"""Lane batches in the answer to one fetch."""
+
+FETCH_HEADERS_MAX: Final = 64
+FETCH_VIEWS_MAX: Final = 64
+
+PENDING_PROPOSALS_MAX: Final = 256
+"""Proposals held per replica whose view is ahead of ours or whose parts are still being fetched."""
+
+VIEW_WINDOW: Final = 4096
+"""Votes for a view further ahead than this are not kept: a certificate brings us there."""
+
+REPLY_ENTRIES_MAX: Final = 1024
+REJECT_TEXT_BYTES_MAX: Final = 200

@@ -1,0 +1,67 @@
+"""Requests, commitments and openings (rules 2.1, 2.6, 2.9)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dropbeard.types import wire
+from dropbeard.types.hashing import BODY, COMMITMENT, REQUEST, SALT, digest, keyed
+from dropbeard.types.ids import ClientKey, Digest, GroupId, Nonce, OwnerId, RequestId, TimeUs, Version
+
+
+def body_digest(nonce: Nonce, group: GroupId, options: bytes, input_digest: Digest) -> Digest:
+    """H(nonce u64, group 32, options short bytes, input digest 32), rule 2.1."""
+    return digest(BODY, wire.u64(nonce), group, wire.short_bytes(options), input_digest)
+
+
+def request_id(client: ClientKey, deadline: TimeUs, patience_us: int, body: Digest) -> RequestId:
+    """H(client 32, deadline u64, patience u32, body 32), rule 2.1."""
+    return RequestId(digest(REQUEST, client, wire.u64(deadline), wire.u32(patience_us), body))
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A client's request without the input itself; ``input_digest`` is what the replica computed from the bytes.
+
+    ``deadline`` in microseconds since the epoch, ``patience_us`` in microseconds (u32).
+    """
+
+    client: ClientKey
+    group: GroupId
+    nonce: Nonce
+    deadline: TimeUs
+    patience_us: int
+    options: bytes
+    input_digest: Digest
+
+    @property
+    def body(self) -> Digest:
+        """Digest of what the client asks."""
+        return body_digest(self.nonce, self.group, self.options, self.input_digest)
+
+    @property
+    def id(self) -> RequestId:
+        """The name by which it is run and charged once."""
+        return request_id(self.client, self.deadline, self.patience_us, self.body)
+
+
+def salt_of(secret: bytes, request: RequestId, version: Version) -> bytes:
+    """Keyed BLAKE3 of (request id, version u32) under a 32-byte secret of the node (rule 2.6)."""
+    return keyed(secret, SALT.encode(), request, wire.u32(version))
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a commitment hides: one owner's answer to one request (rule 2.9). ``salt`` has 32 bytes."""
+
+    request: RequestId
+    owner: OwnerId
+    version: Version
+    model: Digest
+    output: bytes
+    salt: bytes
+
+    def commitment(self) -> Digest:
+        """H(request id 32, owner u16, version u32, model 32, salt 32, output), rule 2.6."""
+        place = self.request + wire.u16(self.owner) + wire.u32(self.version)
+        return digest(COMMITMENT, place, self.model, self.salt, self.output)

@@ -1,0 +1,81 @@
+"""What replicas sign: fixed-layout statements, each with its domain, group and epoch (rule 1.5).
+
+Bytes of every statement: domain, group 32, epoch u32, then the fields in the order of the class. The signature is
+ECDSA P-256 with SHA-256 over these bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dropbeard.types import wire
+from dropbeard.types.ids import Digest, Epoch, GroupId, LaneHeight, OwnerId, TimeUs, Version, View
+
+
+@dataclass(frozen=True, slots=True)
+class Notarize:
+    """I hold the block ``header`` and all it orders, and it is valid in ``view`` (rules 3.3, 3.4)."""
+
+    domain: ClassVar[bytes] = b"dropbeard/1/notarize\0"
+    group: GroupId
+    epoch: Epoch
+    view: View
+    header: Digest
+
+    def encode(self) -> bytes:
+        """domain, group, epoch, view u64, header 32."""
+        return self.domain + self.group + wire.u32(self.epoch) + wire.u64(self.view) + self.header
+
+
+@dataclass(frozen=True, slots=True)
+class Finalize:
+    """I hold a notarization of ``header`` in ``view`` and never nullified that view (rule 3.4)."""
+
+    domain: ClassVar[bytes] = b"dropbeard/1/finalize\0"
+    group: GroupId
+    epoch: Epoch
+    view: View
+    header: Digest
+
+    def encode(self) -> bytes:
+        """domain, group, epoch, view u64, header 32."""
+        return self.domain + self.group + wire.u32(self.epoch) + wire.u64(self.view) + self.header
+
+
+@dataclass(frozen=True, slots=True)
+class Nullify:
+    """I gave up on ``view`` and never finalize in it (rules 3.4, 3.5)."""
+
+    domain: ClassVar[bytes] = b"dropbeard/1/nullify\0"
+    group: GroupId
+    epoch: Epoch
+    view: View
+
+    def encode(self) -> bytes:
+        """domain, group, epoch, view u64."""
+        return self.domain + self.group + wire.u32(self.epoch) + wire.u64(self.view)
+
+
+@dataclass(frozen=True, slots=True)
+class LanePromise:
+    """This is the one batch of my lane at ``lane_height``; its items hash to ``items`` (rule 2.7)."""
+
+    domain: ClassVar[bytes] = b"dropbeard/1/lane batch\0"
+    group: GroupId
+    epoch: Epoch
+    owner: OwnerId
+    version: Version
+    lane_height: LaneHeight
+    parent: Digest
+    time: TimeUs
+    items: Digest
+
+    def encode(self) -> bytes:
+        """domain, group, epoch, owner u16, version u32, lane height u64, parent 32, time u64, items 32."""
+        place = wire.u16(self.owner) + wire.u32(self.version) + wire.u64(self.lane_height) + self.parent
+        return self.domain + self.group + wire.u32(self.epoch) + place + wire.u64(self.time) + self.items
+
+
+Vote = Notarize | Finalize | Nullify
+Statement = Notarize | Finalize | Nullify | LanePromise
