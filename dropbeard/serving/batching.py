@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import enum
 import heapq
-import math
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
@@ -42,7 +41,7 @@ class BatchCost:
         if self._weight == 0:
             return 0
         fixed, each = self._line()
-        return math.ceil(fixed + each * size)
+        return round(fixed + each * size)
 
     def _line(self) -> tuple[float, float]:
         through_zero = (0.0, self._size_took / self._size_size)
