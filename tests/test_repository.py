@@ -70,10 +70,9 @@ def test_a_function_over_the_limit_is_found() -> None:
     assert too_long_functions(f"def long():\n{body}") == [f"long has {FUNCTION_LINES_MAX + 1} lines"]
 
 
-@pytest.mark.parametrize("path", python_files(), ids=str)
+@pytest.mark.parametrize("path", [path for path in python_files() if path.parts[0] != "tests"], ids=str)
 def test_a_module_says_what_it_is_for(path: Path) -> None:
-    source = (ROOT / path).read_text(encoding="utf-8")
-    assert source.strip() == "" or ast.get_docstring(ast.parse(source))
+    assert ast.get_docstring(ast.parse((ROOT / path).read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("path", python_files(), ids=str)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
@@ -78,7 +79,7 @@ def read_header(reader: wire.Reader, group: GroupId) -> Header:
     parent, parent_view = Digest(reader.take(32)), View(reader.i64())
     lanes = reader.count(limits.REPLICAS_MAX, "lanes in a cut")
     cut = tuple(_read_tip(reader) for _ in range(lanes))
-    if any(a.owner >= b.owner for a, b in zip(cut, cut[1:], strict=False)):
+    if any(a.owner >= b.owner for a, b in itertools.pairwise(cut)):
         raise MessageInvalid("the owners of a cut do not ascend")
     time = TimeUs(reader.u64())
     roots = [Digest(reader.take(32)) for _ in range(3)]
@@ -109,7 +110,7 @@ def read_signatures(reader: wire.Reader) -> Signatures:
     """Take signatures off ``reader``; MessageInvalid unless their owners ascend."""
     number = reader.count(limits.REPLICAS_MAX, "signatures")
     rows = tuple((OwnerId(reader.u16()), Signature(reader.take(SIGNATURE_BYTES))) for _ in range(number))
-    if any(a[0] >= b[0] for a, b in zip(rows, rows[1:], strict=False)):
+    if any(a[0] >= b[0] for a, b in itertools.pairwise(rows)):
         raise MessageInvalid("the signers do not ascend")
     return rows
 

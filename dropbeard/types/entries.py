@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 from dataclasses import dataclass
 
 from dropbeard.errors import MessageInvalid
@@ -60,7 +61,7 @@ def read_entry(reader: wire.Reader) -> Entry:
     for _ in range(reader.count(limits.REPLICAS_MAX, "promises in an entry")):
         owner, version = OwnerId(reader.u16()), Version(reader.u32())
         rows.append(Promise(owner, version, Digest(reader.take(32)), Digest(reader.take(32))))
-    if any(a.owner >= b.owner for a, b in zip(rows, rows[1:], strict=False)):
+    if any(a.owner >= b.owner for a, b in itertools.pairwise(rows)):
         raise MessageInvalid("the owners of an entry do not ascend")
     return Entry(EntryKind(number), request, client, tuple(rows))
 
