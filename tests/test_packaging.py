@@ -21,7 +21,7 @@ LIST_RESOURCES = """
 import importlib.resources, json, dropbeard
 def names(folder, prefix):
     for entry in folder.iterdir():
-        if entry.name == "__pycache__":
+        if entry.name == "__pycache__" or entry.name.startswith("."):
             continue
         if entry.is_dir():
             yield from names(entry, f"{prefix}/{entry.name}")
@@ -56,8 +56,8 @@ def tracked_names() -> list[str]:
 
 
 def tracked_resources() -> list[str]:
-    """The resources that any installation must offer."""
-    split = [name.partition("/") for name in tracked_names()]
+    """The resources that any installation must offer; a dot file is for git alone."""
+    split = [name.partition("/") for name in tracked_names() if not Path(name).name.startswith(".")]
     return sorted(f"{LINKED[folder]}/{rest}" for folder, _, rest in split if folder in LINKED)
 
 
