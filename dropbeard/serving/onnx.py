@@ -74,8 +74,10 @@ class OnnxEngine:
         size = self._manifest.input.size
         expected = ([3, size, size], [self._manifest.output.classes])
         inputs, outputs = session.get_inputs(), session.get_outputs()
+        if len(inputs) != 1:
+            raise EngineFailed(f"{self._manifest.name} takes {len(inputs)} inputs, expected one image batch")
         found = (list(inputs[0].shape[1:]), list(outputs[0].shape[1:]))
-        if len(inputs) != 1 or found != expected:
+        if found != expected:
             raise EngineFailed(
                 f"{self._manifest.name} takes {found[0]} and gives {found[1]}, "
                 f"its manifest says {expected[0]} and {expected[1]}"

@@ -81,7 +81,9 @@ def test_what_cannot_finish_in_time_is_handed_back() -> None:
 def test_an_exactly_met_deadline_is_met() -> None:
     batcher = queue(cost=line_cost(0, 10))
     add(batcher, "a", 110)
+    add(batcher, "bc", 130)
     assert batcher.take(100) == taken("a")
+    assert batcher.take(110) == taken("bc")
 
 
 def test_company_never_makes_the_most_urgent_item_late() -> None:

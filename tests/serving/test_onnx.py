@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
+import onnx
 import pytest
 
 from dropbeard.errors import EngineFailed, InputInvalid, ModelMissing
@@ -93,6 +94,15 @@ def test_a_model_of_another_shape_than_its_manifest_is_refused(manifest: Manifes
     other = msgspec.structs.replace(manifest, input=msgspec.structs.replace(manifest.input, size=9))
     with pytest.raises(EngineFailed, match=r"takes \[3, 8, 8\].*says \[3, 9, 9\]"):
         OnnxEngine(other, schema).load()
+
+
+def test_a_model_with_a_second_input_is_refused(schema: TaskSchema) -> None:
+    model = onnx.load_from_string(mean_colour_model())
+    model.graph.input.append(onnx.helper.make_tensor_value_info("more", onnx.TensorProto.FLOAT, [1]))
+    manifest = manifest_of(model.SerializeToString())
+    store(artefact_path(manifest), model.SerializeToString())
+    with pytest.raises(EngineFailed, match="takes 2 inputs"):
+        OnnxEngine(manifest, schema).load()
 
 
 def test_a_model_of_another_number_of_classes_than_the_task_is_refused(manifest: Manifest) -> None:
