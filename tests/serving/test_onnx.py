@@ -73,6 +73,8 @@ def test_an_unloaded_engine_says_so(engine: OnnxEngine) -> None:
     engine.unload()
     with pytest.raises(EngineFailed, match="mean-colour is not loaded"):
         engine.infer([prepared])
+    with pytest.raises(EngineFailed, match="mean-colour is not loaded"):
+        engine.warm_up(2)
     engine.load()
     assert len(engine.infer([prepared])) == 1
 
