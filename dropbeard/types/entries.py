@@ -31,9 +31,8 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Layout: kind u8, request id 32, client 32, u16 promises and each (owner u16, version u32, model 32, commitment 32).
-
-    Owners ascend. Entries of a block are ordered by kind, then request id.
+    """Layout: kind u8, request id 32, client 32, u16 promises and each (owner u16, version u32, model 32,
+    commitment 32). Owners ascend. Entries of a block are ordered by kind, then request id.
     """
 
     kind: EntryKind

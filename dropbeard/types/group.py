@@ -90,6 +90,11 @@ class Group:
             raise ConfigInvalid("owner ids must be 0, 1, 2, ... in order")
 
     @property
+    def epoch(self) -> Epoch:
+        """The epoch that these owners and keys serve: a genesis states epoch 0 (rule 8.4)."""
+        return GENESIS_EPOCH
+
+    @property
     def n(self) -> int:
         """Number of replicas."""
         return len(self.owners)

@@ -1,8 +1,8 @@
 """Lane batches: a replica's signed, hash-chained promises (rule 2.7).
 
 Layout of a batch's items: clients u16 and each 32 bytes (distinct, in the order of first use), attestations u16
-and each (client index u16, deadline u64, patience u32, body 32, commitment 32). A batch: group 32, epoch u32, owner u16,
-version u32, lane height u64, parent 32, time u64, items. One batch has exactly one such form (rule 2.8).
+and each (client index u16, deadline u64, patience u32, body 32, commitment 32). A batch: group 32, epoch u32,
+owner u16, version u32, lane height u64, parent 32, time u64, items. One batch has exactly one such form (rule 2.8).
 """
 
 from __future__ import annotations

@@ -52,8 +52,11 @@ FETCH_BATCHES_MAX: Final = 64
 FETCH_HEADERS_MAX: Final = 64
 FETCH_VIEWS_MAX: Final = 64
 
-PENDING_PROPOSALS_MAX: Final = 256
-"""Proposals held per replica whose view is ahead of ours or whose parts are still being fetched."""
+PROPOSALS_PER_VIEW: Final = 2
+"""Proposals kept of one view unless a certificate names them: two convict the leader."""
+
+HISTORY_BLOCKS: Final = 16_384
+"""Final blocks, with the lane batches they order, kept in memory to serve replicas and clients that are behind."""
 
 VIEW_WINDOW: Final = 4096
 """Votes for a view further ahead than this are not kept: a certificate brings us there."""

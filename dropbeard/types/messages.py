@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from dropbeard.types.blocks import Cut, Header, Justification, LaneTip, Page, QuorumCertificate, Signatures
+from dropbeard.types.blocks import Cut, Header, Justification, Page, QuorumCertificate, Signatures
 from dropbeard.types.entries import Entry
 from dropbeard.types.ids import (
     Digest,
@@ -80,9 +80,10 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class FetchHeader:
-    """Asks for the proposal whose header has this digest."""
+    """Asks for the proposal of this header and of its ancestors above a height, at most FETCH_HEADERS_MAX of them."""
 
     header: Digest
+    above: Height
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +120,9 @@ class BatchNotice:
 
 @dataclass(frozen=True, slots=True)
 class FetchBatches:
-    """Asks for the batches of a lane that end at ``tip`` and lie above ``above`` (rule 3.3)."""
+    """Asks for a lane's batches from the one with digest ``tip`` down to above lane height ``above`` (rule 3.3)."""
 
-    tip: LaneTip
+    tip: Digest
     above: LaneHeight
 
 

@@ -1,0 +1,208 @@
+"""Blocks as a replica holds them: known, justified, applied, final (rules 3.1 to 3.3, 4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dropbeard.agreement.lane_store import empty_cut
+from dropbeard.agreement.ledger import Applied
+from dropbeard.agreement.ledger_state import Delta, StateView, genesis_base, genesis_state_root
+from dropbeard.types import merkle
+from dropbeard.types.blocks import (
+    Finalization,
+    Header,
+    Justification,
+    Nullification,
+    Page,
+    page_ranges,
+)
+from dropbeard.types.entries import entries_tree
+from dropbeard.types.group import Group
+from dropbeard.types.ids import (
+    GENESIS_HEIGHT,
+    GENESIS_VIEW,
+    NO_DIGEST,
+    Digest,
+    Height,
+    TimeUs,
+    View,
+)
+from dropbeard.types.limits import PAGE_VIEWS
+from dropbeard.types.messages import Proposal
+
+
+@dataclass(slots=True)
+class Block:
+    """One known block. ``applied`` once its batches and its parent's state were in hand; ``refused`` says why it is
+    invalid; ``replied``: our own Finalize went to its clients; ``proved_by``: the header whose finalization covers it.
+    """
+
+    header: Header
+    proposal: Proposal | None
+    seen_at_us: int
+    applied: Applied | None = None
+    refused: str | None = None
+    justified: bool = False
+    replied: bool = False
+    proved_by: Digest | None = None
+
+
+def genesis_header(group: Group) -> Header:
+    """Height 0, view -1, nothing ordered (rule 3.1)."""
+    return Header(
+        group=group.id,
+        epoch=group.epoch,
+        height=GENESIS_HEIGHT,
+        view=GENESIS_VIEW,
+        parent=NO_DIGEST,
+        parent_view=GENESIS_VIEW,
+        cut=empty_cut(group),
+        time=TimeUs(0),
+        entries_root=merkle.EMPTY_ROOT,
+        state_root=genesis_state_root(group),
+        justification=NO_DIGEST,
+    )
+
+
+class Chain:
+    """The block tree above and below the last final block."""
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.base = genesis_base(group)
+        header = genesis_header(group)
+        nothing = Applied(TimeUs(0), Delta(), (), entries_tree(()), header.state_root)
+        self.final = Block(header, None, 0, applied=nothing, justified=True)
+        self.blocks: dict[Digest, Block] = {header.digest: self.final}
+        self.heights: dict[Height, Digest] = {header.height: header.digest}
+        """Final blocks by height."""
+        self.finalizations: dict[Digest, Finalization] = {}
+        self.pages: dict[Digest, Page] = {}
+        self.full_pages: dict[int, Page] = {}
+        """The first full page seen of each number, reused in justifications (rule 3.2)."""
+
+    def block(self, digest: Digest) -> Block | None:
+        """The block of this digest."""
+        return self.blocks.get(digest)
+
+    def add_page(self, page: Page) -> None:
+        """Keep a page whose signatures were checked."""
+        self.pages.setdefault(page.digest, page)
+        views = [cert.vote.view for cert in page.nullifications]
+        if len(views) == PAGE_VIEWS and views[0] % PAGE_VIEWS == 0 and views[-1] == views[0] + PAGE_VIEWS - 1:
+            self.full_pages.setdefault(views[0] // PAGE_VIEWS, page)
+
+    def path_to_final(self, block: Block) -> list[Block] | None:
+        """Blocks from ``block`` down to just above the final one; None unless it is a descendant by known headers."""
+        path: list[Block] = []
+        at: Block | None = block
+        while at is not None and at.header.height > self.final.header.height:
+            path.append(at)
+            at = self.blocks.get(at.header.parent)
+        return path if at is self.final else None
+
+    def missing_ancestor(self, block: Block) -> Digest | None:
+        """The first unknown header below ``block`` and above the final height."""
+        at = block
+        while at.header.height > self.final.header.height + 1:
+            parent = self.blocks.get(at.header.parent)
+            if parent is None:
+                return at.header.parent
+            at = parent
+        return None
+
+    def state_after(self, block: Block) -> StateView | None:
+        """The ledger after ``block``; None unless it descends from the final block and all between is applied."""
+        path = self.path_to_final(block)
+        if path is None:
+            return None
+        deltas = [step.applied.delta for step in reversed(path) if step.applied is not None]
+        return StateView(self.base, deltas) if len(deltas) == len(path) else None
+
+    def missing_pages(self, justification: Justification) -> list[Digest]:
+        """Page digests of a justification that are not in hand."""
+        return [digest for digest in justification.pages if digest not in self.pages]
+
+    def check_justification(self, block: Block, parent: Block) -> str | None:
+        """With every page in hand: what is wrong with why ``block`` extends ``parent`` (rules 3.2, 3.3), or None."""
+        header, proposal = block.header, block.proposal
+        if proposal is None or header.height != parent.header.height + 1 or header.parent_view != parent.header.view:
+            return "its height or parent view is not its parent's"
+        ranges = page_ranges(header.parent_view, header.view)
+        if len(ranges) != len(proposal.justification.pages):
+            return "its pages do not cover the views it skips"
+        for (first, last), digest in zip(ranges, proposal.justification.pages, strict=True):
+            views = [cert.vote.view for cert in self.pages[digest].nullifications]
+            if views != list(range(first, last + 1)):
+                return f"its page for views {first} to {last} covers others"
+        return None
+
+    def make_final(self, path: Sequence[Block], by: Finalization) -> None:
+        """Merge ``path`` (ascending, applied, ending at the finalized block) into the base."""
+        self.finalizations[by.vote.header] = by
+        for block in path:
+            if block.applied is None:
+                raise AssertionError("a block becomes final only when it is applied")
+            self.base.merge(block.applied.delta, block.header.time)
+            block.proved_by = by.vote.header
+            self.heights[block.header.height] = block.header.digest
+            self.final = block
+
+    def links_down(self, top: Digest, bottom: Block) -> list[Header] | None:
+        """Headers from ``top`` down to ``bottom``, or None when one is gone."""
+        headers: list[Header] = []
+        at = self.blocks.get(top)
+        while at is not None:
+            headers.append(at.header)
+            if at is bottom:
+                return headers
+            if at.header.height <= bottom.header.height:
+                return None
+            at = self.blocks.get(at.header.parent)
+        return None
+
+    def forget(self, before: Height) -> None:
+        """Drop blocks at and below ``before``, and every side branch that low."""
+        for digest in [d for d, b in self.blocks.items() if b.header.height <= before and b is not self.final]:
+            del self.blocks[digest]
+            self.finalizations.pop(digest, None)
+        for height in [h for h in self.heights if h <= before]:
+            del self.heights[height]
+
+
+def statically_valid(group: Group, proposal: Proposal) -> str | None:
+    """What is wrong with a proposal by its bytes alone, or None (rules 3.1 to 3.3); signatures are checked before."""
+    header, notarization = proposal.header, proposal.justification.notarization
+    if header.group != group.id or header.epoch != group.epoch or header.view <= header.parent_view or header.view < 0:
+        return "it is of another group or epoch, or its view is not above its parent's"
+    if tuple(tip.owner for tip in header.cut) != group.members:
+        return "its cut does not name each lane once"
+    if header.justification != proposal.justification.digest:
+        return "its justification is not the one it commits to"
+    if header.parent_view == GENESIS_VIEW:
+        if notarization is not None or header.parent != genesis_header(group).digest or header.height != 1:
+            return "it claims the genesis as parent and is not its child"
+    elif notarization is None or (notarization.vote.header, notarization.vote.view) != (
+        header.parent,
+        header.parent_view,
+    ):
+        return "its justification does not notarize its parent"
+    return None
+
+
+def make_pages(
+    chain: Chain, parent_view: View, view: View, held: dict[View, Nullification]
+) -> tuple[list[Page], list[View]]:
+    """The pages that cover the views between, from full pages kept and nullifications held; and the views missing."""
+    pages: list[Page] = []
+    missing: list[View] = []
+    for first, last in page_ranges(parent_view, view):
+        full = chain.full_pages.get(first // PAGE_VIEWS)
+        if full is not None and first % PAGE_VIEWS == 0 and last == first + PAGE_VIEWS - 1:
+            pages.append(full)
+            continue
+        views = [View(v) for v in range(first, last + 1)]
+        missing += [v for v in views if v not in held]
+        pages.append(Page(tuple(held[v] for v in views if v in held)))
+    return pages, missing

@@ -1,0 +1,119 @@
+"""Facts in: everything that can happen to a replica, in the past tense. Signatures in them were checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dropbeard.types.ids import Digest, OwnerId, RequestId, TimeUs, Version
+from dropbeard.types.lanes import SignedBatch
+from dropbeard.types.messages import (
+    CertificateNotice,
+    FetchBatches,
+    FetchHeader,
+    FetchPage,
+    FetchViews,
+    PageNotice,
+    Proposal,
+    RejectReason,
+    SignedVote,
+    Status,
+)
+from dropbeard.types.requests import Request
+from dropbeard.types.task import Input
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """The two clocks as they stood when the event happened: monotonic (timers) and wall (deadlines, lane times)."""
+
+    monotonic_us: int
+    wall_us: TimeUs
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSpoke:
+    """An authenticated peer's message came; the replica itself counts as a peer of its own votes and batches."""
+
+    sender: OwnerId
+    message: (
+        SignedVote
+        | Proposal
+        | CertificateNotice
+        | Status
+        | PageNotice
+        | FetchHeader
+        | FetchViews
+        | FetchPage
+        | FetchBatches
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCame:
+    """A lane batch came, from whomever; its owner's signature checked."""
+
+    sender: OwnerId
+    signed: SignedBatch
+
+
+@dataclass(frozen=True, slots=True)
+class PeerConnected:
+    """A connection to a peer was made, or made again (rule 3.9)."""
+
+    peer: OwnerId
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCame:
+    """A request came on its client's own connection; ``request.input_digest`` was computed from ``given`` here."""
+
+    request: Request
+    given: Input
+
+
+@dataclass(frozen=True, slots=True)
+class EngineIsReady:
+    """The engine answered that it runs this model."""
+
+    version: Version
+    model: Digest
+    capacity: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineWasLost:
+    """The engine went away; what it was running is not coming."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswersCame:
+    """The engine finished a batch: canonical output bytes by request."""
+
+    answers: tuple[tuple[RequestId, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceFailed:
+    """The engine did not run a request."""
+
+    request: RequestId
+    reason: RejectReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """Nothing more for now: decide what follows from all that came (propose, vote, time out, batch, fetch)."""
+
+
+Event = (
+    PeerSpoke
+    | BatchCame
+    | PeerConnected
+    | RequestCame
+    | EngineIsReady
+    | EngineWasLost
+    | AnswersCame
+    | InferenceFailed
+    | TurnEnded
+)

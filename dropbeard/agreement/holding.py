@@ -1,0 +1,134 @@
+"""What a block needs in hand: justification, ordered batches, applied state, copies on disk (rules 3.2, 3.3, 3.8)."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+
+from dropbeard.agreement.chain import Block
+from dropbeard.agreement.effects import Effect, Persist
+from dropbeard.agreement.ledger import Applied, apply_block
+from dropbeard.agreement.records import BatchRecord, BlockRecord, CertificateRecord
+from dropbeard.agreement.replica_state import ReplicaState
+from dropbeard.types.blocks import Cut, LaneTip
+from dropbeard.types.ids import OwnerId
+from dropbeard.types.lanes import LaneBatch, SignedBatch
+from dropbeard.types.messages import AnyCertificate, Proposal
+
+Ordered = Mapping[OwnerId, Sequence[SignedBatch]]
+
+
+def justify(state: ReplicaState, block: Block) -> None:
+    """Settle whether a block's justification checks, fetching pages and headers it needs (rule 3.2)."""
+    if block.justified or block.refused is not None or block.proposal is None:
+        return
+    parent = state.chain.block(block.header.parent)
+    missing = state.chain.missing_pages(block.proposal.justification)
+    leader = state.group.leader(block.header.view)
+    for digest in missing:
+        state.want("page", digest, hint=leader)
+    if parent is None:
+        state.want("header", block.header.parent, state.chain.final.header.height, leader)
+    elif not missing:
+        block.refused = state.chain.check_justification(block, parent)
+        block.justified = block.refused is None
+
+
+def ordered_batches(state: ReplicaState, parent: Cut, cut: Cut, hint: OwnerId) -> Ordered | str | None:
+    """The batches between two cuts; None while some are being fetched; a text when the cut is wrong (rule 3.3)."""
+    ordered: dict[OwnerId, list[SignedBatch]] = {}
+    complete = True
+    for below, tip in zip(parent, cut, strict=True):
+        if not below.height <= tip.height <= below.height + state.group.parameters.block_batches_max:
+            return "its cut grows a lane beyond the limits"
+        rows = state.lanes.between(below, tip)
+        if rows is None:
+            return "its cut does not extend its parent's"
+        if isinstance(rows, LaneTip):
+            state.want("batch", rows.digest, below.height, hint)
+            complete = False
+        else:
+            ordered[tip.owner] = rows
+    return ordered if complete else None
+
+
+def try_apply(state: ReplicaState, block: Block) -> Applied | None:
+    """Compute what a block does, once parent and batches are in hand; refuse it when its header lies."""
+    if block.applied is not None or block.refused is not None:
+        return block.applied
+    parent = state.chain.block(block.header.parent)
+    before = None if parent is None else state.chain.state_after(parent)
+    if parent is None or before is None:
+        return None
+    hint = state.group.leader(block.header.view)
+    ordered = ordered_batches(state, parent.header.cut, block.header.cut, hint)
+    if ordered is None or isinstance(ordered, str):
+        block.refused = ordered
+        return None
+    header = block.header
+    applied = state.prepared.pop(header.digest, None)
+    if applied is None:
+        applied = apply_block(state.group, before, parent.header, unsigned(ordered))
+    computed = (applied.time, applied.tree.root, applied.state_root)
+    if computed != (header.time, header.entries_root, header.state_root):
+        block.refused = "its time, entries root or state root is not what its batches give"
+        return None
+    block.applied = applied
+    _note_dues(state, applied)
+    return applied
+
+
+def unsigned(ordered: Ordered) -> dict[OwnerId, list[LaneBatch]]:
+    """The batches alone."""
+    return {owner: [signed.batch for signed in rows] for owner, rows in ordered.items()}
+
+
+def apply_towards(state: ReplicaState, block: Block) -> bool:
+    """Apply ``block`` and every ancestor above the final one, as far as parts are in hand; is ``block`` applied?"""
+    missing = state.chain.missing_ancestor(block)
+    if missing is not None:
+        state.want("header", missing, state.chain.final.header.height)
+    path = state.chain.path_to_final(block)
+    for step in reversed(path or ()):
+        if try_apply(state, step) is None:
+            return False
+    return block.applied is not None
+
+
+def _note_dues(state: ReplicaState, applied: Applied) -> None:
+    """Remember when records that f+1 lanes attest fall due, for ticks (rule 2.7)."""
+    for request, record in applied.delta.open.items():
+        if record is not None and len(record.answers) > state.group.f:
+            heapq.heappush(state.ticks, (record.due, request))
+
+
+def persist_ordered(state: ReplicaState, ordered: Ordered) -> list[Effect]:
+    """Every lane batch that a cut orders, whoever's lane (rule 3.8)."""
+    effects: list[Effect] = []
+    for rows in ordered.values():
+        for signed in rows:
+            if signed.batch.digest not in state.persisted:
+                state.persisted.add(signed.batch.digest)
+                effects.append(Persist(BatchRecord(signed)))
+    return effects
+
+
+def persist_block(state: ReplicaState, block: Block) -> list[Effect]:
+    """Header and justification, with every page, unless the journal has them (rule 3.8)."""
+    digest = block.header.digest
+    if digest in state.persisted or block.proposal is None:
+        return []
+    state.persisted.add(digest)
+    pages = tuple(state.chain.pages[page] for page in block.proposal.justification.pages)
+    proposal = block.proposal
+    whole = Proposal(proposal.header, proposal.signature, proposal.justification, pages)
+    return [Persist(BlockRecord(whole))]
+
+
+def persist_certificate(state: ReplicaState, certificate: AnyCertificate) -> list[Effect]:
+    """A certificate that a vote depends on, unless the journal has one of the same vote."""
+    name = b"certificate" + certificate.vote.encode()
+    if name in state.persisted:
+        return []
+    state.persisted.add(name)
+    return [Persist(CertificateRecord(certificate))]

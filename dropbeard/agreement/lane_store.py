@@ -1,0 +1,135 @@
+"""Lane batches as a replica holds them: chains by digest, at most two per height, gaps known (rules 2.7, 2.8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from dropbeard.types import limits
+from dropbeard.types.blocks import Cut, LaneTip
+from dropbeard.types.group import Group
+from dropbeard.types.ids import NO_DIGEST, Digest, LaneHeight, OwnerId
+from dropbeard.types.lanes import SignedBatch
+
+KEPT_PER_HEIGHT = 2
+"""Batches kept per lane height without being named by a proposal: enough to prove an equivocation (rule 2.8)."""
+
+
+@dataclass(slots=True)
+class Lane:
+    """One owner's lane."""
+
+    batches: dict[Digest, SignedBatch] = field(default_factory=dict)
+    children: dict[Digest, list[Digest]] = field(default_factory=dict)
+    heights: dict[LaneHeight, list[Digest]] = field(default_factory=dict)
+
+
+def empty_cut(group: Group) -> Cut:
+    """The genesis' cut: nothing of any lane."""
+    return tuple(LaneTip(owner, LaneHeight(0), NO_DIGEST) for owner in group.members)
+
+
+def fits_group(group: Group, signed: SignedBatch) -> bool:
+    """Is the batch of this group's first epoch, of one of its lanes, and within the sender's limits? (rule 2.8)"""
+    batch = signed.batch
+    known = batch.group == group.id and batch.epoch == 0 and group.owner(batch.owner) is not None
+    first = batch.lane_height == 1
+    linked = first == (batch.parent == NO_DIGEST)
+    return known and linked and len(batch.attestations) <= group.parameters.batch_items_max
+
+
+class LaneStore:
+    """All lanes of the group."""
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.lanes: dict[OwnerId, Lane] = {owner: Lane() for owner in group.members}
+        self.first_held: dict[Digest, int] = {}
+        """Monotonic time at which a batch came."""
+
+    def get(self, owner: OwnerId, digest: Digest) -> SignedBatch | None:
+        """The batch of this digest."""
+        return self.lanes[owner].batches.get(digest)
+
+    def add(self, signed: SignedBatch, now_us: int, final_height: LaneHeight, named: bool) -> bool:
+        """Keep the batch unless it is known, past the window, or one too many for its height; was it kept?
+
+        ``named``: a proposal in hand or a fetch of ours names it.
+        """
+        batch = signed.batch
+        lane = self.lanes[batch.owner]
+        if batch.digest in lane.batches:
+            return False
+        if not named and batch.lane_height > final_height + 2 * self.group.parameters.lane_window:
+            return False
+        twins = lane.heights.setdefault(batch.lane_height, [])
+        if len(twins) >= KEPT_PER_HEIGHT and not named:
+            return False
+        twins.append(batch.digest)
+        lane.batches[batch.digest] = signed
+        lane.children.setdefault(batch.parent, []).append(batch.digest)
+        self.first_held[batch.digest] = now_us
+        return True
+
+    def twins(self, owner: OwnerId, height: LaneHeight) -> Sequence[Digest]:
+        """Batches held at one height: two or more convict the owner (rule 8.1)."""
+        return self.lanes[owner].heights.get(height, ())
+
+    def tip_from(self, tip: LaneTip, steps: int | None = None) -> LaneTip:
+        """The end of the first-seen branch above ``tip``, at most ``steps`` batches on."""
+        children = self.lanes[tip.owner].children
+        at, height, taken = tip.digest, tip.height, 0
+        while steps is None or taken < steps:
+            following = children.get(at)
+            if not following:
+                break
+            at, height, taken = following[0], LaneHeight(height + 1), taken + 1
+        return LaneTip(tip.owner, height, at)
+
+    def tips_from(self, cut: Cut, steps: int | None = None) -> Cut:
+        """``tip_from`` of every lane of a cut."""
+        return tuple(self.tip_from(tip, steps) for tip in cut)
+
+    def between(self, below: LaneTip, tip: LaneTip) -> list[SignedBatch] | LaneTip | None:
+        """The batches above ``below`` up to ``tip``, ascending; the first one missing (walking down); or None when
+        ``tip`` does not extend ``below``."""
+        rows: list[SignedBatch] = []
+        at, height = tip.digest, tip.height
+        while height > below.height:
+            signed = self.get(tip.owner, at)
+            if signed is None:
+                return LaneTip(tip.owner, height, at)
+            if signed.batch.lane_height != height:
+                return None
+            rows.append(signed)
+            at, height = signed.batch.parent, LaneHeight(height - 1)
+        if (height, at) != (below.height, below.digest):
+            return None
+        rows.reverse()
+        return rows
+
+    def down_from(self, tip: LaneTip, above: LaneHeight) -> Iterator[SignedBatch]:
+        """Held batches from ``tip`` downwards, above height ``above``, at most FETCH_BATCHES_MAX."""
+        at = tip.digest
+        for _ in range(limits.FETCH_BATCHES_MAX):
+            signed = self.get(tip.owner, at)
+            if signed is None or signed.batch.lane_height <= above:
+                return
+            yield signed
+            at = signed.batch.parent
+
+    def find_down(self, digest: Digest, above: LaneHeight) -> Iterator[SignedBatch]:
+        """``down_from`` for a batch of whichever lane holds it."""
+        for owner, lane in self.lanes.items():
+            if digest in lane.batches:
+                yield from self.down_from(LaneTip(owner, lane.batches[digest].batch.lane_height, digest), above)
+
+    def forget_below(self, cut: Cut) -> None:
+        """Drop every batch at or below the cut's heights."""
+        for tip in cut:
+            lane = self.lanes[tip.owner]
+            for height in [h for h in lane.heights if h <= tip.height]:
+                for digest in lane.heights.pop(height):
+                    parent = lane.batches.pop(digest).batch.parent
+                    lane.children.pop(parent, None)
+                    self.first_held.pop(digest, None)

@@ -1,0 +1,88 @@
+"""The leader's half of a view: one proposal on the best notarized block (rule 3.2)."""
+
+from __future__ import annotations
+
+from dropbeard.agreement.chain import Block, make_pages
+from dropbeard.agreement.effects import Effect, Propose, Send
+from dropbeard.agreement.holding import apply_towards, ordered_batches, persist_ordered, unsigned
+from dropbeard.agreement.ledger import Applied, apply_block
+from dropbeard.agreement.replica_state import ReplicaState
+from dropbeard.types.blocks import Cut, Header, Justification, Page
+from dropbeard.types.ids import Height, OwnerId
+from dropbeard.types.limits import FETCH_VIEWS_MAX, PAGE_VIEWS
+from dropbeard.types.messages import BatchNotice
+
+
+def propose(state: ReplicaState) -> list[Effect]:
+    """Our one proposal of the current view, as soon as parent, justification and ``block_interval`` allow."""
+    parent = state.chain.block(state.best[1])
+    if parent is None or not apply_towards(state, parent) or proposal_wait_us(state, parent) > 0:
+        return []
+    pages = _pages(state)
+    before = state.chain.state_after(parent)
+    if pages is None or before is None:
+        return []
+    best_view, digest = state.best
+    notarization = state.rounds[best_view].notarizations[digest] if best_view >= 0 else None
+    justification = Justification(notarization, tuple(page.digest for page in pages))
+    cut = state.lanes.tips_from(parent.header.cut, state.group.parameters.block_batches_max)
+    ordered = ordered_batches(state, parent.header.cut, cut, state.me)
+    if ordered is None or isinstance(ordered, str):
+        return []
+    applied = apply_block(state.group, before, parent.header, unsigned(ordered))
+    header = _header(state, parent, cut, applied, justification)
+    inline = tuple(page for page in pages if len(page.nullifications) < PAGE_VIEWS)
+    state.round(state.view).notarized = header.digest
+    state.prepared[header.digest] = applied
+    state.persisted.add(header.digest)
+    resent = _resend_batches(state, parent.header.cut, cut)
+    return [*persist_ordered(state, ordered), *resent, Propose(header, justification, pages, inline)]
+
+
+def _header(state: ReplicaState, parent: Block, cut: Cut, applied: Applied, justification: Justification) -> Header:
+    return Header(
+        group=state.group.id,
+        epoch=state.group.epoch,
+        height=Height(parent.header.height + 1),
+        view=state.view,
+        parent=parent.header.digest,
+        parent_view=parent.header.view,
+        cut=cut,
+        time=applied.time,
+        entries_root=applied.tree.root,
+        state_root=applied.state_root,
+        justification=justification.digest,
+    )
+
+
+def _pages(state: ReplicaState) -> tuple[Page, ...] | None:
+    """Pages for the views since the best block; None while nullifications are being fetched."""
+    held = {view: r.nullification for view, r in state.rounds.items() if r.nullification is not None}
+    pages, missing = make_pages(state.chain, state.best[0], state.view, held)
+    if missing:
+        state.want("views", missing[0], min(missing[-1], missing[0] + FETCH_VIEWS_MAX - 1))
+        return None
+    for page in pages:
+        state.chain.add_page(page)
+    return tuple(pages)
+
+
+def proposal_wait_us(state: ReplicaState, parent: Block) -> int:
+    """Microseconds until ``block_interval`` has passed since we first saw the parent (rule 3.2)."""
+    if parent.header.height == 0:
+        return 0
+    return parent.seen_at_us + state.group.parameters.block_interval_us - state.mono
+
+
+def _resend_batches(state: ReplicaState, below: Cut, cut: Cut) -> list[Effect]:
+    """After a turn of ours that was nullified: each batch of the cut that a voter has not reported (rule 3.3)."""
+    if not state.burnt:
+        return []
+    state.burnt = False
+    effects: list[Effect] = []
+    for peer in state.peers:
+        reported = {tip.owner: tip.height for tip in state.peer_tips.get(peer, ())}
+        for low, tip in zip(below, cut, strict=True):
+            above = max(low.height, reported.get(OwnerId(tip.owner), low.height))
+            effects += [Send(peer, BatchNotice(signed)) for signed in state.lanes.down_from(tip, above)]
+    return effects

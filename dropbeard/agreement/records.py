@@ -1,0 +1,164 @@
+"""What a replica writes to its journal, as fixed-layout bytes: kind u8, then the fields (rule 3.8).
+
+Replayed in the order of writing, the records bring back the same promises, votes and lane (rule 7.3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from dropbeard.errors import MessageInvalid
+from dropbeard.types import limits, wire
+from dropbeard.types.blocks import (
+    QuorumCertificate,
+    decode_header,
+    decode_justification,
+    decode_page,
+    encode_signatures,
+    read_signatures,
+)
+from dropbeard.types.group import Group
+from dropbeard.types.ids import Digest, OwnerId, RequestId, Signature, Version, View
+from dropbeard.types.lanes import SignedBatch, decode_batch
+from dropbeard.types.messages import AnyCertificate, Proposal, SignedVote
+from dropbeard.types.requests import Opening
+from dropbeard.types.statements import Finalize, Notarize, Nullify, Vote
+
+
+@dataclass(frozen=True, slots=True)
+class VoteRecord:
+    """A vote of this replica: the promise itself."""
+
+    signed: SignedVote
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRecord:
+    """A header with its leader's signature, its justification and the pages sent with it."""
+
+    proposal: Proposal
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """A lane batch, ours or another's."""
+
+    signed: SignedBatch
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningsRecord:
+    """What this replica's own batch commits to."""
+
+    openings: tuple[Opening, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRecord:
+    """A quorum certificate that a vote of ours depends on."""
+
+    certificate: AnyCertificate
+
+
+Record = VoteRecord | BlockRecord | BatchRecord | OpeningsRecord | CertificateRecord
+
+_VOTES: dict[int, type[Notarize | Finalize | Nullify]] = {1: Notarize, 2: Finalize, 3: Nullify}
+
+
+def encode_record(record: Record) -> bytes:
+    """The record's bytes."""
+    match record:
+        case VoteRecord(signed):
+            return wire.u8(1) + wire.u16(signed.signer) + _encode_vote(signed.vote) + signed.signature
+        case BlockRecord(proposal):
+            return wire.u8(2) + _encode_proposal(proposal)
+        case BatchRecord(signed_batch):
+            return wire.u8(3) + signed_batch.signature + signed_batch.batch.encode()
+        case OpeningsRecord(openings):
+            return wire.u8(4) + b"".join(_encode_opening(opening) for opening in openings)
+        case CertificateRecord(certificate):
+            return wire.u8(5) + _encode_vote(certificate.vote) + encode_signatures(certificate.signatures)
+        case _:
+            assert_never(record)
+
+
+def decode_record(data: bytes, group: Group) -> Record:
+    """Read a record of this group; MessageInvalid on any other bytes."""
+    reader = wire.Reader(data)
+    kind = reader.u8()
+    record: Record
+    if kind == 1:
+        signer = OwnerId(reader.u16())
+        record = VoteRecord(SignedVote(signer, _read_vote(reader, group), Signature(reader.take(64))))
+    elif kind == 2:
+        record = BlockRecord(_read_proposal(reader, group))
+    elif kind == 3:
+        signature = Signature(reader.take(64))
+        batch = decode_batch(reader.take(reader.remaining), group.parameters.batch_items_max)
+        record = BatchRecord(SignedBatch(batch, signature))
+    elif kind == 4:
+        record = OpeningsRecord(tuple(_read_openings(reader)))
+    elif kind == 5:
+        vote = _read_vote(reader, group)
+        record = CertificateRecord(QuorumCertificate(vote, read_signatures(reader)))  # type: ignore[arg-type]
+    else:
+        raise MessageInvalid(f"a journal record has unknown kind {kind}")
+    reader.end()
+    return record
+
+
+def _encode_vote(vote: Vote) -> bytes:
+    match vote:
+        case Notarize():
+            return wire.u8(1) + wire.u32(vote.epoch) + wire.u64(vote.view) + vote.header
+        case Finalize():
+            return wire.u8(2) + wire.u32(vote.epoch) + wire.u64(vote.view) + vote.header
+        case Nullify():
+            return wire.u8(3) + wire.u32(vote.epoch) + wire.u64(vote.view)
+        case _:
+            assert_never(vote)
+
+
+def _read_vote(reader: wire.Reader, group: Group) -> Vote:
+    kind, epoch, view = reader.u8(), reader.u32(), View(reader.u64())
+    if epoch != 0 or kind not in _VOTES:
+        raise MessageInvalid(f"a vote has kind {kind} and epoch {epoch}")
+    form = _VOTES[kind]
+    if form is Nullify:
+        return Nullify(group.id, group.epoch, view)
+    header = Digest(reader.take(32))
+    return Notarize(group.id, group.epoch, view, header) if kind == 1 else Finalize(group.id, group.epoch, view, header)
+
+
+def _long_bytes(value: bytes) -> bytes:
+    return wire.u32(len(value)) + value
+
+
+def _encode_proposal(proposal: Proposal) -> bytes:
+    pages = b"".join(_long_bytes(page.encoded) for page in proposal.pages)
+    parts = _long_bytes(proposal.header.body) + proposal.signature + _long_bytes(proposal.justification.encoded)
+    return parts + wire.u16(len(proposal.pages)) + pages
+
+
+def _read_proposal(reader: wire.Reader, group: Group) -> Proposal:
+    header = decode_header(reader.take(reader.u32()), group.id)
+    signature = Signature(reader.take(64))
+    justification = decode_justification(reader.take(reader.u32()), group.id, group.epoch)
+    number = reader.count(limits.PAGES_MAX, "pages")
+    pages = tuple(decode_page(reader.take(reader.u32()), group.id, group.epoch) for _ in range(number))
+    return Proposal(header, signature, justification, pages)
+
+
+def _encode_opening(opening: Opening) -> bytes:
+    place = opening.request + wire.u16(opening.owner) + wire.u32(opening.version) + opening.model
+    return place + opening.salt + wire.short_bytes(opening.output)
+
+
+def _read_openings(reader: wire.Reader) -> list[Opening]:
+    openings = []
+    while reader.remaining:
+        request, owner, version = RequestId(reader.take(32)), OwnerId(reader.u16()), Version(reader.u32())
+        model, salt = Digest(reader.take(32)), reader.take(32)
+        openings.append(Opening(request, owner, version, model, reader.short_bytes(), salt))
+    return openings

@@ -1,0 +1,162 @@
+"""The one dispatch: every event a replica can meet, and what follows at the end of a turn."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from dropbeard.agreement.effects import Effect, Report, Send, WakeAt
+from dropbeard.agreement.events import (
+    AnswersCame,
+    BatchCame,
+    EngineIsReady,
+    EngineWasLost,
+    Event,
+    InferenceFailed,
+    Now,
+    PeerConnected,
+    PeerSpoke,
+    RequestCame,
+    TurnEnded,
+)
+from dropbeard.agreement.fetching import on_fetch, on_status, send_fetches, send_status, status_of, want_reported
+from dropbeard.agreement.finality import finalize_ready
+from dropbeard.agreement.holding import apply_towards
+from dropbeard.agreement.lane_store import fits_group
+from dropbeard.agreement.ordering import drive_view, on_proposal, repeat_after_us, vote_on_proposals
+from dropbeard.agreement.proposing import proposal_wait_us
+from dropbeard.agreement.replica_state import ReplicaState, scaled_timeouts
+from dropbeard.agreement.replies import reply_with_own_signature
+from dropbeard.agreement.requests import (
+    extend_lane,
+    on_answers,
+    on_engine_lost,
+    on_engine_ready,
+    on_inference_failed,
+    on_request,
+    openings_to_clients,
+)
+from dropbeard.agreement.voting import cast_finalizes, on_certificate, on_vote
+from dropbeard.types.lanes import SignedBatch
+from dropbeard.types.messages import (
+    CertificateNotice,
+    FetchBatches,
+    FetchHeader,
+    FetchPage,
+    FetchViews,
+    PageNotice,
+    Proposal,
+    SignedVote,
+    Status,
+)
+from dropbeard.types.statements import Finalize
+
+
+def handle(state: ReplicaState, event: Event, now: Now) -> list[Effect]:
+    """Turn one event into effects; the state is changed in place and nothing else is."""
+    state.now = now
+    match event:
+        case PeerSpoke():
+            state.silent.pop(event.sender, None)  # rule 3.6: something authentic came
+            return _on_peer(state, event)
+        case BatchCame(sender, signed):
+            state.silent.pop(sender, None)
+            return _on_batch(state, signed)
+        case PeerConnected(peer):
+            return [Send(peer, status_of(state))]
+        case RequestCame(request, given):
+            return on_request(state, request, given)
+        case EngineIsReady():
+            return on_engine_ready(state, event)
+        case EngineWasLost():
+            return on_engine_lost(state)
+        case AnswersCame():
+            return on_answers(state, event)
+        case InferenceFailed():
+            return on_inference_failed(state, event)
+        case TurnEnded():
+            return _end_turn(state)
+        case _:
+            assert_never(event)
+
+
+def _on_peer(state: ReplicaState, event: PeerSpoke) -> list[Effect]:
+    message = event.message
+    match message:
+        case SignedVote():
+            return [*on_vote(state, message), *_reply_to_clients(state, message)]
+        case Proposal():
+            return on_proposal(state, message)
+        case CertificateNotice(certificate):
+            return on_certificate(state, certificate)
+        case Status():
+            return on_status(state, event.sender, message)
+        case PageNotice(page):
+            state.chain.add_page(page)
+            return []
+        case FetchHeader() | FetchViews() | FetchPage() | FetchBatches():
+            return on_fetch(state, event.sender, message)
+        case _:
+            assert_never(message)
+
+
+def _reply_to_clients(state: ReplicaState, signed: SignedVote) -> list[Effect]:
+    """Our own Finalize, back from the signer: clients get it at once with their entries (rule 5.2)."""
+    if signed.signer != state.me or not isinstance(signed.vote, Finalize):
+        return []
+    return reply_with_own_signature(state, signed.vote.header, signed.signature)
+
+
+def _on_batch(state: ReplicaState, signed: SignedBatch) -> list[Effect]:
+    """Keep a batch; two at one height convict the owner (rules 2.8, 8.1)."""
+    if not fits_group(state.group, signed):
+        return [Report(signed.batch.owner, "invalid lane batch")]
+    batch = signed.batch
+    named = any(want[0] == "batch" and want[1] == batch.digest for want in state.fetches)
+    kept = state.lanes.add(signed, state.mono, state.final_lane_height(batch.owner), named)
+    effects: list[Effect] = []
+    if kept and len(state.lanes.twins(batch.owner, batch.lane_height)) > 1:
+        effects.append(Report(batch.owner, "DoubleLaneBatch"))
+    if kept and batch.owner == state.me:
+        effects += openings_to_clients(state, batch)
+    return effects
+
+
+def _end_turn(state: ReplicaState) -> list[Effect]:
+    """All that follows from what is known now; called until nothing new comes of it."""
+    effects = finalize_ready(state)
+    effects += vote_on_proposals(state)
+    effects += cast_finalizes(state)
+    best = state.chain.block(state.best[1])
+    after_best = None
+    if best is not None and apply_towards(state, best):
+        after_best = state.chain.state_after(best)
+    effects += extend_lane(state, after_best)
+    effects += drive_view(state)
+    want_reported(state)
+    effects += send_status(state)
+    effects += send_fetches(state)
+    return [*effects, WakeAt(_next_wake(state))]
+
+
+def _next_wake(state: ReplicaState) -> int:
+    """The earliest monotonic time at which something follows without a new event."""
+    rules = state.group.parameters
+    times = [state.next_status_us, *(fetch.next_us for fetch in state.fetches.values())]
+    if state.timer_from_us is not None:
+        times += _view_times(state, state.timer_from_us)
+    best_view, digest = state.best
+    if best_view > state.chain.final.header.view:
+        times.append(state.round(best_view).notarized_at_us + rules.finalize_timeout_us)
+    best = state.chain.block(digest)
+    if best is not None and state.group.leader(state.view) == state.me:
+        times.append(state.mono + proposal_wait_us(state, best))
+    if state.ticks:
+        due_us = state.mono + (state.ticks[0][0] - state.wall)
+        times.append(max(due_us, state.own_batch_us + rules.block_interval_us))
+    return min((time for time in times if time > state.mono), default=state.next_status_us)
+
+
+def _view_times(state: ReplicaState, started_us: int) -> list[int]:
+    propose_us, advance_us = scaled_timeouts(state)
+    repeat_us = state.round(state.view).nullify_sent_us + repeat_after_us(state)
+    return [started_us + propose_us, started_us + propose_us + advance_us, repeat_us]

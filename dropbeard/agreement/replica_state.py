@@ -1,0 +1,192 @@
+"""Everything a replica knows, as plain data; handlers are the free functions of the other modules."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from dropbeard.agreement.chain import Chain
+from dropbeard.agreement.events import Now
+from dropbeard.agreement.lane_store import LaneStore
+from dropbeard.agreement.ledger import Applied
+from dropbeard.types.blocks import Cut, LaneTip, Notarization, Nullification
+from dropbeard.types.group import Group
+from dropbeard.types.ids import (
+    GENESIS_VIEW,
+    NO_DIGEST,
+    ClientKey,
+    Digest,
+    LaneHeight,
+    OwnerId,
+    RequestId,
+    Signature,
+    TimeUs,
+    Version,
+    View,
+)
+from dropbeard.types.messages import SignedVote
+from dropbeard.types.requests import Opening
+
+FIRST_VIEW = View(0)
+NO_TIME = TimeUs(0)
+
+Want = tuple[str, bytes | int, int]
+"""What is being fetched: (kind, digest or view, a height or view that bounds it)."""
+
+
+@dataclass(slots=True)
+class Round:
+    """One view: who voted what, what was certified, and what this replica promised in it."""
+
+    notarizes: dict[Digest, dict[OwnerId, Signature]] = field(default_factory=dict)
+    finalizes: dict[Digest, dict[OwnerId, Signature]] = field(default_factory=dict)
+    nullifies: dict[OwnerId, Signature] = field(default_factory=dict)
+    proposals: list[Digest] = field(default_factory=list)
+    notarizations: dict[Digest, Notarization] = field(default_factory=dict)
+    nullification: Nullification | None = None
+    notarized_at_us: int = 0
+    notarized: Digest | None = None
+    """What we signed Notarize for (R1)."""
+    finalized: Digest | None = None
+    """What we signed Finalize for."""
+    nullified: bool = False
+    """Whether we signed Nullify."""
+    my_nullify: SignedVote | None = None
+    nullify_sent_us: int = 0
+
+
+class OwnStage(enum.Enum):
+    """How far this replica is with a request it admitted."""
+
+    RUNNING = 1
+    ANSWERED = 2
+    PROMISED = 3
+
+
+@dataclass(slots=True)
+class OwnRequest:
+    """A request that this replica admitted: what an attestation of it says, and how far it is."""
+
+    client: ClientKey
+    deadline: TimeUs
+    patience_us: int
+    body: Digest
+    stage: OwnStage
+    opening: Opening | None = None
+
+
+@dataclass(slots=True)
+class Fetch:
+    """A want that was asked for: when it is asked for again, and how often it was."""
+
+    next_us: int
+    attempts: int
+
+
+@dataclass(slots=True)
+class Engine:
+    """The engine as it last reported itself; None fields while it is away."""
+
+    version: Version
+    model: Digest
+    capacity: int
+
+
+@dataclass(slots=True)
+class ReplicaState:
+    """The whole state machine of one replica. ``secret``: 32 bytes that salt its commitments (rule 2.6)."""
+
+    group: Group
+    me: OwnerId
+    secret: bytes
+    now: Now
+    chain: Chain
+    lanes: LaneStore
+    rounds: dict[View, Round] = field(default_factory=dict)
+    view: View = FIRST_VIEW
+    entered_us: int = 0
+    timer_from_us: int | None = None
+    failures: int = 0
+    best: tuple[View, Digest] = (GENESIS_VIEW, NO_DIGEST)
+    """View and digest of the highest notarized block."""
+    waiting_to_finalize: dict[tuple[View, Digest], None] = field(default_factory=dict)
+    waiting_finalizations: dict[Digest, None] = field(default_factory=dict)
+    """Headers with a finalization in ``chain.finalizations`` whose path is not complete yet."""
+    silent: dict[OwnerId, None] = field(default_factory=dict)
+    burnt: bool = False
+    """Our last turn as leader was nullified (rule 3.3)."""
+    peer_tips: dict[OwnerId, Cut] = field(default_factory=dict)
+    peer_views: dict[OwnerId, View] = field(default_factory=dict)
+    reported_us: dict[Digest, int] = field(default_factory=dict)
+    """When we first told everyone that we hold a batch above the final cut (rule 3.6)."""
+    prepared: dict[Digest, Applied] = field(default_factory=dict)
+    """What our own proposal does, until it comes back through the inbox."""
+    next_status_us: int = 0
+    wanted: dict[Want, OwnerId | None] = field(default_factory=dict)
+    fetches: dict[Want, Fetch] = field(default_factory=dict)
+    persisted: set[bytes] = field(default_factory=set)
+    """Names of what the journal holds; asked, never iterated."""
+
+    own_tip: LaneTip = field(default_factory=lambda: LaneTip(OwnerId(0), LaneHeight(0), NO_DIGEST))
+    own_time: TimeUs = NO_TIME
+    own_batch_us: int = 0
+    engine: Engine | None = None
+    mine: dict[RequestId, OwnRequest] = field(default_factory=dict)
+    mine_by_client: dict[ClientKey, int] = field(default_factory=dict)
+    """Requests of each client that have no final outcome here (rule 4.2)."""
+    open_mine: dict[RequestId, None] = field(default_factory=dict)
+    outbox: dict[RequestId, None] = field(default_factory=dict)
+    """Answered, not yet promised."""
+    ends: list[tuple[TimeUs, RequestId]] = field(default_factory=list)
+    """Heap of (deadline, request) of ``mine``."""
+    placed: dict[RequestId, list[Digest]] = field(default_factory=dict)
+    """Final blocks that hold entries of a request we admitted."""
+    ticks: list[tuple[TimeUs, RequestId]] = field(default_factory=list)
+    """Heap of (due, request) of records that f+1 lanes attest (rule 2.7)."""
+
+    def round(self, view: View) -> Round:
+        """The round of a view, made when first touched."""
+        found = self.rounds.get(view)
+        if found is None:
+            found = self.rounds[view] = Round()
+        return found
+
+    @property
+    def mono(self) -> int:
+        """Monotonic microseconds of the event in hand."""
+        return self.now.monotonic_us
+
+    @property
+    def wall(self) -> TimeUs:
+        """Wall-clock microseconds of the event in hand."""
+        return self.now.wall_us
+
+    @property
+    def peers(self) -> tuple[OwnerId, ...]:
+        """Every replica but this one."""
+        return tuple(owner for owner in self.group.members if owner != self.me)
+
+    def want(self, kind: str, name: bytes | int, bound: int = 0, hint: OwnerId | None = None) -> None:
+        """Ask for something until it is here or nobody needs it any more (rule 3.9); ``hint`` is asked first."""
+        self.wanted.setdefault((kind, name, bound), hint)
+
+    def final_lane_height(self, owner: OwnerId) -> LaneHeight:
+        """How far the final cut has come in a lane."""
+        return next(tip.height for tip in self.chain.final.header.cut if tip.owner == owner)
+
+
+def scaled_timeouts(state: ReplicaState) -> tuple[int, int]:
+    """(propose, advance) timeouts as grown by repeated failure, microseconds (rule 3.7)."""
+    rules = state.group.parameters
+    growth = (rules.timeout_growth_percent / 100) ** state.failures
+    return int(rules.propose_timeout_us * growth), int(rules.advance_timeout_us * growth)
+
+
+def new_replica(group: Group, me: OwnerId, secret: bytes, now: Now) -> ReplicaState:
+    """A replica that has seen nothing."""
+    chain = Chain(group)
+    state = ReplicaState(group, me, secret, now, chain, LaneStore(group))
+    state.best = (GENESIS_VIEW, chain.final.header.digest)
+    state.own_tip = LaneTip(me, LaneHeight(0), NO_DIGEST)
+    state.entered_us = now.monotonic_us
+    return state

@@ -1,0 +1,73 @@
+"""Bring a replica back from its journal: same state, same votes, same lane (rule 7.3)."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from typing import assert_never
+
+from dropbeard.agreement.effects import Broadcast, Effect
+from dropbeard.agreement.events import Now
+from dropbeard.agreement.ordering import on_proposal
+from dropbeard.agreement.records import (
+    BatchRecord,
+    BlockRecord,
+    CertificateRecord,
+    OpeningsRecord,
+    Record,
+    VoteRecord,
+)
+from dropbeard.agreement.replica_state import OwnRequest, OwnStage, ReplicaState
+from dropbeard.agreement.voting import on_certificate, on_vote
+from dropbeard.types.blocks import LaneTip
+from dropbeard.types.ids import RequestId
+from dropbeard.types.lanes import SignedBatch
+from dropbeard.types.requests import Opening
+
+
+def restore(state: ReplicaState, records: Iterable[Record], now: Now) -> list[Effect]:
+    """Replay the journal in its order; what it asks to send is only our open proposal, sent again, never remade."""
+    state.now = now
+    openings: dict[RequestId, Opening] = {}
+    for record in records:
+        match record:
+            case VoteRecord(signed):
+                on_vote(state, signed)
+            case BlockRecord(proposal):
+                on_proposal(state, proposal)
+                state.persisted.add(proposal.header.digest)
+            case BatchRecord(signed_batch):
+                _restore_batch(state, signed_batch, openings)
+            case OpeningsRecord(opened):
+                openings.update({opening.request: opening for opening in opened})
+            case CertificateRecord(certificate):
+                on_certificate(state, certificate)
+                state.persisted.add(b"certificate" + certificate.vote.encode())
+            case _:
+                assert_never(record)
+    return _own_proposal_again(state)
+
+
+def _restore_batch(state: ReplicaState, signed: SignedBatch, openings: dict[RequestId, Opening]) -> None:
+    batch = signed.batch
+    state.lanes.add(signed, state.mono, state.final_lane_height(batch.owner), named=True)
+    state.persisted.add(batch.digest)
+    if batch.owner != state.me:
+        return
+    state.own_tip = LaneTip(state.me, batch.lane_height, batch.digest)
+    state.own_time = batch.time
+    for known, item in zip(batch.request_ids, batch.attestations, strict=True):
+        own = OwnRequest(item.client, item.deadline, item.patience_us, item.body, OwnStage.PROMISED)
+        own.opening = openings.get(known)
+        state.mine[known] = own
+        state.open_mine[known] = None
+        state.mine_by_client[item.client] = state.mine_by_client.get(item.client, 0) + 1
+        heapq.heappush(state.ends, (item.deadline, known))
+
+
+def _own_proposal_again(state: ReplicaState) -> list[Effect]:
+    if state.group.leader(state.view) != state.me:
+        return []
+    proposed = state.round(state.view).notarized
+    block = None if proposed is None else state.chain.block(proposed)
+    return [] if block is None or block.proposal is None else [Broadcast(block.proposal)]

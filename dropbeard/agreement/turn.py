@@ -1,0 +1,139 @@
+"""One turn of the loop: events to effects, promises to disk in one commit, then everything else (rule 3.8).
+
+The daemon and the simulator drive the same turn; they differ in clocks, sockets and disks only.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, assert_never
+
+from dropbeard.agreement.effects import (
+    Broadcast,
+    CastVote,
+    Effect,
+    Infer,
+    Persist,
+    PromiseBatch,
+    Propose,
+    Report,
+    Send,
+    SendClient,
+    WakeAt,
+)
+from dropbeard.agreement.events import BatchCame, Event, Now, PeerSpoke, TurnEnded
+from dropbeard.agreement.records import (
+    BatchRecord,
+    BlockRecord,
+    OpeningsRecord,
+    VoteRecord,
+    encode_record,
+)
+from dropbeard.agreement.replica import handle
+from dropbeard.agreement.replica_state import ReplicaState
+from dropbeard.types.ids import Signature
+from dropbeard.types.lanes import SignedBatch
+from dropbeard.types.messages import BatchNotice, Proposal, SignedVote
+from dropbeard.types.statements import Notarize, Statement
+
+ROUNDS_MAX = 64
+"""Times a turn may go round on its own votes; each round ends a view or casts a vote, so a few are usual."""
+
+Outgoing = Send | Broadcast | SendClient | Infer | Report
+
+
+class StatementSigner(Protocol):
+    """Signs a statement of this replica after the guard has found no conflict; PromiseConflict otherwise."""
+
+    def sign(self, statement: Statement) -> Signature:
+        """64 bytes over ``statement.encode()``."""
+
+
+class RecordWriter(Protocol):
+    """The journal's writing end."""
+
+    def append(self, records: Sequence[bytes]) -> None:
+        """Make all of them durable in one commit; StorageFailed when it cannot be promised."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a turn wants sent, now that its promises are on disk, and when the next turn is due."""
+
+    outgoing: list[Outgoing]
+    wake_at_us: int
+
+
+class Turn:
+    """Runs turns of one replica."""
+
+    def __init__(self, state: ReplicaState, signer: StatementSigner, writer: RecordWriter) -> None:
+        self.state = state
+        self._signer = signer
+        self._writer = writer
+        self._inbox: deque[Event] = deque()
+        self._records: list[bytes] = []
+        self._outgoing: list[Outgoing] = []
+        self._wake_at_us = 0
+
+    def run(self, events: Sequence[Event], now: Now) -> Outcome:
+        """Handle the events, let the replica act until nothing new comes of it, commit, and hand out the rest."""
+        self._inbox.extend(events)
+        for _ in range(ROUNDS_MAX):
+            while self._inbox:
+                self._carry_out(handle(self.state, self._inbox.popleft(), now))
+            self._carry_out(handle(self.state, TurnEnded(), now))
+            if not self._inbox:
+                break
+        if self._records:
+            self._writer.append(self._records)
+        outcome = Outcome(self._outgoing, self._wake_at_us)
+        self._records, self._outgoing = [], []
+        return outcome
+
+    def send_again(self, effects: Sequence[Effect]) -> None:
+        """Queue effects of a restored replica for the next turn."""
+        self._carry_out(effects)
+
+    def _carry_out(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Persist(record):
+                    self._records.append(encode_record(record))
+                case CastVote(vote):
+                    self._cast(SignedVote(self.state.me, vote, self._signer.sign(vote)))
+                case Propose():
+                    self._propose(effect)
+                case PromiseBatch():
+                    self._promise(effect)
+                case WakeAt(at):
+                    self._wake_at_us = at
+                case Send() | Broadcast() | SendClient() | Infer() | Report():
+                    self._outgoing.append(effect)
+                case _:
+                    assert_never(effect)
+
+    def _cast(self, signed: SignedVote) -> None:
+        self._records.append(encode_record(VoteRecord(signed)))
+        self._outgoing.append(Broadcast(signed))
+        self._inbox.append(PeerSpoke(self.state.me, signed))
+
+    def _propose(self, effect: Propose) -> None:
+        vote = Notarize(self.state.group.id, self.state.group.epoch, effect.header.view, effect.header.digest)
+        signature = self._signer.sign(vote)
+        whole = Proposal(effect.header, signature, effect.justification, effect.pages)
+        signed = SignedVote(self.state.me, vote, signature)
+        self._records += [encode_record(BlockRecord(whole)), encode_record(VoteRecord(signed))]
+        proposal = Proposal(effect.header, signature, effect.justification, effect.inline)
+        self._outgoing.append(Broadcast(proposal))
+        self._inbox += [PeerSpoke(self.state.me, proposal), PeerSpoke(self.state.me, signed)]
+
+    def _promise(self, effect: PromiseBatch) -> None:
+        signed = SignedBatch(effect.batch, self._signer.sign(effect.batch.promise))
+        if effect.openings:
+            self._records.append(encode_record(OpeningsRecord(effect.openings)))
+        self._records.append(encode_record(BatchRecord(signed)))
+        self._outgoing.append(Broadcast(BatchNotice(signed)))
+        self._inbox.append(BatchCame(self.state.me, signed))
