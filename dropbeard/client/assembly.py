@@ -1,0 +1,202 @@
+"""Put certificates together from what the nodes send, sans IO (rules 5.1, 5.2).
+
+Nothing a node sends is believed: finalize signatures are checked before they are counted, entries by their Merkle
+proof, openings by the commitment that the entry holds. A node that sends wrong parts only fails to help.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import pairwise
+from typing import Final
+
+from dropbeard.errors import MessageInvalid
+from dropbeard.signing.ecdsa_p256 import PublicKey
+from dropbeard.types.blocks import Header
+from dropbeard.types.certificates import Answer, Certificate, ProvedEntry
+from dropbeard.types.entries import Entry, EntryKind
+from dropbeard.types.group import Group
+from dropbeard.types.ids import ClientKey, Digest, OwnerId, RequestId, Signature
+from dropbeard.types.limits import REPLICAS_MAX
+from dropbeard.types.merkle import Path, paths_from_multiproof
+from dropbeard.types.messages import Reply
+from dropbeard.types.requests import Opening, Request
+from dropbeard.types.statements import Finalize
+
+BLOCKS_KEPT: Final = 4_096
+"""Blocks whose signatures are remembered; replies of one block come within one round trip or two."""
+
+
+@lru_cache(maxsize=4 * REPLICAS_MAX)
+def _key(encoded: bytes) -> PublicKey:
+    return PublicKey.from_bytes(encoded)
+
+
+@dataclass(slots=True)
+class _Finalized:
+    """Checked finalize signatures over one header."""
+
+    header: Header
+    signatures: dict[OwnerId, Signature] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """An entry, its path, and the headers from a signed one down to its block."""
+
+    entry: Entry
+    path: Path
+    headers: tuple[Header, ...]
+
+
+@dataclass(slots=True)
+class Gathering:
+    """What has come for one request."""
+
+    request: Request
+    openings: dict[OwnerId, Opening] = field(default_factory=dict)
+    bases: dict[tuple[Digest, Digest], _Proof] = field(default_factory=dict)
+    """By (signed header, entry block)."""
+    supplements: dict[tuple[Digest, Digest], _Proof] = field(default_factory=dict)
+
+
+class Assembler:
+    """Gathers for the open requests of one client in one group."""
+
+    def __init__(self, group: Group, client: ClientKey) -> None:
+        self.group = group
+        self.client = client
+        self.open: dict[RequestId, Gathering] = {}
+        self._finalized: dict[Digest, _Finalized] = {}
+
+    def start(self, request: Request) -> Gathering:
+        """Gather for a request."""
+        gathering = Gathering(request)
+        self.open[request.id] = gathering
+        return gathering
+
+    def stop(self, request: RequestId) -> None:
+        """Drop what was gathered."""
+        self.open.pop(request, None)
+
+    def on_opening(self, sender: OwnerId, opening: Opening) -> RequestId | None:
+        """Keep an owner's own opening of an open request; the request when it was kept."""
+        gathering = self.open.get(opening.request)
+        if gathering is None or opening.owner != sender:
+            return None
+        gathering.openings[sender] = opening
+        return opening.request
+
+    def on_reply(self, reply: Reply) -> list[RequestId]:
+        """Take in a block's signatures and our entries; the open requests that it moves on."""
+        top = reply.headers[0]
+        if not _is_chain(reply.headers) or not self._take_signatures(top, reply):
+            return []
+        rows = [(index, entry.leaf()) for index, entry in reply.entries]
+        proved = paths_from_multiproof(reply.count, rows, reply.proof)
+        if proved is None or proved[0] != reply.headers[-1].entries_root:
+            return []
+        moved = []
+        for (_, entry), path in zip(reply.entries, proved[1], strict=True):
+            gathering = self.open.get(entry.request)
+            if gathering is not None and entry.client == self.client:
+                kept = gathering.supplements if entry.kind is EntryKind.SUPPLEMENT else gathering.bases
+                kept[top.digest, reply.headers[-1].digest] = _Proof(entry, path, reply.headers)
+                moved.append(entry.request)
+        return moved
+
+    def _take_signatures(self, top: Header, reply: Reply) -> bool:
+        """Count every new finalize signature that checks; is the header worth keeping?"""
+        if top.group != self.group.id or top.epoch != self.group.epoch or top.view < 0:
+            return False
+        seen = self._finalized.get(top.digest) or _Finalized(top)
+        statement = Finalize(self.group.id, self.group.epoch, top.view, top.digest).encode()
+        for signer, signature in reply.signatures:
+            owner = self.group.owner(signer)
+            known = owner is None or signer in seen.signatures
+            if owner is not None and not known and _key(owner.node_key).verify(statement, signature):
+                seen.signatures[signer] = signature
+        if not seen.signatures:
+            return False
+        if top.digest not in self._finalized and len(self._finalized) >= BLOCKS_KEPT:
+            self._finalized.pop(next(iter(self._finalized)))
+        self._finalized[top.digest] = seen
+        return True
+
+    def certificate(self, request: RequestId, all_owners: bool) -> Certificate | None:
+        """The certificate of a request, if its parts are here.
+
+        ``all_owners``: only with an opening of every owner in the entry; otherwise ``answers`` of them are enough.
+        An expired entry needs none.
+        """
+        gathering = self.open.get(request)
+        if gathering is None:
+            return None
+        for (top, _), base in sorted(gathering.bases.items(), key=lambda row: len(row[1].headers)):
+            seen = self._finalized.get(top)
+            if seen is None or len(seen.signatures) < self.group.quorum:
+                continue
+            extra = self._supplements_above(gathering, base)
+            certificate = self._build(gathering, base, extra, seen)
+            promised = len(certificate.promises())
+            needed = promised if all_owners else self.group.answers
+            if base.entry.kind is EntryKind.EXPIRED or len(certificate.answers) >= max(needed, self.group.answers):
+                return certificate
+        return None
+
+    def _supplements_above(self, gathering: Gathering, base: _Proof) -> list[tuple[int, _Proof]]:
+        """Supplements whose block lies on the base's chain of headers, as (position, proof), lowest height first."""
+        positions = {header.digest: at for at, header in enumerate(base.headers[:-1])}
+        found = [(positions[block], proof) for (_, block), proof in gathering.supplements.items() if block in positions]
+        unique = dict(sorted(found, key=lambda row: -row[0]))
+        return list(unique.items())
+
+    def _build(
+        self, gathering: Gathering, base: _Proof, extra: list[tuple[int, _Proof]], seen: _Finalized
+    ) -> Certificate:
+        request = gathering.request
+        quorum = tuple(sorted(seen.signatures.items())[: self.group.quorum])
+        promised = Certificate(
+            group=self.group.id,
+            epoch=self.group.epoch,
+            headers=base.headers,
+            signatures=quorum,
+            deadline=request.deadline,
+            patience_us=request.patience_us,
+            nonce=request.nonce,
+            options=request.options,
+            input_digest=request.input_digest,
+            base=ProvedEntry(len(base.headers) - 1, base.entry, base.path),
+            supplements=tuple(ProvedEntry(at, proof.entry, proof.path) for at, proof in extra),
+            answers=(),
+        )
+        if base.entry.kind is EntryKind.EXPIRED:
+            return promised
+        return _with_answers(promised, gathering.openings, self.group)
+
+
+def _with_answers(bare: Certificate, openings: dict[OwnerId, Opening], group: Group) -> Certificate:
+    """Add every opening that matches its owner's promise and is well-formed."""
+    promises = bare.promises()
+    answers = []
+    for owner in sorted(openings):
+        opening, promise = openings[owner], promises.get(owner)
+        if promise is None or opening.commitment() != promise.commitment:
+            continue
+        if (opening.version, opening.model) != (promise.version, promise.model) or not _readable(group, opening):
+            continue
+        answers.append(Answer(owner, opening.salt, opening.output))
+    return replace(bare, answers=tuple(answers))
+
+
+def _readable(group: Group, opening: Opening) -> bool:
+    try:
+        group.task.decode_output(opening.output)
+    except MessageInvalid:
+        return False
+    return True
+
+
+def _is_chain(headers: tuple[Header, ...]) -> bool:
+    return all(child.parent == parent.digest for child, parent in pairwise(headers))

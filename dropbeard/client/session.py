@@ -1,0 +1,233 @@
+"""A client's conversation with all nodes of a group, sans IO: submit, gather, repeat, give up (rules 1.4, 2.1, 5.2).
+
+The caller owns sockets and clocks: it passes in what came and what time it is, and sends what ``outgoing`` holds.
+Times are microseconds; ``now_us`` is monotonic, ``wall_us`` since 1970.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, assert_never
+
+from dropbeard.client.assembly import Assembler
+from dropbeard.errors import CertificateInvalid, ClientError, RequestExpired, RequestRejected
+from dropbeard.types.certificates import Certificate
+from dropbeard.types.entries import EntryKind
+from dropbeard.types.group import Group
+from dropbeard.types.ids import ClientKey, Nonce, OwnerId, RequestId, TimeUs
+from dropbeard.types.messages import Hello, Openings, Rejected, RejectReason, Reply, Submit, ToClient, ToNode, Welcome
+from dropbeard.types.parameters import MILLISECOND, SECOND
+from dropbeard.types.requests import Request
+from dropbeard.types.task import Input
+from dropbeard.verification.certificate import Verified, verify
+
+REPEAT_AFTER_US: Final = 2 * SECOND
+"""A node that said nothing about a request for this long gets it again; then twice as long, and so on."""
+
+REPEAT_AFTER_MAX_US: Final = 16 * SECOND
+
+LINGER_US: Final = 100 * MILLISECOND
+"""How long a certificate with enough openings waits for those that its entry promises besides."""
+
+GRACE_US: Final = 3 * SECOND
+"""How long after its deadline a request waits for a certified outcome."""
+
+_TRY_AGAIN: Final = (RejectReason.BUSY, RejectReason.NO_CREDIT, RejectReason.ENGINE_UNAVAILABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A request's end: a verified certificate, or the error that its caller gets."""
+
+    request: RequestId
+    certificate: Certificate | None
+    verified: Verified | None
+    error: ClientError | None
+
+
+@dataclass(slots=True)
+class _Leg:
+    """One request at one node."""
+
+    next_us: int
+    pause_us: int = REPEAT_AFTER_US
+    rejected: Rejected | None = None
+
+
+@dataclass(slots=True)
+class _Open:
+    request: Request
+    given: Input
+    ends_us: int
+    legs: dict[OwnerId, _Leg]
+    enough_since_us: int | None = None
+
+
+@dataclass(slots=True)
+class Session:
+    """All open requests of one client in one group."""
+
+    group: Group
+    client: ClientKey
+    credits: dict[OwnerId, int] = field(default_factory=dict)
+    """What each node that said welcome grants."""
+    outgoing: list[tuple[OwnerId, ToNode, Input | None]] = field(default_factory=list)
+    _open: dict[RequestId, _Open] = field(default_factory=dict)
+    _touched: dict[RequestId, None] = field(default_factory=dict)
+    _assembler: Assembler = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._assembler = Assembler(self.group, self.client)
+
+    @property
+    def open_requests(self) -> int:
+        """Requests without an end."""
+        return len(self._open)
+
+    def submit(
+        self, given: Input, nonce: Nonce, deadline: TimeUs, patience_us: int, now_us: int, wall_us: int
+    ) -> RequestId:
+        """Send a request to every node; InputInvalid when the task does not accept it."""
+        self.group.task.check_input(given)
+        request = Request(self.client, self.group.id, nonce, deadline, patience_us, b"", given.digest())
+        ends_us = now_us + (deadline - wall_us) + GRACE_US
+        legs = {owner: _Leg(now_us) for owner in self.group.members}
+        known = request.id
+        self._open[known] = _Open(request, given, ends_us, legs)
+        self._assembler.start(request)
+        for owner in self.credits:
+            self._send(known, owner, now_us)
+        return known
+
+    def cancel(self, request: RequestId) -> None:
+        """Stop waiting; nodes may still answer it."""
+        self._open.pop(request, None)
+        self._assembler.stop(request)
+
+    def on_connected(self, owner: OwnerId) -> None:
+        """A connection was made, or made again: greet."""
+        self.outgoing.append((owner, Hello(self.group.id), None))
+
+    def on_message(self, owner: OwnerId, message: ToClient, now_us: int) -> None:
+        """Take in what a node sent."""
+        match message:
+            case Welcome(owner=claimed, credits=credits):
+                if claimed == owner:
+                    self.credits[owner] = credits
+                    self._send_unsent(owner, now_us)
+            case Openings(openings):
+                for opening in openings:
+                    self._touch(self._assembler.on_opening(owner, opening))
+            case Reply():
+                for request in self._assembler.on_reply(message):
+                    self._touch(request)
+            case Rejected():
+                self._on_rejected(owner, message, now_us)
+            case _:
+                assert_never(message)
+
+    def _touch(self, request: RequestId | None) -> None:
+        if request is not None:
+            self._touched[request] = None
+
+    def _send_unsent(self, owner: OwnerId, now_us: int) -> None:
+        for request, waiting in self._open.items():
+            leg = waiting.legs[owner]
+            if leg.rejected is None:
+                self._send(request, owner, now_us)
+
+    def _send(self, request: RequestId, owner: OwnerId, now_us: int) -> None:
+        waiting = self._open[request]
+        asked, given, leg = waiting.request, waiting.given, waiting.legs[owner]
+        leg.next_us = now_us + leg.pause_us
+        leg.pause_us = min(2 * leg.pause_us, REPEAT_AFTER_MAX_US)
+        leg.rejected = None
+        submit = Submit(
+            asked.group, asked.nonce, asked.deadline, asked.patience_us, asked.options, given.kind, given.shape
+        )
+        self.outgoing.append((owner, submit, given))
+
+    def _on_rejected(self, owner: OwnerId, rejected: Rejected, now_us: int) -> None:
+        waiting = self._open.get(rejected.request)
+        if waiting is None:
+            return
+        leg = waiting.legs[owner]
+        leg.rejected = rejected
+        if rejected.reason in _TRY_AGAIN:
+            leg.next_us = now_us + max(rejected.retry_after_us, 10 * MILLISECOND)
+        self._touch(rejected.request)
+
+    def poll(self, now_us: int) -> list[Done]:
+        """What ended; also queues what must be sent again."""
+        ended = []
+        for request in list(self._touched):
+            done = self._end_of(request, now_us)
+            if done is not None:
+                ended.append(done)
+        self._touched.clear()
+        for request in list(self._open):
+            late = self._tend(request, now_us)
+            if late is not None:
+                ended.append(late)
+        for done in ended:
+            self.cancel(done.request)
+        return ended
+
+    def _end_of(self, request: RequestId, now_us: int) -> Done | None:
+        waiting = self._open.get(request)
+        if waiting is None:
+            return None
+        whole = self._assembler.certificate(request, all_owners=True)
+        if whole is not None:
+            return self._done(waiting, whole)
+        if waiting.enough_since_us is None and self._assembler.certificate(request, all_owners=False) is not None:
+            waiting.enough_since_us = now_us
+        refused = {o: leg.rejected for o, leg in waiting.legs.items() if _is_final(leg.rejected)}
+        if len(refused) > self.group.n - self.group.answers:
+            reasons = "; ".join(f"{self.group.owners[o].name}: {r.detail}" for o, r in refused.items() if r)
+            return Done(request, None, None, RequestRejected(f"too few nodes take the request: {reasons}"))
+        return None
+
+    def _tend(self, request: RequestId, now_us: int) -> Done | None:
+        """Linger, repeat, give up."""
+        waiting = self._open[request]
+        if waiting.enough_since_us is not None and now_us >= waiting.enough_since_us + LINGER_US:
+            enough = self._assembler.certificate(request, all_owners=False)
+            if enough is not None:
+                return self._done(waiting, enough)
+        if now_us >= waiting.ends_us:
+            return Done(request, None, None, RequestExpired(self._why_late(waiting)))
+        for owner, leg in waiting.legs.items():
+            if owner in self.credits and now_us >= leg.next_us and not _is_final(leg.rejected):
+                self._send(request, owner, now_us)
+        return None
+
+    def _why_late(self, waiting: _Open) -> str:
+        heard = [leg.rejected for leg in waiting.legs.values() if leg.rejected is not None]
+        reasons = "; ".join(dict.fromkeys(rejected.detail for rejected in heard)) or "no reason was given"
+        reached = f"{len(self.credits)} of {self.group.n} nodes reached, need {self.group.answers}"
+        return f"no outcome by the deadline: {reached}; {reasons}"
+
+    def _done(self, waiting: _Open, certificate: Certificate) -> Done:
+        request = waiting.request.id
+        if certificate.kind is EntryKind.EXPIRED:
+            return Done(request, certificate, None, RequestExpired("the group certified the request as expired"))
+        try:
+            verified = verify(certificate, self.group, waiting.given)
+        except CertificateInvalid as wrong:
+            return Done(request, None, None, ClientError(f"the assembled certificate does not verify: {wrong}"))
+        return Done(request, certificate, verified, None)
+
+    def next_due_us(self, now_us: int) -> int:
+        """When ``poll`` has something to do even if nothing comes."""
+        times = [now_us + SECOND]
+        for waiting in self._open.values():
+            times.append(waiting.ends_us)
+            if waiting.enough_since_us is not None:
+                times.append(waiting.enough_since_us + LINGER_US)
+            times += [leg.next_us for owner, leg in waiting.legs.items() if owner in self.credits]
+        return max(now_us, min(times))
+
+
+def _is_final(rejected: Rejected | None) -> bool:
+    return rejected is not None and rejected.reason not in _TRY_AGAIN

@@ -1,0 +1,48 @@
+"""Signs this replica's statements, guarded; checks everyone's, remembering what was checked."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dropbeard.signing.ecdsa_p256 import PrivateKey, PublicKey
+from dropbeard.signing.guard import Guard
+from dropbeard.types.group import Group
+from dropbeard.types.ids import OwnerId, Signature
+from dropbeard.types.statements import Statement
+
+CHECKED_MAX: Final = 65_536
+"""Signatures remembered as good; a vote comes back inside certificates, so each would be checked several times."""
+
+
+class NodeSigner:
+    """The node key behind its guard: no path to a signature leads around it (rule 3.8)."""
+
+    def __init__(self, key: PrivateKey, guard: Guard) -> None:
+        self._key = key
+        self._guard = guard
+
+    def sign(self, statement: Statement) -> Signature:
+        """64 bytes over the statement; PromiseConflict when it contradicts an earlier one."""
+        self._guard.promise(statement)
+        return Signature(self._key.sign(statement.encode()))
+
+
+class NodeKeyChecker:
+    """Checks node-key signatures of a group's owners. Only good ones are remembered, with their exact bytes."""
+
+    def __init__(self, group: Group) -> None:
+        self._keys: dict[OwnerId, PublicKey] = {o.id: PublicKey.from_bytes(o.node_key) for o in group.owners}
+        self._good: dict[tuple[OwnerId, bytes, bytes], None] = {}
+
+    def check(self, signer: OwnerId, statement: bytes, signature: Signature) -> bool:
+        """Did ``signer`` sign exactly these bytes?"""
+        name = (signer, statement, signature)
+        if name in self._good:
+            return True
+        key = self._keys.get(signer)
+        if key is None or not key.verify(statement, signature):
+            return False
+        if len(self._good) >= CHECKED_MAX:
+            del self._good[next(iter(self._good))]
+        self._good[name] = None
+        return True
