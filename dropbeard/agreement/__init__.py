@@ -1,24 +1,45 @@
-"""The sans-IO protocol of one replica: events in, effects out (``replica.handle``), nothing else.
+"""The sans-IO protocol of one replica: events in, effects out. ``replica.handle`` is its one dispatch.
 
-What each module carries out, by the numbers of the protocol (ARCHITECTURE.md has the text of every rule):
+The rules that this package carries out, shortened from docs/protocol.md, each with its module. n replicas, one per
+owner, f of them Byzantine, n >= 3f+1; q = ceil((n+f+1)/2).
 
-======================  ==============================================================================================
-``requests``            2.1 one id is one request; 2.2 admit or reject with a reason; 2.5 one answer per request and
-                        version; 2.6 commitments; 2.7 lane batches and ticks; 2.8 the lane's bound; 2.9 openings
-``lane_store``          2.7, 2.8 lanes as chains, two batches kept per height
-``proposing``           3.1 header, cut and time; 3.2 one proposal on the best notarized block, justified
-``ordering``            3.3 what a valid proposal is; 3.6 work, starvation, silent leaders; 3.7 time-outs
-``voting``              3.4 R1 at most one Notarize a view; R2 never Nullify and Finalize; R2' never Notarize g and
-                        Finalize h; R3 Finalize only a notarized block whose header and justification were checked;
-                        3.5 entering views
-``holding``             3.3 what a block orders is held; 3.8 what a vote depends on is on disk
-``fetching``            3.9 status, and fetching what links lost
-``ledger``              4.2 attestations; 4.4 agreed and expired; 4.5 supplements; 4.6 forgetting
-``ledger_state``        4.1 tables, changes in one order, state root
-``finality``            3.5 final blocks; 7.1 what is kept
-``replies``             5.2 what clients are sent
-``restoring``           7.3 the same promises, votes and lane after a restart
-``turn``                3.8 promises on disk before anything is sent
-``inspection``          signatures are checked before the core
-======================  ==============================================================================================
+Requests and lanes
+2.1  One id is one request: a retry is answered, never run twice (``requests``).
+2.2  A request is admitted when it fits group, task, time and bounds; otherwise Rejected with a reason (``requests``).
+2.5  An answer is computed and promised once per request and version (``requests``).
+2.6  A commitment hides the answer until its owner opens it to the client (``requests``).
+2.7  A lane is a hash chain of signed batches, each persisted, then broadcast; a tick is an empty batch, sent when a
+     record that f+1 lanes attest has fallen due and block time lags (``requests``).
+2.8  A batch is valid by its bytes alone; two are kept per height; at the lane's bound requests are rejected
+     (``lane_store``, ``requests``).
+2.9  A promised answer is opened to its client at once, as a provisional one (``requests``).
+
+Ordering: Simplex over lanes
+3.1  The leader of view v is replica v mod n. A block is {height, view, parent, cut over the lanes, time, roots,
+     justification}; its time is the (f+1)-th largest lane time at its cut (``chain``, ``ledger``).
+3.2  A leader proposes once, on the best notarized block, with its notarization and a nullification of each view
+     between; nullifications lie in aligned pages of 64 views (``proposing``, ``chain``).
+3.3  A proposal is valid when parent and justification check, every tip extends its lane within the limits, and time
+     and both roots are what the voter computes itself; the voter holds every batch that it orders (``holding``,
+     ``ordering``).
+3.4  R1 at most one Notarize a view; R2 never both Nullify and Finalize of a view; R2' never Notarize g and Finalize
+     h != g in a view; R3 Finalize only a notarized block whose header and justification are held and checked
+     (``voting``). q votes certify.
+3.5  A notarization or nullification of v leads to v+1. A notarized block is finalized whenever R1 to R3 allow; a
+     view is nullified when its timers end, and the Nullify is repeated until the view ends (``voting``, ``ordering``).
+3.6  Timers run only while there is work: a batch to order, a notarized block that stays unfinalized, or f+1 Nullify
+     of the view. A leader that said nothing is skipped until it speaks; one that starves a lane is refused
+     (``ordering``).
+3.7  Timeouts grow with failure and fall back with progress (``replica_state``).
+3.8  A statement and all that it depends on is on disk before it is sent, one commit per turn (``turn``, ``holding``).
+3.9  Status at an interval and on reconnect; what is lacking is fetched (``fetching``).
+
+Ledger
+4.1  State in tables; the state root is H(parent's, this block's changes in one order) (``ledger_state``).
+4.2  Attestations are applied lane by lane in an order rotated by height; one owner counts once; charges bound what one
+     lane may open (``ledger``).
+4.4  Agreed with all n, or with ``answers`` after patience or near the deadline; otherwise expired at the deadline.
+4.5  A late attestation of an agreed record becomes a supplement. 4.6 Expired and old records leave the state.
+5.2  Entries go to their clients with the Finalize vote, or with a whole finalization (``replies``).
+7.3  The journal brings back the same promises, votes and lane (``restoring``).
 """
