@@ -1,0 +1,162 @@
+"""Messages between a client and a node (schemas/client.capnp)."""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from dropbeard.codec.engine import cut_text, take_input_kind, take_text
+from dropbeard.codec.guard import at_most, close_message, exactly, open_message, schema
+from dropbeard.codec.peer import take_signatures
+from dropbeard.errors import MessageInvalid
+from dropbeard.types import limits
+from dropbeard.types.blocks import decode_header, encode_signatures
+from dropbeard.types.entries import decode_entry
+from dropbeard.types.group import Group
+from dropbeard.types.ids import Digest, Epoch, GroupId, Nonce, OwnerId, RequestId, TimeUs, Version
+from dropbeard.types.messages import (
+    Hello,
+    Openings,
+    Rejected,
+    RejectReason,
+    Reply,
+    Submit,
+    ToClient,
+    ToNode,
+    Welcome,
+)
+from dropbeard.types.requests import Opening
+
+OPENING_BYTES = 160
+"""Room that one opening takes beside its output."""
+
+
+def encode_to_node(message: ToNode) -> bytes:
+    """One header frame for a node; the input of a Submit is the caller's second frame."""
+    return close_message(lambda m: _put_to_node(m, message), schema("client").ToNode, 256)
+
+
+def _put_to_node(frame: Any, message: ToNode) -> None:
+    match message:
+        case Hello(group):
+            frame.init("hello").group = group
+        case Submit():
+            into = frame.init("submit")
+            into.group, into.nonce, into.deadline = message.group, message.nonce, message.deadline
+            into.patience, into.options, into.kind = message.patience_us, message.options, int(message.kind)
+            into.height, into.width, into.channels = message.shape
+        case _:
+            assert_never(message)
+
+
+def decode_to_node(data: bytes) -> ToNode:
+    """Read a client's header frame; MessageInvalid unless it is one. Another group's id is the caller's to judge."""
+    return open_message(schema("client").ToNode, data, limits.MESSAGE_BYTES_MAX, _take_to_node)
+
+
+def _take_to_node(frame: Any) -> ToNode:
+    which = str(frame.which())
+    if which == "hello":
+        return Hello(GroupId(exactly(frame.hello.group, 32, "a group id")))
+    if which == "submit":
+        row = frame.submit
+        options = row.options
+        if len(options) > limits.OPTIONS_BYTES_MAX:
+            raise MessageInvalid(f"options have {len(options)} bytes, at most {limits.OPTIONS_BYTES_MAX} are possible")
+        return Submit(
+            group=GroupId(exactly(row.group, 32, "a group id")),
+            nonce=Nonce(row.nonce),
+            deadline=TimeUs(row.deadline),
+            patience_us=row.patience,
+            options=options,
+            kind=take_input_kind(row.kind),
+            shape=(row.height, row.width, row.channels),
+        )
+    raise MessageInvalid(f"a client's frame holds {which!r}")
+
+
+def encode_to_client(message: ToClient) -> bytes:
+    """One frame for a client."""
+    return close_message(lambda m: _put_to_client(m, message), schema("client").ToClient, _estimate(message))
+
+
+def _estimate(message: ToClient) -> int:
+    if isinstance(message, Openings):
+        return sum(OPENING_BYTES + len(opening.output) for opening in message.openings)
+    if isinstance(message, Reply):
+        headers = sum(len(header.body) + 16 for header in message.headers)
+        entries = sum(len(entry.encode()) + 32 for _, entry in message.entries)
+        return headers + entries + 66 * len(message.signatures) + 32 * len(message.proof)
+    return 4 * limits.REJECT_TEXT_BYTES_MAX
+
+
+def _put_to_client(frame: Any, message: ToClient) -> None:
+    match message:
+        case Welcome(owner, epoch, granted):
+            into = frame.init("welcome")
+            into.owner, into.epoch, into.credits = owner, epoch, granted
+        case Openings(openings):
+            rows = frame.init("openings", len(openings))
+            for row, opening in zip(rows, openings, strict=True):
+                row.request, row.owner, row.version = opening.request, opening.owner, opening.version
+                row.model, row.output, row.salt = opening.model, opening.output, opening.salt
+        case Reply():
+            into = frame.init("reply")
+            into.headers = [header.body for header in message.headers]
+            into.signatures = encode_signatures(message.signatures)
+            into.indices = [index for index, _ in message.entries]
+            into.entries = [entry.encode() for _, entry in message.entries]
+            into.count, into.proof = message.count, b"".join(message.proof)
+        case Rejected(request, reason, retry_after_us, detail):
+            into = frame.init("rejected")
+            into.request, into.reason, into.retryAfter = request, int(reason), retry_after_us
+            into.detail = cut_text(detail, limits.REJECT_TEXT_BYTES_MAX)
+        case _:
+            assert_never(message)
+
+
+def decode_to_client(data: bytes, group: Group) -> ToClient:
+    """Read a node's frame; MessageInvalid unless it is one. Nothing in it is proved yet."""
+    return open_message(
+        schema("client").ToClient, data, limits.MESSAGE_BYTES_MAX, lambda frame: _take_to_client(frame, group)
+    )
+
+
+def _take_to_client(frame: Any, group: Group) -> ToClient:
+    which = str(frame.which())
+    if which == "welcome":
+        row = frame.welcome
+        return Welcome(OwnerId(row.owner), Epoch(row.epoch), row.credits)
+    if which == "openings":
+        rows = at_most(frame.openings, group.parameters.batch_items_max, "openings")
+        return Openings(tuple(_take_opening(row) for row in rows))
+    if which == "reply":
+        return _take_reply(frame.reply, group)
+    if which == "rejected":
+        row = frame.rejected
+        if row.reason not in RejectReason._value2member_map_:
+            raise MessageInvalid(f"reject reason {row.reason} is unknown")
+        detail = take_text(row.detail, limits.REJECT_TEXT_BYTES_MAX, "a detail")
+        request = RequestId(exactly(row.request, 32, "a request id"))
+        return Rejected(request, RejectReason(row.reason), row.retryAfter, detail)
+    raise MessageInvalid(f"a node's frame holds {which!r}")
+
+
+def _take_opening(row: Any) -> Opening:
+    output = row.output
+    if len(output) > limits.OUTPUT_BYTES_MAX:
+        raise MessageInvalid(f"an output has {len(output)} bytes, at most {limits.OUTPUT_BYTES_MAX} are possible")
+    request, model = RequestId(exactly(row.request, 32, "a request id")), Digest(exactly(row.model, 32, "a digest"))
+    salt = exactly(row.salt, 32, "a salt")
+    return Opening(request, OwnerId(row.owner), Version(row.version), model, output, salt)
+
+
+def _take_reply(row: Any, group: Group) -> Reply:
+    headers = tuple(decode_header(h, group.id) for h in at_most(row.headers, limits.LINKS_MAX + 1, "headers"))
+    indices = list(at_most(row.indices, limits.REPLY_ENTRIES_MAX, "indices"))
+    entries = [decode_entry(e) for e in at_most(row.entries, limits.REPLY_ENTRIES_MAX, "entries")]
+    proof = row.proof
+    if not headers or len(indices) != len(entries) or len(proof) % 32 or row.count > limits.ENTRIES_MAX:
+        raise MessageInvalid("a reply's headers, indices, entries and proof do not fit together")
+    digests = tuple(Digest(proof[at : at + 32]) for at in range(0, len(proof), 32))
+    rows = tuple(zip(indices, entries, strict=True))
+    return Reply(headers, take_signatures(row.signatures), rows, row.count, digests)

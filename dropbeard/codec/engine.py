@@ -1,0 +1,137 @@
+"""Messages between a node and its engine (schemas/engine.capnp)."""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from dropbeard.codec.guard import at_most, close_message, exactly, open_message, schema
+from dropbeard.errors import MessageInvalid
+from dropbeard.types import limits
+from dropbeard.types.engine_messages import (
+    DETAIL_BYTES_MAX,
+    MODEL_NAME_BYTES_MAX,
+    TICKETS_MAX,
+    EngineAnswers,
+    EngineFailure,
+    EngineReady,
+    FailReason,
+    FromEngine,
+    InferTicket,
+    NodeHello,
+    ToEngine,
+)
+from dropbeard.types.ids import Digest, TimeUs, Version
+from dropbeard.types.task import InputKind
+
+TICKET_BYTES = 40
+"""Room that one answer takes beside its output."""
+
+
+def encode_to_engine(message: ToEngine) -> bytes:
+    """One header frame for the engine; the input of an InferTicket is the caller's second frame."""
+    return close_message(lambda m: _put_to_engine(m, message), schema("engine").ToEngine, 128)
+
+
+def _put_to_engine(frame: Any, message: ToEngine) -> None:
+    match message:
+        case NodeHello():
+            frame.hello = None
+        case InferTicket():
+            into = frame.init("infer")
+            into.ticket, into.deadline, into.version = message.ticket, message.deadline, message.version
+            into.kind = int(message.kind)
+            into.height, into.width, into.channels = message.shape
+        case _:
+            assert_never(message)
+
+
+def decode_to_engine(data: bytes) -> ToEngine:
+    """Read a header frame from the node; MessageInvalid unless it is one."""
+    return open_message(schema("engine").ToEngine, data, limits.MESSAGE_BYTES_MAX, _take_to_engine)
+
+
+def _take_to_engine(frame: Any) -> ToEngine:
+    which = str(frame.which())
+    if which == "hello":
+        return NodeHello()
+    if which == "infer":
+        row = frame.infer
+        shape = (row.height, row.width, row.channels)
+        return InferTicket(row.ticket, TimeUs(row.deadline), Version(row.version), take_input_kind(row.kind), shape)
+    raise MessageInvalid(f"an engine frame holds {which!r}")
+
+
+def take_input_kind(number: int) -> InputKind:
+    """The input kind of this number."""
+    if number not in InputKind._value2member_map_:
+        raise MessageInvalid(f"input kind {number} is unknown")
+    return InputKind(number)
+
+
+def encode_from_engine(message: FromEngine) -> bytes:
+    """One frame for the node."""
+    size = 1024
+    if isinstance(message, EngineAnswers):
+        size += sum(TICKET_BYTES + len(output) for _, output in message.answers)
+    return close_message(lambda m: _put_from_engine(m, message), schema("engine").FromEngine, size)
+
+
+def _put_from_engine(frame: Any, message: FromEngine) -> None:
+    match message:
+        case EngineReady():
+            into = frame.init("ready")
+            into.model, into.digest = message.model, message.digest
+            into.version, into.credits = message.version, message.credits
+        case EngineAnswers(answers):
+            rows = frame.init("answers", len(answers))
+            for row, (ticket, output) in zip(rows, answers, strict=True):
+                row.ticket, row.output = ticket, output
+        case EngineFailure():
+            into = frame.init("failed")
+            into.ticket, into.reason = message.ticket, int(message.reason)
+            into.detail = cut_text(message.detail, DETAIL_BYTES_MAX)
+        case _:
+            assert_never(message)
+
+
+def cut_text(text: str, bytes_max: int) -> str:
+    """The longest beginning of ``text`` that fits in ``bytes_max`` bytes of UTF-8."""
+    return text.encode()[:bytes_max].decode(errors="ignore")
+
+
+def take_text(text: str, bytes_max: int, what: str) -> str:
+    """``text`` if it fits."""
+    if len(text.encode()) > bytes_max:
+        raise MessageInvalid(f"{what} is longer than {bytes_max} bytes")
+    return text
+
+
+def decode_from_engine(data: bytes) -> FromEngine:
+    """Read a frame from the engine; MessageInvalid unless it is one."""
+    return open_message(schema("engine").FromEngine, data, limits.MESSAGE_BYTES_MAX, _take_from_engine)
+
+
+def _take_from_engine(frame: Any) -> FromEngine:
+    which = str(frame.which())
+    if which == "ready":
+        row = frame.ready
+        model = take_text(row.model, MODEL_NAME_BYTES_MAX, "a model's name")
+        digest = Digest(exactly(row.digest, 32, "a digest"))
+        if not 1 <= row.credits <= TICKETS_MAX:
+            raise MessageInvalid(f"an engine grants {row.credits} credits, 1 to {TICKETS_MAX} are possible")
+        return EngineReady(model, digest, Version(row.version), row.credits)
+    if which == "answers":
+        rows = at_most(frame.answers, TICKETS_MAX, "answers")
+        return EngineAnswers(tuple((row.ticket, _output(row.output)) for row in rows))
+    if which == "failed":
+        row = frame.failed
+        if row.reason not in FailReason._value2member_map_:
+            raise MessageInvalid(f"fail reason {row.reason} is unknown")
+        return EngineFailure(row.ticket, FailReason(row.reason), take_text(row.detail, DETAIL_BYTES_MAX, "a detail"))
+    raise MessageInvalid(f"an engine frame holds {which!r}")
+
+
+def _output(data: bytes) -> bytes:
+    if len(data) > limits.OUTPUT_BYTES_MAX:
+        raise MessageInvalid(f"an output has {len(data)} bytes, at most {limits.OUTPUT_BYTES_MAX} are possible")
+    return data

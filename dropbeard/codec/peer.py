@@ -1,0 +1,259 @@
+"""Messages between replicas (schemas/peer.capnp)."""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from dropbeard.codec.guard import at_most, close_message, exactly, open_message, schema
+from dropbeard.errors import MessageInvalid
+from dropbeard.types import limits, wire
+from dropbeard.types.blocks import (
+    Cut,
+    LaneTip,
+    QuorumCertificate,
+    Signatures,
+    decode_header,
+    decode_justification,
+    decode_page,
+    encode_signatures,
+    read_signatures,
+)
+from dropbeard.types.group import Group
+from dropbeard.types.ids import Digest, Height, LaneHeight, OwnerId, Signature, View
+from dropbeard.types.lanes import SignedBatch, decode_batch
+from dropbeard.types.messages import (
+    AnyCertificate,
+    BatchNotice,
+    CertificateNotice,
+    FetchBatches,
+    FetchHeader,
+    FetchPage,
+    FetchViews,
+    LanesMessage,
+    PageNotice,
+    Proposal,
+    SignedVote,
+    Status,
+    VotesMessage,
+)
+from dropbeard.types.statements import Finalize, Notarize, Nullify, Vote
+
+_KINDS = {Notarize: "notarize", Finalize: "finalize", Nullify: "nullify"}
+SIGNED_BYTES_MAX = 128 + 66 * limits.REPLICAS_MAX
+TIP_BYTES = 64
+
+
+def encode_votes(message: VotesMessage) -> bytes:
+    """One frame for the votes socket."""
+    return close_message(lambda m: _put_votes(m, message), schema("peer").VotesFrame, _estimate(message))
+
+
+def _estimate(message: VotesMessage) -> int:
+    if isinstance(message, Proposal):
+        pages = sum(len(page.encoded) + 16 for page in message.pages)
+        return len(message.header.body) + len(message.justification.encoded) + pages
+    if isinstance(message, PageNotice):
+        return len(message.page.encoded)
+    if isinstance(message, Status):
+        return 2 * SIGNED_BYTES_MAX + TIP_BYTES * len(message.tips)
+    return SIGNED_BYTES_MAX
+
+
+def _put_votes(frame: Any, message: VotesMessage) -> None:
+    match message:
+        case SignedVote(signer, vote, signature):
+            into = frame.init("vote")
+            into.signer, into.signature = signer, signature
+            _put_vote(into.init("vote"), vote)
+        case Proposal():
+            _put_proposal(frame.init("proposal"), message)
+        case CertificateNotice(certificate):
+            _put_certificate(frame.init("certificate"), certificate)
+        case Status():
+            _put_status(frame.init("status"), message)
+        case FetchHeader(header, above):
+            asked = frame.init("fetchHeader")
+            asked.header, asked.above = header, above
+        case FetchViews(first, last):
+            asked = frame.init("fetchViews")
+            asked.first, asked.last = first, last
+        case FetchPage(digest):
+            frame.fetchPage = digest
+        case PageNotice(page):
+            frame.page = page.encoded
+        case _:
+            assert_never(message)
+
+
+def _put_vote(into: Any, vote: Vote) -> None:
+    into.kind, into.view = _KINDS[type(vote)], vote.view
+    into.header = b"" if isinstance(vote, Nullify) else vote.header
+
+
+def _put_certificate(into: Any, certificate: AnyCertificate) -> None:
+    _put_vote(into.init("vote"), certificate.vote)
+    into.signatures = encode_signatures(certificate.signatures)
+
+
+def _put_proposal(into: Any, proposal: Proposal) -> None:
+    into.header, into.signature = proposal.header.body, proposal.signature
+    into.justification = proposal.justification.encoded
+    into.pages = [page.encoded for page in proposal.pages]
+
+
+def _put_status(into: Any, status: Status) -> None:
+    into.view, into.finalHeight = status.view, status.final_height
+    if status.best is not None:
+        _put_certificate(into.init("best"), status.best)
+    if status.finalization is not None:
+        _put_certificate(into.init("finalization"), status.finalization)
+    rows = into.init("tips", len(status.tips))
+    for row, tip in zip(rows, status.tips, strict=True):
+        row.owner, row.height, row.digest = tip.owner, tip.height, tip.digest
+
+
+def decode_votes(data: bytes, group: Group) -> VotesMessage:
+    """Read a frame of the votes socket; MessageInvalid unless it is one. Signatures are not checked here."""
+    return open_message(
+        schema("peer").VotesFrame, data, limits.MESSAGE_BYTES_MAX, lambda frame: _take_votes(frame, group)
+    )
+
+
+def _take_votes(frame: Any, group: Group) -> VotesMessage:
+    which = str(frame.which())
+    if which == "vote":
+        row = frame.vote
+        signer, signature = _member(row.signer, group), Signature(exactly(row.signature, 64, "a signature"))
+        return SignedVote(signer, _take_vote(row.vote, group), signature)
+    if which == "proposal":
+        return _take_proposal(frame.proposal, group)
+    if which == "certificate":
+        return CertificateNotice(_take_certificate(frame.certificate, group))
+    if which == "status":
+        return _take_status(frame.status, group)
+    if which == "fetchHeader":
+        asked = frame.fetchHeader
+        return FetchHeader(Digest(exactly(asked.header, 32, "a digest")), Height(asked.above))
+    if which == "fetchViews":
+        asked = frame.fetchViews
+        return FetchViews(View(asked.first), View(asked.last))
+    if which == "fetchPage":
+        return FetchPage(Digest(exactly(frame.fetchPage, 32, "a digest")))
+    if which == "page":
+        return PageNotice(decode_page(frame.page, group.id, group.epoch))
+    raise MessageInvalid(f"a votes frame holds {which!r}")
+
+
+def _member(owner: int, group: Group) -> OwnerId:
+    if group.owner(OwnerId(owner)) is None:
+        raise MessageInvalid(f"owner {owner} is no member of the group")
+    return OwnerId(owner)
+
+
+def _take_vote(row: Any, group: Group) -> Vote:
+    kind, view, header = str(row.kind), View(row.view), row.header
+    if kind == "nullify":
+        exactly(header, 0, "a Nullify's header")
+        return Nullify(group.id, group.epoch, view)
+    digest = Digest(exactly(header, 32, "a digest"))
+    if kind == "notarize":
+        return Notarize(group.id, group.epoch, view, digest)
+    if kind == "finalize":
+        return Finalize(group.id, group.epoch, view, digest)
+    raise MessageInvalid("a vote of unknown kind")
+
+
+def _take_certificate(row: Any, group: Group) -> AnyCertificate:
+    return _certify(_take_vote(row.vote, group), take_signatures(row.signatures))
+
+
+def _certify(vote: Vote, signatures: Signatures) -> AnyCertificate:
+    match vote:
+        case Notarize():
+            return QuorumCertificate(vote, signatures)
+        case Finalize():
+            return QuorumCertificate(vote, signatures)
+        case Nullify():
+            return QuorumCertificate(vote, signatures)
+        case _:
+            assert_never(vote)
+
+
+def take_signatures(data: bytes) -> Signatures:
+    """Read a whole block of signatures; MessageInvalid on any other bytes."""
+    reader = wire.Reader(data)
+    signatures = read_signatures(reader)
+    reader.end()
+    return signatures
+
+
+def _take_proposal(row: Any, group: Group) -> Proposal:
+    header = decode_header(row.header, group.id)
+    signature = Signature(exactly(row.signature, 64, "a signature"))
+    justification = decode_justification(row.justification, group.id, group.epoch)
+    pages = tuple(
+        decode_page(page, group.id, group.epoch) for page in at_most(row.pages, limits.PAGES_INLINE_MAX, "pages")
+    )
+    return Proposal(header, signature, justification, pages)
+
+
+def _take_status(row: Any, group: Group) -> Status:
+    best = finalization = None
+    if row._has("best"):
+        shown = _take_certificate(row.best, group)
+        if not isinstance(shown.vote, Notarize):
+            raise MessageInvalid("a status' best certificate is no notarization")
+        best = QuorumCertificate(shown.vote, shown.signatures)
+    if row._has("finalization"):
+        shown = _take_certificate(row.finalization, group)
+        if not isinstance(shown.vote, Finalize):
+            raise MessageInvalid("a status' finalization is none")
+        finalization = QuorumCertificate(shown.vote, shown.signatures)
+    tips: Cut = tuple(
+        LaneTip(_member(t.owner, group), LaneHeight(t.height), Digest(exactly(t.digest, 32, "a digest")))
+        for t in at_most(row.tips, group.n, "tips")
+    )
+    return Status(View(row.view), Height(row.finalHeight), best, finalization, tips)
+
+
+def encode_lanes(message: LanesMessage) -> bytes:
+    """One frame for the lanes socket."""
+    form = schema("peer").LanesFrame
+    match message:
+        case BatchNotice(signed):
+            data = signed.batch.encode()
+            return close_message(lambda m: _put_batch(m.init("batch"), data, signed.signature), form, len(data))
+        case FetchBatches(tip, above):
+            return close_message(lambda m: _put_fetch(m.init("fetchBatches"), tip, above), form, 64)
+        case _:
+            assert_never(message)
+
+
+def _put_batch(into: Any, data: bytes, signature: Signature) -> None:
+    into.batch, into.signature = data, signature
+
+
+def _put_fetch(into: Any, tip: Digest, above: LaneHeight) -> None:
+    into.tip, into.above = tip, above
+
+
+def decode_lanes(data: bytes, group: Group) -> LanesMessage:
+    """Read a frame of the lanes socket; MessageInvalid unless it is one. Signatures are not checked here."""
+    return open_message(
+        schema("peer").LanesFrame, data, limits.MESSAGE_BYTES_MAX, lambda frame: _take_lanes(frame, group)
+    )
+
+
+def _take_lanes(frame: Any, group: Group) -> LanesMessage:
+    which = str(frame.which())
+    if which == "batch":
+        row = frame.batch
+        batch = decode_batch(row.batch, group.parameters.batch_items_max)
+        if batch.group != group.id or batch.epoch != group.epoch:
+            raise MessageInvalid("a lane batch of another group or epoch")
+        _member(batch.owner, group)
+        return BatchNotice(SignedBatch(batch, Signature(exactly(row.signature, 64, "a signature"))))
+    if which == "fetchBatches":
+        asked = frame.fetchBatches
+        return FetchBatches(Digest(exactly(asked.tip, 32, "a digest")), LaneHeight(asked.above))
+    raise MessageInvalid(f"a lanes frame holds {which!r}")

@@ -1,0 +1,71 @@
+"""What a node and its engine say to each other over their ipc socket."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from dropbeard.types.ids import Digest, TimeUs, Version
+from dropbeard.types.task import InputKind
+
+
+class FailReason(enum.IntEnum):
+    """Why the engine did not answer a ticket."""
+
+    BAD_INPUT = 1
+    TOO_LATE = 2
+    """It could not have finished by the deadline (rule 2.4)."""
+    BUSY = 3
+    BROKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHello:
+    """The node is there: the engine answers EngineReady as soon as it is warm."""
+
+
+@dataclass(frozen=True, slots=True)
+class InferTicket:
+    """One input to run; its bytes are the next frame. ``ticket`` is the node's name for it, u64."""
+
+    ticket: int
+    deadline: TimeUs
+    version: Version
+    kind: InputKind
+    shape: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReady:
+    """The engine runs this model and takes up to ``credits`` tickets at once."""
+
+    model: str
+    digest: Digest
+    version: Version
+    credits: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineAnswers:
+    """A finished batch: (ticket, output as task-schema bytes)."""
+
+    answers: tuple[tuple[int, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFailure:
+    """One ticket without an answer; ``detail`` is one line for people."""
+
+    ticket: int
+    reason: FailReason
+    detail: str
+
+
+ToEngine = NodeHello | InferTicket
+FromEngine = EngineReady | EngineAnswers | EngineFailure
+
+TICKETS_MAX = 4_096
+"""Answers in one message, and the most credits an engine may grant."""
+
+MODEL_NAME_BYTES_MAX = 128
+DETAIL_BYTES_MAX = 500

@@ -1,0 +1,78 @@
+@0xb8a94f4bd2c6e702;
+# What a client and a node say to each other. The client's name is its CURVE key, which the transport proves, so
+# nothing here is signed by the client. The input of a Submit is the next frame, unchanged.
+
+struct Hello {
+  group @0 :Data;
+}
+
+struct Submit {
+  group @0 :Data;
+  nonce @1 :UInt64;
+  deadline @2 :UInt64;
+  # Microseconds since 1970.
+  patience @3 :UInt32;
+  # Microseconds.
+  options @4 :Data;
+  kind @5 :UInt8;
+  # 1: an encoded image; 2: raw uint8 RGB.
+  height @6 :UInt32;
+  width @7 :UInt32;
+  channels @8 :UInt32;
+}
+
+struct ToNode {
+  version @0 :UInt16;
+  union {
+    none @1 :Void;
+    hello @2 :Hello;
+    submit @3 :Submit;
+  }
+}
+
+struct Welcome {
+  owner @0 :UInt16;
+  epoch @1 :UInt32;
+  credits @2 :UInt32;
+}
+
+struct Opening {
+  request @0 :Data;
+  owner @1 :UInt16;
+  version @2 :UInt32;
+  model @3 :Data;
+  output @4 :Data;
+  salt @5 :Data;
+}
+
+struct Reply {
+  # The client's entries of one block and who finalized it.
+  headers @0 :List(Data);
+  # Header bodies: the signed one first, the entries' block last.
+  signatures @1 :Data;
+  indices @2 :List(UInt32);
+  # Leaf index of each entry, ascending.
+  entries @3 :List(Data);
+  count @4 :UInt32;
+  proof @5 :Data;
+  # Digests of 32 bytes, one after the other.
+}
+
+struct Rejected {
+  request @0 :Data;
+  reason @1 :UInt8;
+  retryAfter @2 :UInt64;
+  # Microseconds.
+  detail @3 :Text;
+}
+
+struct ToClient {
+  version @0 :UInt16;
+  union {
+    none @1 :Void;
+    welcome @2 :Welcome;
+    openings @3 :List(Opening);
+    reply @4 :Reply;
+    rejected @5 :Rejected;
+  }
+}

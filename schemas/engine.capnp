@@ -1,0 +1,53 @@
+@0xe5c7d14d90b2a903;
+# What a node and its engine say to each other over an ipc socket. The input of an Infer is the next frame.
+
+struct Infer {
+  ticket @0 :UInt64;
+  # The node's name for this piece of work.
+  deadline @1 :UInt64;
+  # Microseconds since 1970.
+  version @2 :UInt32;
+  kind @3 :UInt8;
+  height @4 :UInt32;
+  width @5 :UInt32;
+  channels @6 :UInt32;
+}
+
+struct ToEngine {
+  version @0 :UInt16;
+  union {
+    none @1 :Void;
+    hello @2 :Void;
+    # The node is there: say what you run.
+    infer @3 :Infer;
+  }
+}
+
+struct Ready {
+  model @0 :Text;
+  digest @1 :Data;
+  version @2 :UInt32;
+  credits @3 :UInt32;
+  # How many pieces of work may be under way at once.
+}
+
+struct Answer {
+  ticket @0 :UInt64;
+  output @1 :Data;
+}
+
+struct Failed {
+  ticket @0 :UInt64;
+  reason @1 :UInt8;
+  detail @2 :Text;
+}
+
+struct FromEngine {
+  version @0 :UInt16;
+  union {
+    none @1 :Void;
+    ready @2 :Ready;
+    answers @3 :List(Answer);
+    failed @4 :Failed;
+  }
+}
