@@ -1,0 +1,102 @@
+"""The node's side of the clients: a ROUTER that any CURVE key may use; the key is the client's name (rule 1.4)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+import zmq
+
+from dropbeard.signing.curve import CurveSecret
+from dropbeard.transport.frames import receive
+from dropbeard.transport.options import INPUT_FRAME_BYTES_MAX, INPUT_QUEUE_MAX, bind, keep_alive, prepare, serve_curve
+from dropbeard.transport.zap import key_of
+from dropbeard.types.ids import ClientKey
+from dropbeard.types.limits import FRAMES_MAX, MESSAGE_BYTES_MAX
+
+HEARD_AT_ONCE_MAX: Final = 256
+ROUTES_PER_CLIENT_MAX: Final = 8
+"""Connections of one key that are answered; an older one makes room."""
+
+CLIENTS_MAX: Final = 65_536
+"""Keys with a live connection; the one heard longest ago makes room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One message of a client: header frame and, when there was one, the input's frame."""
+
+    client: ClientKey
+    data: bytes
+    given: bytes | None
+
+
+class ClientListener:
+    """Hears clients and answers them on the connections they made."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, secret: CurveSecret) -> None:
+        self.dropped: Counter[str] = Counter()
+        self.not_sent: Counter[str] = Counter()
+        self._routes: dict[ClientKey, dict[bytes, None]] = {}
+        self.socket: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
+        prepare(self.socket, INPUT_FRAME_BYTES_MAX, INPUT_QUEUE_MAX)
+        self.socket.set(zmq.SNDHWM, 8 * INPUT_QUEUE_MAX)
+        keep_alive(self.socket)
+        self.socket.set(zmq.ROUTER_MANDATORY, 1)  # without it a reply to a gone client vanishes uncounted
+        serve_curve(self.socket, secret, "clients")
+        bind(self.socket, endpoint)
+
+    def receive(self) -> list[Heard]:
+        """What is waiting; never blocks."""
+        heard = []
+        for _ in range(HEARD_AT_ONCE_MAX):
+            frames = receive(self.socket, 1 + FRAMES_MAX)
+            if frames is None:
+                break
+            if len(frames) < 2 or len(frames[1]) > MESSAGE_BYTES_MAX:
+                self.dropped["frames"] += 1
+                continue
+            key = key_of(frames[1])
+            if key is None:
+                self.dropped["unknown key"] += 1
+                continue
+            client = ClientKey(key)
+            self._note_route(client, frames[0].bytes)
+            heard.append(Heard(client, frames[1].bytes, frames[2].bytes if len(frames) > 2 else None))
+        return heard
+
+    def _note_route(self, client: ClientKey, route: bytes) -> None:
+        routes = self._routes.pop(client, {})
+        routes.pop(route, None)
+        routes[route] = None
+        if len(routes) > ROUTES_PER_CLIENT_MAX:
+            del routes[next(iter(routes))]
+        self._routes[client] = routes
+        if len(self._routes) > CLIENTS_MAX:
+            del self._routes[next(iter(self._routes))]
+
+    def send(self, client: ClientKey, data: bytes) -> bool:
+        """Send on every connection of the client; False, and counted, when none of them took it."""
+        taken = False
+        for route in list(self._routes.get(client, ())):
+            try:
+                self.socket.send_multipart([route, data], zmq.NOBLOCK)
+                taken = True
+            except zmq.Again:
+                self.not_sent["full"] += 1
+            except zmq.ZMQError:
+                self._forget(client, route)
+        if not taken:
+            self.not_sent["gone"] += 1
+        return taken
+
+    def _forget(self, client: ClientKey, route: bytes) -> None:
+        routes = self._routes[client]
+        del routes[route]
+        if not routes:
+            del self._routes[client]
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.socket.close()

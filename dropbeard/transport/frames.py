@@ -1,0 +1,21 @@
+"""Receive whole messages without blocking, and throw away those with too many frames."""
+
+from __future__ import annotations
+
+import zmq
+
+
+def receive(socket: zmq.Socket[bytes], most: int) -> list[zmq.Frame] | None:
+    """One message of at most ``most`` frames; [] when it had more (its frames are read and dropped one at a time, so
+    an endless one fills no memory); None when nothing is waiting.
+    """
+    try:
+        frame = socket.recv(zmq.NOBLOCK, copy=False)
+    except zmq.Again:
+        return None
+    frames = [frame]
+    while frame.more:
+        frame = socket.recv(zmq.NOBLOCK, copy=False)
+        if len(frames) <= most:
+            frames.append(frame)
+    return frames if len(frames) <= most else []

@@ -1,0 +1,37 @@
+"""Learn from ZeroMQ's socket monitor when connections come and go."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+EVENTS: Final = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+READ_AT_ONCE_MAX: Final = 64
+
+
+class Monitor:
+    """Events of one socket."""
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self._watched = socket
+        self.socket: zmq.Socket[bytes] = socket.get_monitor_socket(EVENTS)
+        self.up = False
+
+    def changes(self) -> list[bool]:
+        """True for each connection made, False for each lost, in order; never blocks."""
+        found = []
+        for _ in range(READ_AT_ONCE_MAX):
+            try:
+                frames = self.socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            self.up = parse_monitor_message(frames)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED
+            found.append(self.up)
+        return found
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._watched.disable_monitor()
+        self.socket.close()

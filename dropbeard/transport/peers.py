@@ -1,0 +1,99 @@
+"""One channel between replicas (votes, or lanes): a ROUTER to hear, a DEALER per peer to speak."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+import zmq
+
+from dropbeard.signing.curve import CurveSecret
+from dropbeard.transport.frames import receive
+from dropbeard.transport.monitor import Monitor
+from dropbeard.transport.options import bind, keep_alive, prepare, serve_curve, use_curve
+from dropbeard.transport.zap import key_of
+from dropbeard.types.group import Group
+from dropbeard.types.ids import OwnerId
+
+HEARD_AT_ONCE_MAX: Final = 512
+"""Messages taken off a channel in one turn."""
+
+
+class PeerLink:
+    """``channel`` is "votes" or "lanes": it names the endpoints of the genesis and the ZAP domain."""
+
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], group: Group, me: OwnerId, secret: CurveSecret, channel: str
+    ) -> None:
+        self._owners: Mapping[bytes, OwnerId] = {o.curve_key: o.id for o in group.owners if o.id != me}
+        self.dropped: Counter[str] = Counter()
+        self.not_sent: Counter[OwnerId] = Counter()
+        self.socket: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
+        self._speaking: dict[OwnerId, zmq.Socket[bytes]] = {}
+        self.monitors: dict[OwnerId, Monitor] = {}
+        prepare(self.socket)
+        keep_alive(self.socket)
+        serve_curve(self.socket, secret, channel)
+        bind(self.socket, getattr(group.owners[me].endpoints, channel))
+        for owner in group.owners:
+            if owner.id != me:
+                self._speak_to(context, owner.id, getattr(owner.endpoints, channel), secret, owner.curve_key)
+
+    def _speak_to(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        peer: OwnerId,
+        endpoint: str,
+        secret: CurveSecret,
+        server_key: bytes,
+    ) -> None:
+        socket: zmq.Socket[bytes] = context.socket(zmq.DEALER)
+        prepare(socket)
+        keep_alive(socket)
+        socket.set(zmq.IMMEDIATE, 1)  # nothing waits in a queue for a peer that is not there
+        use_curve(socket, secret, server_key)
+        self.monitors[peer] = Monitor(socket)
+        socket.connect(endpoint)
+        self._speaking[peer] = socket
+
+    def send(self, peer: OwnerId, data: bytes) -> bool:
+        """Hand one message to ZeroMQ; False, and counted, when the peer is away or its queue is full (rule 3.9)."""
+        try:
+            self._speaking[peer].send(data, zmq.NOBLOCK)
+        except zmq.Again:
+            self.not_sent[peer] += 1
+            return False
+        return True
+
+    def receive(self) -> list[tuple[OwnerId, bytes]]:
+        """What is waiting, with the peer whose CURVE key the connection proved; never blocks."""
+        heard = []
+        for _ in range(HEARD_AT_ONCE_MAX):
+            frames = receive(self.socket, 2)
+            if frames is None:
+                break
+            if len(frames) != 2:  # routing id and one message
+                self.dropped["frames"] += 1
+                continue
+            owner = self._owners.get(key_of(frames[1]) or b"")
+            if owner is None:
+                self.dropped["unknown key"] += 1
+            else:
+                heard.append((owner, frames[1].bytes))
+        return heard
+
+    def connected(self) -> list[OwnerId]:
+        """Peers to which a connection was made, or made again, since the last call."""
+        return [peer for peer, monitor in self.monitors.items() if True in monitor.changes()]
+
+    def sockets(self) -> list[zmq.Socket[bytes]]:
+        """What the loop waits on."""
+        return [self.socket, *(monitor.socket for monitor in self.monitors.values())]
+
+    def close(self) -> None:
+        """Close every socket."""
+        for peer, monitor in self.monitors.items():
+            monitor.close()
+            self._speaking[peer].close()
+        self.socket.close()
