@@ -63,3 +63,6 @@ VIEW_WINDOW: Final = 4096
 
 REPLY_ENTRIES_MAX: Final = 1024
 REJECT_TEXT_BYTES_MAX: Final = 200
+
+PIXELS_MAX: Final = 1 << 28
+"""The most pixels that a genesis may admit for one input."""

@@ -1,0 +1,117 @@
+"""Owners' public cards, and the group that a set of them makes (rule 1.3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from dropbeard.errors import ConfigInvalid
+from dropbeard.types import limits
+from dropbeard.types.group import Endpoints, Group, Owner
+from dropbeard.types.ids import DIGEST_BYTES, KEY_BYTES, PUBLIC_KEY_BYTES, Digest, OwnerId
+from dropbeard.types.parameters import Parameters
+from dropbeard.types.quorum import most_faults
+from dropbeard.types.task import TaskSchema
+from dropbeard.types.toml_text import read_toml, table
+
+CARD_FORMAT = 1
+_TCP = re.compile(r"tcp://(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):(?P<port>[0-9]{1,5})")
+
+
+class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an owner tells the others: public keys as hex, endpoints, the first model's digest and label."""
+
+    format: int
+    name: str
+    owner_key: str
+    node_key: str
+    curve_key: str
+    votes: str
+    lanes: str
+    clients: str
+    model: str
+    model_name: str
+
+    def to_toml(self) -> str:
+        """The card file."""
+        return table("", msgspec.structs.asdict(self))
+
+
+def card_from_toml(text: str, what: str) -> Card:
+    """Read a card; ConfigInvalid names ``what`` and the key that is wrong."""
+    card = read_toml(text, Card, what)
+    if card.format != CARD_FORMAT:
+        raise ConfigInvalid(f"{what}: format {card.format} is unknown, this release reads {CARD_FORMAT}")
+    owner_from_card(card, OwnerId(0), what)
+    return card
+
+
+def owner_from_card(card: Card, owner: OwnerId, what: str) -> Owner:
+    """The owner of a genesis that a card describes; ConfigInvalid when a value cannot be one."""
+    check_name(card.name, what)
+    for endpoint in (card.votes, card.lanes, card.clients):
+        check_endpoint(endpoint, what)
+    if len(card.model_name.encode()) > limits.NAME_BYTES_MAX:
+        raise ConfigInvalid(f"{what}: model_name is longer than {limits.NAME_BYTES_MAX} bytes")
+    return Owner(
+        id=owner,
+        name=card.name,
+        owner_key=_hex(card.owner_key, PUBLIC_KEY_BYTES, "owner_key", what),
+        node_key=_hex(card.node_key, PUBLIC_KEY_BYTES, "node_key", what),
+        curve_key=_hex(card.curve_key, KEY_BYTES, "curve_key", what),
+        endpoints=Endpoints(card.votes, card.lanes, card.clients),
+        model=Digest(_hex(card.model, DIGEST_BYTES, "model", what)),
+        model_name=card.model_name,
+    )
+
+
+def _hex(text: str, count: int, key: str, what: str) -> bytes:
+    if len(text) != 2 * count or any(letter not in "0123456789abcdef" for letter in text):
+        raise ConfigInvalid(f"{what}: {key} must be {2 * count} lower-case hex digits")
+    return bytes.fromhex(text)
+
+
+def check_name(name: str, what: str) -> None:
+    """Names are 1 to 64 bytes, printable, without spaces around."""
+    if not 1 <= len(name.encode()) <= limits.NAME_BYTES_MAX or not name.isprintable() or name != name.strip():
+        raise ConfigInvalid(f"{what}: the name {name!r} must be 1 to {limits.NAME_BYTES_MAX} printable bytes")
+
+
+def check_endpoint(endpoint: str, what: str) -> None:
+    """``tcp://host:port`` or ``ipc://path``."""
+    found = _TCP.fullmatch(endpoint)
+    good_tcp = found is not None and 1 <= int(found["port"]) <= 65_535
+    good_ipc = endpoint.startswith("ipc:///") and endpoint.isprintable()
+    if len(endpoint.encode()) > limits.ENDPOINT_BYTES_MAX or not (good_tcp or good_ipc):
+        raise ConfigInvalid(f"{what}: endpoint {endpoint!r} must be tcp://HOST:PORT (port 1 to 65535) or ipc:///PATH")
+
+
+def group_from_cards(
+    cards: Sequence[tuple[str, Card]],
+    name: str,
+    task: TaskSchema,
+    parameters: Parameters,
+    f: int | None = None,
+    answers: int | None = None,
+) -> Group:
+    """The genesis of (file name, card) pairs in their order; f is the largest possible one unless given."""
+    check_name(name, "the group")
+    _refuse_twins(cards)
+    owners = tuple(owner_from_card(card, OwnerId(i), what) for i, (what, card) in enumerate(cards))
+    faults = most_faults(len(owners)) if f is None else f
+    enough = len(owners) - faults if answers is None else answers
+    return Group(name, faults, enough, owners, task, parameters)
+
+
+def _refuse_twins(cards: Sequence[tuple[str, Card]]) -> None:
+    keys = ("name", "owner_key", "node_key", "curve_key", "votes", "lanes", "clients")
+    seen: dict[tuple[str, str], str] = {}
+    for what, card in cards:
+        values: Mapping[str, str] = msgspec.structs.asdict(card)
+        for key in keys:
+            kind = "endpoint" if key in ("votes", "lanes", "clients") else key
+            first = seen.setdefault((kind, values[key]), what)
+            if first != what:
+                raise ConfigInvalid(f"{first} and {what} have the same {kind} {values[key]}; each owner needs its own")

@@ -1,0 +1,140 @@
+"""The genesis file: TOML for people, the same group for everyone (rule 1.3).
+
+The group's id depends on the values only, by their canonical bytes (group.Group.encode); ``id`` in the file is for
+people and is checked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import msgspec
+
+from dropbeard.errors import ConfigInvalid
+from dropbeard.types import limits
+from dropbeard.types.cards import CARD_FORMAT, Card, check_name, owner_from_card
+from dropbeard.types.group import Group, Owner
+from dropbeard.types.ids import OwnerId
+from dropbeard.types.parameters import Parameters
+from dropbeard.types.task import TaskSchema
+from dropbeard.types.toml_text import read_toml, table
+
+GENESIS_FORMAT = 1
+
+
+class _GroupTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    format: int
+    name: str
+    f: int
+    answers: int
+    id: str | None = None
+
+
+class _TaskTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    top_k: int
+    encoded_bytes_max: int
+    pixels_max: int
+    labels: list[str]
+
+
+class _OwnerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: int
+    name: str
+    owner_key: str
+    node_key: str
+    curve_key: str
+    votes: str
+    lanes: str
+    clients: str
+    model: str
+    model_name: str
+
+
+_ParametersTable = msgspec.defstruct(
+    "_ParametersTable", [(spec.name, int) for spec in fields(Parameters)], frozen=True, forbid_unknown_fields=True
+)
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    group: _GroupTable
+    task: _TaskTable
+    parameters: _ParametersTable  # type: ignore[valid-type]
+    owner: list[_OwnerTable]
+
+
+def genesis_to_toml(group: Group) -> str:
+    """The genesis file of a group."""
+    head = {"format": GENESIS_FORMAT, "name": group.name, "f": group.f, "answers": group.answers, "id": group.id.hex()}
+    task = group.task
+    parts = [
+        table("[group]", head),
+        table("[parameters]", {spec.name: getattr(group.parameters, spec.name) for spec in fields(Parameters)}),
+        *(table("[[owner]]", _owner_values(owner)) for owner in group.owners),
+        table(
+            "[task]",
+            {
+                "name": task.name,
+                "top_k": task.top_k,
+                "encoded_bytes_max": task.encoded_bytes_max,
+                "pixels_max": task.pixels_max,
+                "labels": task.labels,
+            },
+        ),
+    ]
+    return "\n".join(parts)
+
+
+def _owner_values(owner: Owner) -> dict[str, str | int]:
+    return {
+        "id": owner.id,
+        "name": owner.name,
+        "owner_key": owner.owner_key.hex(),
+        "node_key": owner.node_key.hex(),
+        "curve_key": owner.curve_key.hex(),
+        "votes": owner.endpoints.votes,
+        "lanes": owner.endpoints.lanes,
+        "clients": owner.endpoints.clients,
+        "model": owner.model.hex(),
+        "model_name": owner.model_name,
+    }
+
+
+def genesis_from_toml(text: str, what: str = "the genesis") -> Group:
+    """Read a genesis file's text; ConfigInvalid names the key that is wrong."""
+    file = read_toml(text, _File, what)
+    if file.group.format != GENESIS_FORMAT:
+        raise ConfigInvalid(f"{what}: format {file.group.format} is unknown, this release reads {GENESIS_FORMAT}")
+    check_name(file.group.name, what)
+    parameters = Parameters(**msgspec.structs.asdict(file.parameters))
+    owners = tuple(_owner(row, what) for row in file.owner)
+    group = Group(file.group.name, file.group.f, file.group.answers, owners, task_from(file.task, what), parameters)
+    if file.group.id is not None and file.group.id != group.id.hex():
+        raise ConfigInvalid(f"{what}: its id is not that of its values ({group.id.hex()}); the file was changed")
+    return group
+
+
+def _owner(row: _OwnerTable, what: str) -> Owner:
+    values = msgspec.structs.asdict(row)
+    number = values.pop("id")
+    return owner_from_card(Card(format=CARD_FORMAT, **values), OwnerId(number), f"{what}, owner {row.name!r}")
+
+
+def task_from(row: _TaskTable, what: str) -> TaskSchema:
+    """The task schema, its bounds checked."""
+    check_name(row.name, what)
+    if not 2 <= len(row.labels) <= limits.LABELS_MAX or len(set(row.labels)) != len(row.labels):
+        raise ConfigInvalid(f"{what}: the task needs 2 to {limits.LABELS_MAX} different labels")
+    if any(not 1 <= len(label.encode()) <= limits.LABEL_BYTES_MAX or not label.isprintable() for label in row.labels):
+        raise ConfigInvalid(f"{what}: a label must be 1 to {limits.LABEL_BYTES_MAX} printable bytes")
+    if not 1 <= row.top_k <= min(len(row.labels), limits.OUTPUT_BYTES_MAX // 6):
+        raise ConfigInvalid(f"{what}: top_k = {row.top_k} does not fit {len(row.labels)} labels")
+    if not 1 <= row.encoded_bytes_max <= limits.INPUT_BYTES_MAX or not 1 <= row.pixels_max <= limits.PIXELS_MAX:
+        raise ConfigInvalid(f"{what}: encoded_bytes_max or pixels_max is out of bounds")
+    return TaskSchema(row.name, tuple(row.labels), row.top_k, row.encoded_bytes_max, row.pixels_max)
+
+
+def task_schema(name: str, labels: tuple[str, ...]) -> TaskSchema:
+    """A classification task with the usual bounds: top 5 (or all), files to 4 MiB, 50 million pixels."""
+    row = _TaskTable(name, min(5, len(labels)), 4 << 20, 50_000_000, list(labels))
+    return task_from(row, f"the task {name!r}")

@@ -1,0 +1,62 @@
+"""A node's configuration file: one TOML for ``dropbeard run node`` and ``dropbeard run engine``. No secrets in it."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+from dropbeard.errors import ConfigInvalid
+from dropbeard.types.toml_text import read_toml, table
+
+Backend = Literal["onnx", "synthetic"]
+
+ENGINE_NUMBER_MAX: Final = 4_096
+"""Threads, inputs in a batch, inputs waiting: none is ever larger."""
+
+
+class KeysTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Key files, relative to the configuration file. ``passphrase_env`` names an environment variable."""
+
+    node: str
+    curve: str
+    salt: str
+    passphrase_env: str | None = None
+
+
+class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The engine: which model, on which backend, behind which ipc socket."""
+
+    endpoint: str
+    model: str
+    backend: Backend = "onnx"
+    threads: int = 1
+    max_batch: int = 8
+    queue_max: int = 256
+
+
+class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file. Paths are relative to it; ``dropbeard.cli.files`` makes them absolute."""
+
+    name: str
+    genesis: str
+    state: str
+    keys: KeysTable
+    engine: EngineTable
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    def to_toml(self) -> str:
+        """The file's text."""
+        head = {"name": self.name, "genesis": self.genesis, "state": self.state, "log_level": self.log_level}
+        keys = table("[keys]", msgspec.structs.asdict(self.keys))
+        return "\n".join([table("", head), keys, table("[engine]", msgspec.structs.asdict(self.engine))])
+
+
+def config_from_toml(text: str, what: str) -> NodeConfig:
+    """Read a configuration; ConfigInvalid names the key that is wrong."""
+    config = read_toml(text, NodeConfig, what)
+    for key in ("threads", "max_batch", "queue_max"):
+        value = getattr(config.engine, key)
+        if not 1 <= value <= ENGINE_NUMBER_MAX:
+            raise ConfigInvalid(f"{what}: engine.{key} is {value}, must be between 1 and {ENGINE_NUMBER_MAX}")
+    return config

@@ -1,0 +1,70 @@
+"""Strict TOML for the files that people write: unknown keys and wrong types are one clear line (rule 9)."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from dropbeard.errors import ConfigInvalid
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_UNKNOWN = re.compile(r"unknown field `(?P<key>[^`]*)`(?: - at `\$(?P<where>[^`]*)`)?")
+
+
+def read_toml(text: str, form: type[T], what: str) -> T:
+    """Read ``text`` as ``form``; ConfigInvalid names ``what`` (the file), the key, and the nearest known one."""
+    try:
+        plain = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as wrong:
+        raise ConfigInvalid(f"{what} is not TOML: {wrong}") from wrong
+    try:
+        return msgspec.convert(plain, form, strict=True)
+    except msgspec.ValidationError as wrong:
+        raise ConfigInvalid(f"{what}: {_explain(str(wrong), form)}") from wrong
+
+
+def _explain(text: str, form: type[msgspec.Struct]) -> str:
+    found = _UNKNOWN.search(text)
+    text = text.replace("Object contains ", "").replace("Object missing ", "missing ").replace("`$.", "`")
+    if found is None:
+        return text
+    near = difflib.get_close_matches(found["key"], sorted(_known(form)), n=1)
+    return text + (f"; did you mean `{near[0]}`?" if near else "")
+
+
+def _known(form: type[msgspec.Struct]) -> set[str]:
+    """Every key that the form and the structs in it know."""
+    keys: set[str] = set()
+    for spec in msgspec.structs.fields(form):
+        keys.add(spec.encode_name)
+        for inner in (spec.type, *getattr(spec.type, "__args__", ())):
+            if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+                keys |= _known(inner)
+    return keys
+
+
+def quoted(text: str) -> str:
+    """A TOML basic string."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def table(name: str, values: Mapping[str, Any]) -> str:
+    """A TOML table of strings, numbers, booleans and lists of strings; None values are left out."""
+    lines = [name] if name else []
+    for key, value in values.items():
+        if isinstance(value, str):
+            lines.append(f"{key} = {quoted(value)}")
+        elif isinstance(value, bool):
+            lines.append(f"{key} = {str(value).lower()}")
+        elif isinstance(value, int):
+            lines.append(f"{key} = {value}")
+        elif value is not None:
+            lines.append(f"{key} = [\n" + "".join(f"  {quoted(item)},\n" for item in value) + "]")
+    return "\n".join(lines) + "\n"
