@@ -16,9 +16,11 @@ from blake3 import blake3
 
 from dropbeard.errors import EngineFailed
 from dropbeard.serving.engine import EngineStats, Prepared
+from dropbeard.types.ids import Digest
 from dropbeard.types.task import PROBABILITY_ONE, Classification, Input, TaskSchema
 
 CONTEXT: Final = "dropbeard 1 synthetic output"
+DIGEST_CONTEXT: Final = "dropbeard 1 synthetic engine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,11 @@ class ServiceTime:
     def seconds(self, inputs: int) -> float:
         """Time of one batch."""
         return (self.batch_us + self.input_us * inputs) / 1e6
+
+
+def synthetic_digest(owner: str) -> Digest:
+    """What a synthetic engine is registered as: no model's digest, so nobody can take its answers for a model's."""
+    return Digest(blake3(owner.encode(), derive_key_context=DIGEST_CONTEXT).digest())
 
 
 def synthetic_output(input_digest: bytes, flavour: bytes, schema: TaskSchema) -> bytes:

@@ -1,0 +1,48 @@
+"""``dropbeard init``: what an owner needs to take part."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+
+@click.command("init")
+@click.argument("name")
+@click.option("--dir", "directory", type=click.Path(path_type=Path), required=True, help="Directory to make.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address at which others reach this node.")
+@click.option("--port", default=7400, show_default=True, help="Port for votes; lanes and clients get the next two.")
+@click.option("--model", default="efficientnet-lite0", show_default=True, help="First model, by its manifest's name.")
+@click.option("--backend", type=click.Choice(["onnx", "synthetic"]), default="onnx", show_default=True)
+@click.option("--passphrase-env", metavar="VAR", help="Encrypt owner and node key with the passphrase in $VAR.")
+def init_command(
+    name: str, directory: Path, host: str, port: int, model: str, backend: str, passphrase_env: str | None
+) -> None:
+    """Make keys, configuration and public card of the owner NAME.
+
+    Private keys get mode 0600 and are never overwritten. A running node needs node.key, curve.key and salt.key; keep
+    owner.key offline.
+    """
+    from dropbeard.daemon.new_node import NodePlan, make_node
+    from dropbeard.errors import ConfigInvalid
+
+    passphrase = None if passphrase_env is None else os.environ.get(passphrase_env)
+    if passphrase_env is not None and not passphrase:
+        raise ConfigInvalid(f"--passphrase-env names ${passphrase_env}, which is not set or empty")
+    made = make_node(
+        NodePlan(
+            name=name,
+            host=host,
+            port=port,
+            model=model,
+            backend="synthetic" if backend == "synthetic" else "onnx",
+            passphrase=passphrase,
+            passphrase_env=passphrase_env,
+        ),
+        directory,
+    )
+    click.echo(f"made {directory}: send {made.card} to the other owners, keep everything else private.")
+    click.echo(f"next: put the group's genesis at {made.config.parent / 'genesis.toml'}, then")
+    click.echo(f"  dropbeard run engine {made.config}")
+    click.echo(f"  dropbeard run node {made.config}")

@@ -1,0 +1,75 @@
+"""``dropbeard``: finds the verb, turns an expected error into one line and its exit code."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from dropbeard import __version__
+from dropbeard.errors import DropbeardError
+
+INTERRUPTED: Final = 130
+
+VERBS: Final = {
+    "demo": ("dropbeard.cli.demo:demo_command", "Four owners on this machine classify pictures and certify it."),
+    "group": ("dropbeard.cli.group:group_command", "Make a group's genesis from its owners' cards."),
+    "init": ("dropbeard.cli.init:init_command", "Make an owner's keys, node configuration and public card."),
+    "models": ("dropbeard.cli.models:models_command", "Make, list and check the models an engine can run."),
+    "run": ("dropbeard.cli.run:run_command", "Run a node or an engine until it is told to stop."),
+    "simulate": ("dropbeard.cli.simulate:simulate_command", "Run the protocol in a deterministic simulated world."),
+    "verify": ("dropbeard.cli.verify:verify_command", "Check an inference certificate offline."),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its verbs and their one-line help without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs."""
+        return sorted(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the verb that is called."""
+        if cmd_name not in VERBS:
+            return None
+        module, _, name = VERBS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The verbs with their help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, VERBS[verb][1]) for verb in sorted(VERBS)])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dropbeard")
+def dropbeard() -> None:
+    """Certified inference: owners of different models agree on what was answered; anyone can check it offline."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code. An expected error is one line on standard error."""
+    try:
+        code = dropbeard.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.ClickException as wrong:
+        wrong.show()
+        return wrong.exit_code
+    except DropbeardError as wrong:
+        click.echo(f"dropbeard: {wrong}", err=True)
+        return wrong.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("dropbeard: interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        return 1

@@ -1,0 +1,92 @@
+"""From frames to events: decode, check signatures, drop what says nothing new, answer what needs no agreement."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import assert_never
+
+from dropbeard.agreement.effects import SendClient
+from dropbeard.agreement.events import BatchCame, Event, PeerSpoke, RequestCame
+from dropbeard.agreement.inspection import SignatureChecker, is_worth_handling
+from dropbeard.agreement.replica_state import ReplicaState
+from dropbeard.codec.client import decode_to_node
+from dropbeard.codec.peer import decode_lanes, decode_votes
+from dropbeard.errors import InputInvalid, MessageInvalid
+from dropbeard.types.ids import ClientKey, OwnerId, RequestId
+from dropbeard.types.messages import BatchNotice, Hello, PeerMessage, Rejected, RejectReason, Submit, Welcome
+from dropbeard.types.requests import Request
+from dropbeard.types.task import Input
+
+
+class Inbox:
+    """Turns what came over the node's sockets into events for the core; counts what it drops, by reason."""
+
+    def __init__(self, state: ReplicaState, checker: SignatureChecker) -> None:
+        self._state = state
+        self._checker = checker
+        self.dropped: Counter[str] = Counter()
+
+    def from_votes(self, sender: OwnerId, data: bytes) -> list[Event]:
+        """A frame of the votes socket."""
+        try:
+            message = decode_votes(data, self._state.group)
+        except MessageInvalid:
+            self.dropped["malformed vote message"] += 1
+            return []
+        return self._from_peer(sender, message)
+
+    def from_lanes(self, sender: OwnerId, data: bytes) -> list[Event]:
+        """A frame of the lanes socket."""
+        try:
+            message = decode_lanes(data, self._state.group)
+        except MessageInvalid:
+            self.dropped["malformed lane message"] += 1
+            return []
+        return self._from_peer(sender, message)
+
+    def _from_peer(self, sender: OwnerId, message: PeerMessage) -> list[Event]:
+        if not is_worth_handling(self._state, message, self._checker):
+            self.dropped["known or not signed as it says"] += 1
+            return []
+        if isinstance(message, BatchNotice):
+            return [BatchCame(sender, message.signed)]
+        return [PeerSpoke(sender, message)]
+
+    def from_client(self, client: ClientKey, data: bytes, frame: bytes | None) -> list[Event | SendClient]:
+        """A message of a client, with the input's frame when it is a request; events, or an answer at once."""
+        try:
+            message = decode_to_node(data)
+        except MessageInvalid:
+            self.dropped["malformed client message"] += 1
+            return []
+        match message:
+            case Hello():
+                return [SendClient(client, self._greeting(message))]
+            case Submit():
+                return [self._submitted(client, message, frame or b"")]
+            case _:
+                assert_never(message)
+
+    def _greeting(self, hello: Hello) -> Welcome | Rejected:
+        group = self._state.group
+        if hello.group != group.id:
+            none = RequestId(bytes(32))
+            return Rejected(none, RejectReason.WRONG_GROUP, 0, f"this node serves group {group.id.hex()[:12]}")
+        return Welcome(self._state.me, group.epoch, group.parameters.client_open_max)
+
+    def _submitted(self, client: ClientKey, submit: Submit, data: bytes) -> Event | SendClient:
+        given = Input(submit.kind, submit.shape, data)
+        asked = Request(
+            client,
+            submit.group,
+            submit.nonce,
+            submit.deadline,
+            submit.patience_us,
+            submit.options,
+            given.digest(),
+        )
+        try:
+            self._state.group.task.check_input(given)
+        except InputInvalid as wrong:
+            return SendClient(client, Rejected(asked.id, RejectReason.BAD_INPUT, 0, str(wrong)))
+        return RequestCame(asked, given)

@@ -1,0 +1,65 @@
+"""Make a genesis file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Final
+
+from dropbeard.daemon.files import read_text
+from dropbeard.errors import ConfigInvalid
+from dropbeard.types.genesis_file import genesis_to_toml
+from dropbeard.types.group import Group
+from dropbeard.types.limits import GENESIS_BYTES_MAX
+from dropbeard.types.parameters import MILLISECOND, SECOND, Parameters
+
+WAN: Final = Parameters(
+    block_interval_us=20 * MILLISECOND,
+    propose_timeout_us=3 * SECOND // 2,
+    advance_timeout_us=3 * SECOND,
+    finalize_timeout_us=600 * MILLISECOND,
+    status_interval_us=2 * SECOND,
+    starvation_us=6 * SECOND,
+    near_us=600 * MILLISECOND,
+    lane_window=1_024,
+)
+
+
+def parameters_from(settings: Sequence[str], wan: bool) -> Parameters:
+    """The defaults for a LAN or a WAN with NAME=VALUE settings on top; ConfigInvalid names a wrong one."""
+    known = {spec.name for spec in fields(Parameters)}
+    values: dict[str, int] = {}
+    for setting in settings:
+        name, _, text = setting.partition("=")
+        if name not in known or not text.isdigit():
+            raise ConfigInvalid(f"--set {setting}: write NAME=NUMBER with NAME one of {', '.join(sorted(known))}")
+        values[name] = int(text)
+    return replace(WAN if wan else Parameters(), **values)
+
+
+def read_labels(path: Path | None) -> tuple[str, ...]:
+    """Class names, one a line; ImageNet's, from the [imagenet] extra, when no file is named."""
+    if path is None:
+        from dropbeard.serving.labels import imagenet_labels
+
+        return imagenet_labels()
+    lines = read_text(path, GENESIS_BYTES_MAX, "the labels").splitlines()
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def write_genesis(group: Group, output: Path) -> None:
+    """Write the file whole or not at all; an existing one is never replaced, since its id is what people trust."""
+    text = genesis_to_toml(group)
+    scratch = output.with_name(f".{output.name}.{os.getpid()}")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_text(text)
+        os.link(scratch, output)
+    except FileExistsError as wrong:
+        raise ConfigInvalid(f"{output} exists; a genesis is never replaced, name another file") from wrong
+    except OSError as wrong:
+        raise ConfigInvalid(f"cannot write {output}: {wrong.strerror}") from wrong
+    finally:
+        scratch.unlink(missing_ok=True)
