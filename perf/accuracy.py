@@ -90,7 +90,8 @@ def measure(folder: Path) -> dict[str, object]:
     pictures = read_labels(folder)
     score = Score(sent=len(pictures))
     with tempfile.TemporaryDirectory() as scratch, LocalGroup(Path(scratch)) as local:
-        with Client.from_group(local.genesis, timeout=TIMEOUT_S, patience=TIMEOUT_S / 2) as group:
+        group = Client.from_group(local.genesis, timeout=TIMEOUT_S, patience=TIMEOUT_S / 2)
+        with group:
             group.infer(pictures[0][0])
             started = time.monotonic()
             outcomes = group.map_outcomes([path for path, _ in pictures], in_flight=IN_FLIGHT)

@@ -1,0 +1,194 @@
+"""The node daemon: sockets, engine and journal around one replica; one thread, one poll loop."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import Final
+
+import zmq
+
+from dropbeard.agreement.effects import SendClient
+from dropbeard.agreement.events import Event, PeerConnected
+from dropbeard.agreement.records import BatchRecord, Record, VoteRecord, decode_record
+from dropbeard.agreement.replica_state import ReplicaState, new_replica
+from dropbeard.agreement.restoring import restore
+from dropbeard.agreement.turn import Turn
+from dropbeard.daemon.clocks import read_clocks
+from dropbeard.daemon.engine_desk import EngineDesk
+from dropbeard.daemon.files import NodeFiles, read_genesis
+from dropbeard.daemon.identity import Identity, identify
+from dropbeard.daemon.inbox import Inbox
+from dropbeard.daemon.new_node import read_salt
+from dropbeard.daemon.outbox import Outbox
+from dropbeard.daemon.process import StopSignal, die_with_parent, log_to_stderr
+from dropbeard.errors import MessageInvalid, StorageFailed
+from dropbeard.signing.curve import load_curve_secret
+from dropbeard.signing.guard import Guard
+from dropbeard.signing.keys import load_private_key
+from dropbeard.signing.signer import NodeKeyChecker, NodeSigner
+from dropbeard.storage.records import Journal
+from dropbeard.storage.sqlite_store import SqliteStore
+from dropbeard.transport.clients import ClientListener
+from dropbeard.transport.engine_link import EngineLink
+from dropbeard.transport.peers import PeerLink
+from dropbeard.transport.zap import ZapHandler
+from dropbeard.types.group import FIRST_VERSION, Group
+
+log = logging.getLogger("dropbeard.node")
+
+POLL_MAX_US: Final = 500_000
+COUNTERS_EVERY_US: Final = 60_000_000
+"""How often counts of dropped and unsent messages are logged, if they changed."""
+
+
+def run_node(files: NodeFiles) -> int:
+    """Serve until SIGTERM or SIGINT; 0 after a clean end.
+
+    Raises ConfigInvalid, KeyInvalid, StorageFailed or TransportFailed when it cannot start or must not go on.
+    """
+    die_with_parent()
+    log_to_stderr(files.config.log_level)
+    group = read_genesis(files.genesis)
+    identity = identify(
+        group,
+        load_private_key(files.node_key, files.passphrase()),
+        load_curve_secret(files.curve_key),
+        read_salt(files.salt),
+    )
+    store = SqliteStore(files.state)
+    try:
+        node = Node(group, identity, store, files.engine_endpoint)
+        try:
+            node.serve(StopSignal())
+        finally:
+            node.close()
+    finally:
+        store.close()
+    return 0
+
+
+class Node:
+    """One replica with everything it speaks through."""
+
+    def __init__(self, group: Group, identity: Identity, store: SqliteStore, engine_endpoint: str) -> None:
+        journal, guard = Journal(store), Guard()
+        now = read_clocks()
+        self.state: ReplicaState = new_replica(group, identity.owner.id, identity.salt_secret, now)
+        records = _replay(journal, group)
+        for record in records:
+            _promise_again(guard, self.state, record)
+        self.turn = Turn(self.state, NodeSigner(identity.node_key, guard), journal)
+        self.turn.send_again(restore(self.state, records, now))
+        self._counted: Counter[str] = Counter()
+        self._next_count_us = now.monotonic_us + COUNTERS_EVERY_US
+        self._inbox = Inbox(self.state, NodeKeyChecker(group))
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        try:
+            self._connect(group, identity, engine_endpoint)
+        except BaseException:
+            self._context.destroy(linger=0)
+            raise
+        log.info(
+            "node-started owner=%s group=%s boot=%d records=%d view=%d height=%d",
+            identity.owner.name,
+            group.id.hex()[:12],
+            store.boot,
+            len(records),
+            self.state.view,
+            self.state.chain.final.header.height,
+        )
+
+    def _connect(self, group: Group, identity: Identity, engine_endpoint: str) -> None:
+        me, curve = identity.owner.id, identity.curve
+        peers = frozenset(owner.curve_key for owner in group.owners if owner.id != me)
+        self._zap = ZapHandler(self._context, {"votes": peers, "lanes": peers, "clients": None})
+        self._votes = PeerLink(self._context, group, me, curve, "votes")
+        self._lanes = PeerLink(self._context, group, me, curve, "lanes")
+        self._clients = ClientListener(self._context, identity.owner.endpoints.clients, curve)
+        model = group.owners[me].model
+        self._engine = EngineLink(self._context, engine_endpoint)
+        self._desk = EngineDesk(self._engine, (FIRST_VERSION, model))
+        self._outbox = Outbox(self.state, self._votes, self._lanes, self._clients)
+
+    def serve(self, stop: StopSignal) -> None:
+        """Turn after turn until asked to stop."""
+        poller = zmq.Poller()
+        sockets = [self._zap.socket, self._clients.socket, *self._desk.sockets()]
+        for source in (*sockets, *self._votes.sockets(), *self._lanes.sockets(), stop.fd):
+            poller.register(source, zmq.POLLIN)
+        wake_at_us = 0
+        pending: list[Event] = []
+        while not stop.asked:
+            wait_us = 0 if pending else min(max(0, wake_at_us - read_clocks().monotonic_us), POLL_MAX_US)
+            poller.poll(-(-wait_us // 1000))
+            self._zap.answer_all()
+            events = [*pending, *self._hear()]
+            now = read_clocks()
+            if events or now.monotonic_us >= wake_at_us:
+                outcome = self.turn.run(events, now)
+                pending = self._desk.hand_over(self._outbox.send(outcome.outgoing))
+                wake_at_us = outcome.wake_at_us
+                self._log_counters(now.monotonic_us)
+            else:
+                pending = []
+        log.info("node-stopped view=%d height=%d", self.state.view, self.state.chain.final.header.height)
+
+    def _hear(self) -> list[Event]:
+        """Drain every socket without blocking."""
+        events: list[Event] = [PeerConnected(peer) for peer in self._votes.connected()]
+        self._lanes.connected()
+        for sender, data in self._votes.receive():
+            events += self._inbox.from_votes(sender, data)
+        for sender, data in self._lanes.receive():
+            events += self._inbox.from_lanes(sender, data)
+        for heard in self._clients.receive():
+            for found in self._inbox.from_client(heard.client, heard.data, heard.given):
+                if isinstance(found, SendClient):
+                    self._outbox.send([found])
+                else:
+                    events.append(found)
+        return [*events, *self._desk.receive()]
+
+    def _log_counters(self, now_us: int) -> None:
+        if now_us < self._next_count_us:
+            return
+        self._next_count_us = now_us + COUNTERS_EVERY_US
+        counts = Counter(self._inbox.dropped)
+        counts.update({f"refused {domain}": n for domain, n in self._zap.refused.items()})
+        counts.update({f"to {peer}": n for link in (self._votes, self._lanes) for peer, n in link.not_sent.items()})
+        counts.update({f"client {why}": n for why, n in self._clients.not_sent.items()})
+        if counts != self._counted:
+            self._counted = counts
+            log.info(
+                "not-sent-or-dropped %s", " ".join(f"{k.replace(' ', '-')}={n}" for k, n in sorted(counts.items()))
+            )
+
+    def close(self) -> None:
+        """Close every socket; what is queued to peers gets a moment to leave."""
+        self._votes.close()
+        self._lanes.close()
+        self._clients.close()
+        self._engine.close()
+        self._zap.close()
+        self._context.term()
+
+
+def _replay(journal: Journal, group: Group) -> list[Record]:
+    records = []
+    for number, data in enumerate(journal.replay(), start=1):
+        try:
+            records.append(decode_record(data, group))
+        except MessageInvalid as wrong:
+            raise StorageFailed(f"journal record {number} is of another group or release: {wrong}") from wrong
+    if journal.torn:
+        log.warning("journal-torn records=%d: a write that was never acknowledged was cut off", journal.torn)
+    return records
+
+
+def _promise_again(guard: Guard, state: ReplicaState, record: Record) -> None:
+    """The guard learns every promise on disk before anything new is signed."""
+    if isinstance(record, VoteRecord):
+        guard.promise(record.signed.vote)
+    elif isinstance(record, BatchRecord) and record.signed.batch.owner == state.me:
+        guard.promise(record.signed.batch.promise)

@@ -1,0 +1,49 @@
+"""What every daemon process needs: an end by signal, one log handler, and no life after its parent if asked."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Final
+
+DIE_WITH_PARENT: Final = "DROPBEARD_DIE_WITH_PARENT"
+"""Environment variable: the pid of the parent without which this process must not go on."""
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class StopSignal:
+    """Set by SIGTERM or SIGINT; the loop looks at it once a turn. Writing to ``fd`` wakes a poll at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        os.eventfd_write(self.fd, 1)
+
+
+def die_with_parent() -> None:
+    """Have the kernel send SIGTERM when the parent ends, if the parent asked for that (Linux only)."""
+    parent = os.environ.get(DIE_WITH_PARENT)
+    if parent is None or sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if str(os.getppid()) != parent:  # it ended before we asked
+        sys.exit(0)
+
+
+def log_to_stderr(level: str) -> None:
+    """One handler: time, level, logger, event with key=value details."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logger = logging.getLogger("dropbeard")
+    logger.handlers = [handler]
+    logger.setLevel(level.upper())

@@ -1,0 +1,147 @@
+"""Two threads around one engine: the next batch is prepared while this one runs (rule 2.4)."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from dropbeard.errors import EngineFailed, InputInvalid
+from dropbeard.serving.batching import Admission, BatchCost, Batcher
+from dropbeard.serving.engine import Engine, Prepared
+from dropbeard.types.engine_messages import EngineAnswers, EngineFailure, FailReason
+from dropbeard.types.task import Input
+
+WAIT_S: Final = 0.2
+"""How long a thread waits before it looks whether it should end."""
+
+Outcome = EngineAnswers | EngineFailure
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One ticket: its input, and its deadline on the monotonic clock in microseconds."""
+
+    ticket: int
+    given: Input
+    deadline_us: int
+
+
+class Pipeline:
+    """``deliver`` is called from the pipeline's threads with what became of tickets; ``broken`` holds an unexpected
+    error that ended a thread.
+    """
+
+    def __init__(
+        self, engine: Engine, max_batch: int, queue_max: int, deliver: Callable[[Sequence[Outcome]], None]
+    ) -> None:
+        self._engine = engine
+        self._batcher: Batcher[Job] = Batcher(max_batch, queue_max, BatchCost())
+        self._batcher.grant()
+        self._deliver = deliver
+        self._changed = threading.Condition()
+        self._prepared: queue.Queue[tuple[list[Job], list[Prepared]]] = queue.Queue(maxsize=1)
+        self._ending = False
+        self._in_hand = 0
+        self.broken: BaseException | None = None
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(loop,), name=name, daemon=True)
+            for name, loop in (("prepare", self._prepare_loop), ("infer", self._infer_loop))
+        ]
+
+    def start(self) -> None:
+        """Start both threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, job: Job) -> EngineFailure | None:
+        """Queue a job, or say why not."""
+        with self._changed:
+            if self._batcher.add(job, job.deadline_us) is Admission.BUSY:
+                return EngineFailure(job.ticket, FailReason.BUSY, "the engine's queue is full")
+            self._in_hand += 1
+            self._changed.notify_all()
+        return None
+
+    def drain(self, timeout_s: float) -> bool:
+        """Wait until everything submitted was delivered; False when that took too long."""
+        until = time.monotonic() + timeout_s
+        with self._changed:
+            while self._in_hand and self.broken is None and time.monotonic() < until:
+                self._changed.wait(WAIT_S)
+            return self._in_hand == 0
+
+    def stop(self) -> None:
+        """End both threads after what they are doing."""
+        with self._changed:
+            self._ending = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join(timeout=5 * WAIT_S)
+
+    def _guarded(self, loop: Callable[[], None]) -> None:
+        try:
+            loop()
+        except BaseException as wrong:
+            self.broken = wrong
+            self._deliver(())
+
+    def _prepare_loop(self) -> None:
+        while not self._ending:
+            with self._changed:
+                if not len(self._batcher):
+                    self._changed.wait(WAIT_S)
+                taken = self._batcher.take(time.monotonic_ns() // 1000)
+                self._batcher.grant()
+            late = "it could not have been answered by its deadline"
+            self._finish([EngineFailure(job.ticket, FailReason.TOO_LATE, late) for job in taken.shed])
+            jobs, prepared = self._prepare(taken.batch)
+            if jobs:
+                self._hand_over(jobs, prepared)
+
+    def _prepare(self, batch: Sequence[Job]) -> tuple[list[Job], list[Prepared]]:
+        jobs, prepared = [], []
+        for job in batch:
+            try:
+                prepared.append(self._engine.prepare(job.given))
+                jobs.append(job)
+            except InputInvalid as wrong:
+                self._finish([EngineFailure(job.ticket, FailReason.BAD_INPUT, str(wrong))])
+        return jobs, prepared
+
+    def _hand_over(self, jobs: list[Job], prepared: list[Prepared]) -> None:
+        while not self._ending:
+            try:
+                self._prepared.put((jobs, prepared), timeout=WAIT_S)
+                return
+            except queue.Full:
+                continue
+
+    def _infer_loop(self) -> None:
+        while not self._ending:
+            try:
+                jobs, prepared = self._prepared.get(timeout=WAIT_S)
+            except queue.Empty:
+                continue
+            started_us = time.monotonic_ns() // 1000
+            try:
+                outputs = self._engine.infer(prepared)
+            except EngineFailed as wrong:
+                self._finish([EngineFailure(job.ticket, FailReason.BROKEN, str(wrong)) for job in jobs])
+                continue
+            with self._changed:
+                self._batcher.finished(len(jobs), time.monotonic_ns() // 1000 - started_us)
+            rows = tuple((job.ticket, output) for job, output in zip(jobs, outputs, strict=True))
+            self._finish([EngineAnswers(rows)])
+
+    def _finish(self, outcomes: Sequence[Outcome]) -> None:
+        if not outcomes:
+            return
+        self._deliver(outcomes)
+        ended = sum(len(o.answers) if isinstance(o, EngineAnswers) else 1 for o in outcomes)
+        with self._changed:
+            self._in_hand -= ended
+            self._changed.notify_all()

@@ -1,0 +1,425 @@
+"""A second verifier, written from docs/certificate-format.md alone: needs only ``blake3`` and ``ecdsa``.
+
+``python -m dropbeard.verification.portable CERT GENESIS`` prints class ids, margin and digests. Exit code
+0: valid, 1: invalid (the failed step is named), 2: a file cannot be read as what it should be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import sys
+import tomllib
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from blake3 import blake3
+from ecdsa import BadSignatureError, NIST256p, VerifyingKey
+from ecdsa.errors import MalformedPointError
+from ecdsa.util import sigdecode_string
+
+MAGIC = b"DBCERT\0\x01"
+CERTIFICATE_BYTES_MAX = 1 << 20
+GENESIS_BYTES_MAX = 8 << 20
+HEADERS_MAX = 1025
+OWNERS_MAX = 64
+SIBLINGS_MAX = 20
+AGREED, EXPIRED, SUPPLEMENT = 1, 2, 3
+ORDER = int(NIST256p.order)
+PARAMETERS = (
+    *("block_interval_us", "lane_linger_us", "propose_timeout_us", "advance_timeout_us", "finalize_timeout_us"),
+    *("timeout_growth_percent", "timeout_growth_steps_max", "status_interval_us", "starvation_us", "horizon_us"),
+    *("near_us", "retention_us", "open_max", "client_open_max", "lane_window", "batch_items_max"),
+    *("block_batches_max", "update_gap", "evidence_max", "snapshot_interval", "epoch_delay"),
+)
+
+
+class Unreadable(Exception):
+    """A file is not what it should be."""
+
+
+class Invalid(Exception):
+    """A certificate fails the step ``step``."""
+
+    def __init__(self, step: int, text: str) -> None:
+        super().__init__(f"step {step}: {text}")
+        self.step = step
+
+
+def require(step: int, holds: bool, text: str) -> None:
+    if not holds:
+        raise Invalid(step, text)
+
+
+def hashed(context: str, *parts: bytes) -> bytes:
+    return blake3(b"".join(parts), derive_key_context=f"dropbeard 1 {context}").digest()
+
+
+def short(data: bytes) -> bytes:
+    return struct.pack("<H", len(data)) + data
+
+
+@dataclass(frozen=True)
+class Genesis:
+    """What verification needs of a genesis file."""
+
+    id: bytes
+    f: int
+    answers: int
+    keys: tuple[bytes, ...]
+    top_k: int
+    classes: int
+
+    @property
+    def n(self) -> int:
+        return len(self.keys)
+
+
+def read_genesis(text: str) -> Genesis:
+    """Parse the TOML and compute the id from its values."""
+    try:
+        return _genesis(tomllib.loads(text))
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, struct.error) as wrong:
+        raise Unreadable(f"not a genesis file: {type(wrong).__name__}: {wrong}") from wrong
+
+
+def _genesis(table: dict[str, Any]) -> Genesis:
+    group, task, owners = table["group"], table["task"], table["owner"]
+    n, f, answers = len(owners), group["f"], group["answers"]
+    if [owner["id"] for owner in owners] != list(range(n)) or not 1 <= n <= OWNERS_MAX:
+        raise ValueError("the ids of its owners are not 0, 1, 2, ...")
+    if n < 3 * f + 1 or not 2 * f + 1 <= answers <= n - f:
+        raise ValueError(f"n = {n}, f = {f}, answers = {answers} do not fit each other")
+    labels = b"".join(short(label.encode()) for label in task["labels"])
+    sizes = struct.pack("<HIII", task["top_k"], task["encoded_bytes_max"], task["pixels_max"], len(task["labels"]))
+    identity = hashed(
+        "genesis",
+        short(group["name"].encode()) + struct.pack("<HHH", f, answers, n),
+        *(_owner(owner) for owner in owners),
+        short(task["name"].encode()) + sizes + labels,
+        *(struct.pack("<Q", table["parameters"][name]) for name in PARAMETERS),
+    )
+    if group.get("id", identity.hex()) != identity.hex():
+        raise ValueError(f"it says that its id is {group['id']}, it is {identity.hex()}")
+    keys = tuple(bytes.fromhex(owner["node_key"]) for owner in owners)
+    return Genesis(identity, f, answers, keys, task["top_k"], len(task["labels"]))
+
+
+def _owner(owner: dict[str, Any]) -> bytes:
+    sizes = {"owner_key": 33, "node_key": 33, "curve_key": 32, "model": 32}
+    raw = {name: bytes.fromhex(owner[name]) for name in sizes}
+    if any(len(raw[name]) != size for name, size in sizes.items()):
+        raise ValueError(f"a key or digest of owner {owner['id']} has the wrong length")
+    place = struct.pack("<H", owner["id"]) + short(owner["name"].encode())
+    keys = raw["owner_key"] + raw["node_key"] + raw["curve_key"]
+    endpoints = b"".join(short(owner[name].encode()) for name in ("votes", "lanes", "clients"))
+    return place + keys + endpoints + raw["model"] + short(owner["model_name"].encode())
+
+
+class Reader:
+    """Takes fields off the front of the file."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+
+    def take(self, count: int) -> bytes:
+        if self.at + count > len(self.data):
+            raise Unreadable(f"the file ends at byte {len(self.data)}, within a field that begins at {self.at}")
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def numbers(self, layout: str) -> tuple[int, ...]:
+        return struct.unpack("<" + layout, self.take(struct.calcsize("<" + layout)))
+
+    def number(self, letter: str) -> int:
+        return self.numbers(letter)[0]
+
+    def short(self) -> bytes:
+        return self.take(self.number("H"))
+
+    def rows(self, most: int) -> range:
+        """A u16 count that begins a list."""
+        count = self.number("H")
+        if count > most:
+            raise Unreadable(f"a list has {count} items, at most {most} are allowed")
+        return range(count)
+
+
+def ascending(owners: list[int], what: str) -> None:
+    if owners != sorted(set(owners)):
+        raise Unreadable(f"the owners of {what} do not ascend")
+
+
+@dataclass(frozen=True)
+class Header:
+    """A header body and its fields."""
+
+    body: bytes
+    epoch: int
+    height: int
+    view: int
+    parent: bytes
+    parent_view: int
+    lanes: tuple[int, ...]
+    time: int
+    entries_root: bytes
+
+
+def read_header(reader: Reader) -> Header:
+    begin = reader.at
+    epoch, height, view = reader.numbers("IQq")
+    parent, parent_view = reader.take(32), reader.number("q")
+    lanes = []
+    for _ in reader.rows(OWNERS_MAX):
+        lanes.append(reader.number("H"))
+        reader.take(40)
+    ascending(lanes, "a cut")
+    time, root = reader.number("Q"), reader.take(32)
+    reader.take(64)
+    body = reader.data[begin : reader.at]
+    return Header(body, epoch, height, view, parent, parent_view, tuple(lanes), time, root)
+
+
+@dataclass(frozen=True)
+class Proved:
+    """An entry with its path; ``promises``: owner -> (version u32 and model, commitment)."""
+
+    position: int
+    data: bytes
+    kind: int
+    request: bytes
+    client: bytes
+    promises: dict[int, tuple[bytes, bytes]]
+    index: int
+    leaves: int
+    siblings: tuple[bytes, ...]
+
+
+def read_proved(reader: Reader, position: int) -> Proved:
+    begin = reader.at
+    kind = reader.number("B")
+    if kind not in (AGREED, EXPIRED, SUPPLEMENT):
+        raise Unreadable(f"an entry has unknown kind {kind}")
+    request, client = reader.take(32), reader.take(32)
+    rows = [(reader.number("H"), (reader.take(36), reader.take(32))) for _ in reader.rows(OWNERS_MAX)]
+    ascending([owner for owner, _ in rows], "an entry")
+    data = reader.data[begin : reader.at]
+    index, leaves, count = reader.numbers("IIB")
+    if count > SIBLINGS_MAX:
+        raise Unreadable(f"a path has {count} siblings, at most {SIBLINGS_MAX} are possible")
+    siblings = tuple(reader.take(32) for _ in range(count))
+    return Proved(position, data, kind, request, client, dict(rows), index, leaves, siblings)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The file's fields."""
+
+    group: bytes
+    epoch: int
+    headers: list[Header]
+    signatures: list[tuple[int, bytes]]
+    times: bytes
+    nonce: bytes
+    options: bytes
+    input_digest: bytes
+    entries: list[Proved]
+    openings: list[tuple[int, bytes, bytes]]
+
+
+def read_certificate(data: bytes) -> Certificate:
+    if len(data) > CERTIFICATE_BYTES_MAX or data[: len(MAGIC)] != MAGIC:
+        raise Unreadable("not an inference certificate of version 1")
+    reader = Reader(data)
+    reader.take(len(MAGIC))
+    group, epoch = reader.take(32), reader.number("I")
+    headers = [read_header(reader) for _ in reader.rows(HEADERS_MAX)]
+    if not headers:
+        raise Unreadable("there is no header")
+    signatures = [(reader.number("H"), reader.take(64)) for _ in reader.rows(OWNERS_MAX)]
+    ascending([signer for signer, _ in signatures], "the signatures")
+    times, nonce, options, asked = reader.take(12), reader.take(8), reader.short(), reader.take(32)
+    entries = [read_proved(reader, len(headers) - 1)]
+    entries += [read_proved(reader, reader.number("H")) for _ in reader.rows(OWNERS_MAX)]
+    openings = [(reader.number("H"), reader.take(32), reader.short()) for _ in reader.rows(OWNERS_MAX)]
+    if reader.at != len(data):
+        raise Unreadable(f"{len(data) - reader.at} bytes follow the end")
+    return Certificate(group, epoch, headers, signatures, times, nonce, options, asked, entries, openings)
+
+
+def verify(cert: Certificate, genesis: Genesis) -> None:
+    """All steps in order; Invalid names the first that fails."""
+    check_finalization(cert, genesis)
+    check_blocks(cert, genesis)
+    check_request(cert)
+    check_openings(cert, genesis)
+
+
+def check_finalization(cert: Certificate, genesis: Genesis) -> None:
+    """Steps 1 to 5."""
+    base, supplements = cert.entries[0], cert.entries[1:]
+    positions = [entry.position for entry in cert.entries]
+    require(1, base.kind in (AGREED, EXPIRED), "the base entry is a supplement")
+    require(1, all(entry.kind == SUPPLEMENT and entry.promises for entry in supplements), "an entry is no supplement")
+    require(1, base.kind == AGREED or not supplements, "an expired entry has supplements")
+    require(1, positions == sorted(set(positions), reverse=True), "the entries' positions do not descend")
+    require(1, all(h.height >= 1 and h.view >= 0 for h in cert.headers), "a header is the genesis or below it")
+    require(2, cert.group == genesis.id, "another group")
+    require(3, cert.epoch == 0 and all(h.epoch == 0 for h in cert.headers), "another epoch")
+    signers = {signer for signer, _ in cert.signatures}
+    require(4, len(signers) == len(cert.signatures), "an owner signs twice")
+    require(4, all(signer < genesis.n for signer in signers), "a signer is no owner")
+    require(4, len(signers) >= (genesis.n + genesis.f + 2) // 2, f"only {len(signers)} signers")
+    top = cert.headers[0]
+    vote = cert.group + struct.pack("<IQ", cert.epoch, top.view) + hashed("header", cert.group, top.body)
+    for signer, signature in cert.signatures:
+        signed = verifies(genesis.keys[signer], signature, b"dropbeard/1/finalize\0" + vote)
+        require(5, signed, f"the signature of owner {signer} does not check")
+
+
+def verifies(key: bytes, signature: bytes, message: bytes) -> bool:
+    """ECDSA P-256 with SHA-256, low s only."""
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    if not (1 <= r < ORDER and 1 <= s <= ORDER // 2):
+        return False
+    try:
+        parsed = VerifyingKey.from_string(key, curve=NIST256p)
+        return bool(parsed.verify(signature, message, hashfunc=hashlib.sha256, sigdecode=sigdecode_string))
+    except MalformedPointError as wrong:
+        raise Unreadable(f"the genesis holds a key that is no point of P-256: {key.hex()}") from wrong
+    except BadSignatureError:
+        return False
+
+
+def check_blocks(cert: Certificate, genesis: Genesis) -> None:
+    """Steps 6 to 8."""
+    members = tuple(range(genesis.n))
+    require(6, all(header.lanes == members for header in cert.headers), "a cut is not over the group's lanes")
+    require(6, all(-1 <= header.parent_view < header.view for header in cert.headers), "a view is not above its parent")
+    require(6, all(o < genesis.n for entry in cert.entries for o in entry.promises), "a promise is no owner's")
+    for child, parent in zip(cert.headers, cert.headers[1:], strict=False):
+        require(7, child.parent == hashed("header", cert.group, parent.body), "a header has another parent")
+        require(7, child.height == parent.height + 1, "heights do not follow each other")
+        require(7, child.parent_view == parent.view, "a header misstates its parent's view")
+        require(7, child.time >= parent.time, "a header is older than its parent")
+    for entry in cert.entries:
+        require(8, root_of(entry) == cert.headers[entry.position].entries_root, "a path misses the entries root")
+
+
+def root_of(entry: Proved) -> bytes | None:
+    """The root that the entry's path leads to, or None when its shape is wrong."""
+    if entry.index >= entry.leaves:
+        return None
+    at, width, node, rest = entry.index, entry.leaves, hashed("merkle leaf", entry.data), list(entry.siblings)
+    while width > 1:
+        if at ^ 1 < width:
+            if not rest:
+                return None
+            sibling = rest.pop(0)
+            node = hashed("merkle node", sibling, node) if at % 2 else hashed("merkle node", node, sibling)
+        at, width = at // 2, (width + 1) // 2
+    return None if rest else hashed("merkle root", struct.pack("<I", entry.leaves), node)
+
+
+def check_request(cert: Certificate) -> None:
+    """Step 9; step 10 needs an input, which this program does not take."""
+    base = cert.entries[0]
+    body = hashed("request body", cert.nonce, cert.group, short(cert.options), cert.input_digest)
+    require(9, base.request == hashed("request id", base.client, cert.times, body), "another request id")
+    same = all((entry.request, entry.client) == (base.request, base.client) for entry in cert.entries)
+    require(9, same, "a supplement is of another request")
+
+
+def check_openings(cert: Certificate, genesis: Genesis) -> None:
+    """Steps 11 to 14."""
+    base = cert.entries[0]
+    promises: dict[int, tuple[bytes, bytes]] = {}
+    for entry in reversed(cert.entries):
+        promises.update(entry.promises)
+    for owner, salt, output in cert.openings:
+        require(11, owner in promises, f"owner {owner} promised nothing")
+        version_model, commitment = promises[owner]
+        opened = hashed("commitment", base.request, struct.pack("<H", owner), version_model, salt, output)
+        require(11, opened == commitment, f"the opening of owner {owner} does not match")
+    require(12, len(promises) == sum(len(entry.promises) for entry in cert.entries), "an owner promised twice")
+    owners = [owner for owner, _, _ in cert.openings]
+    require(12, owners == sorted(set(owners)), "the owners of the openings do not ascend")
+    if base.kind == EXPIRED:
+        require(13, not owners, "an expired entry has openings")
+    else:
+        enough = min(len(base.promises), len(owners)) >= genesis.answers
+        require(13, enough, f"{len(base.promises)} promises and {len(owners)} openings, need {genesis.answers}")
+    for owner, _, output in cert.openings:
+        require(14, well_formed(output, genesis), f"the output of owner {owner} is no answer of the task")
+
+
+def choices_of(output: bytes) -> list[tuple[int, int]]:
+    return [(class_id, probability) for class_id, probability in struct.iter_unpack("<IH", output)]
+
+
+def well_formed(output: bytes, genesis: Genesis) -> bool:
+    if len(output) != 6 * genesis.top_k:
+        return False
+    choices = choices_of(output)
+    ids = [class_id for class_id, _ in choices]
+    ordered = choices == sorted(choices, key=lambda choice: (-choice[1], choice[0]))
+    in_range = max(ids) < genesis.classes and sum(p for _, p in choices) <= 65_535 + genesis.top_k
+    return ordered and in_range and len(set(ids)) == len(ids)
+
+
+def plurality(outputs: list[bytes], genesis: Genesis) -> tuple[int, int]:
+    """Class id shown first and its margin (section 5)."""
+    answers = [choices_of(output) for output in outputs]
+    votes = [choices[0][0] for choices in answers]
+
+    def rank(class_id: int) -> tuple[int, float, int]:
+        middle = median(dict(choices).get(class_id, 0) for choices in answers)
+        return -votes.count(class_id), -middle, class_id
+
+    ranked = sorted(set(votes), key=rank)
+    second = votes.count(ranked[1]) if len(ranked) > 1 else 0
+    return ranked[0], votes.count(ranked[0]) - second - (genesis.n - len(votes))
+
+
+def report(cert: Certificate, genesis: Genesis) -> list[str]:
+    """What a valid certificate says, line by line."""
+    base, block = cert.entries[0], cert.headers[-1]
+    lines = [f"valid: request {base.request.hex()}", f"group {cert.group.hex()}, height {block.height}"]
+    if base.kind == EXPIRED:
+        return [*lines, "expired: the group agreed on no answer before the deadline"]
+    first, margin = plurality([output for _, _, output in cert.openings], genesis)
+    grades = ["none", "honest-plurality", "robust"]
+    grade = grades[(margin > genesis.f) + (margin > 2 * genesis.f)]
+    said = f"agreed class {first}" if margin > 0 else f"undecided, class {first} leads"
+    lines.append(f"{said}, margin {margin}, assurance {grade}, openings {len(cert.openings)} of {genesis.n}")
+    for owner, _, output in cert.openings:
+        place = next(entry.promises[owner][0] for entry in cert.entries if owner in entry.promises)
+        class_id, share = choices_of(output)[0]
+        version, model = int.from_bytes(place[:4], "little"), place[4:].hex()
+        lines.append(f"owner {owner} version {version} model {model} class {class_id} ({share / 65_535:.4f})")
+    return lines
+
+
+def main(argv: list[str]) -> int:
+    """Verify one file; the exit code says how it went."""
+    try:
+        if len(argv) != 2:
+            raise Unreadable("usage: python -m dropbeard.verification.portable CERT GENESIS")
+        with open(argv[0], "rb") as first, open(argv[1], "rb") as second:
+            data, text = first.read(CERTIFICATE_BYTES_MAX + 1), second.read(GENESIS_BYTES_MAX)
+        cert, genesis = read_certificate(data), read_genesis(text.decode())
+        verify(cert, genesis)
+    except Invalid as wrong:
+        print(f"invalid: {wrong}", file=sys.stderr)
+        return 1
+    except (Unreadable, OSError, UnicodeDecodeError) as wrong:
+        print(f"unreadable: {wrong}", file=sys.stderr)
+        return 2
+    print(*report(cert, genesis), sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
