@@ -65,6 +65,11 @@ def _picture(given: Input, schema: TaskSchema) -> Image.Image:
     return Image.frombuffer("RGB", (width, height), given.data, "raw", "RGB", 0, 1)
 
 
+def check_picture(given: Input, schema: TaskSchema) -> None:
+    """Decode as an engine would and keep nothing; ``InputInvalid`` when the task does not accept it."""
+    _picture(given, schema)
+
+
 def pixels(given: Input, schema: TaskSchema, rule: InputRule) -> npt.NDArray[np.uint8]:
     """The centre square, ``crop`` of the shorter side, resized: size x size x 3, RGB.
 

@@ -123,8 +123,9 @@ def _owner(row: _OwnerTable, what: str) -> Owner:
 def task_from(row: _TaskTable, what: str) -> TaskSchema:
     """The task schema, its bounds checked."""
     check_name(row.name, what)
-    if not 2 <= len(row.labels) <= limits.LABELS_MAX or len(set(row.labels)) != len(row.labels):
-        raise ConfigInvalid(f"{what}: the task needs 2 to {limits.LABELS_MAX} different labels")
+    # Two classes may share a name (ImageNet has two cranes); the class id is what counts.
+    if not 2 <= len(row.labels) <= limits.LABELS_MAX:
+        raise ConfigInvalid(f"{what}: the task needs 2 to {limits.LABELS_MAX} labels")
     if any(not 1 <= len(label.encode()) <= limits.LABEL_BYTES_MAX or not label.isprintable() for label in row.labels):
         raise ConfigInvalid(f"{what}: a label must be 1 to {limits.LABEL_BYTES_MAX} printable bytes")
     if not 1 <= row.top_k <= min(len(row.labels), limits.OUTPUT_BYTES_MAX // 6):
