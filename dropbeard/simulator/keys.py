@@ -1,0 +1,88 @@
+"""Signers of the simulated group: P-256 on some seeds, elsewhere a keyed-BLAKE3 stand-in that nobody can forge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from blake3 import blake3
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from dropbeard.agreement.inspection import SignatureChecker
+from dropbeard.signing.ecdsa_p256 import PrivateKey
+from dropbeard.signing.guard import Guard
+from dropbeard.signing.signer import NodeKeyChecker
+from dropbeard.simulator.options import SIMULATED, Options
+from dropbeard.types.group import Endpoints, Group, Owner
+from dropbeard.types.ids import Digest, OwnerId, Signature
+from dropbeard.types.statements import Statement
+from dropbeard.types.task import TaskSchema
+
+LABELS = ("cat", "dog", "owl", "fox", "hen", "ant")
+CONTEXT = "dropbeard 1 simulated key"
+
+
+class Key(Protocol):
+    """Signs bytes."""
+
+    def sign(self, message: bytes) -> bytes:
+        """64 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _StandIn:
+    secret: bytes
+
+    def sign(self, message: bytes) -> bytes:
+        return blake3(message, key=self.secret).digest(64)
+
+
+class _StandInChecker:
+    """Holds every secret, as only the simulation can; replicas never see it."""
+
+    def __init__(self, secrets: list[bytes]) -> None:
+        self._secrets = secrets
+
+    def check(self, signer: OwnerId, statement: bytes, signature: Signature) -> bool:
+        return 0 <= signer < len(self._secrets) and blake3(statement, key=self._secrets[signer]).digest(64) == signature
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The group of a schedule with everyone's keys."""
+
+    group: Group
+    keys: tuple[Key, ...]
+    checker: SignatureChecker
+
+
+def make_keys(options: Options) -> Keys:
+    """Keys and group from the seed alone."""
+    secrets = [blake3(f"{options.seed}/{i}".encode(), derive_key_context=CONTEXT).digest() for i in range(options.n)]
+    real = [PrivateKey(ec.derive_private_key(int.from_bytes(s[:31], "big") + 1, ec.SECP256R1())) for s in secrets]
+    public = [key.public.to_bytes() for key in real] if options.real_keys else [b"\x02" + s for s in secrets]
+    owners = tuple(_owner(i, secrets[i], public[i]) for i in range(options.n))
+    task = TaskSchema("simulated", LABELS, 2, 1 << 16, 1 << 16)
+    group = Group("simulated", options.f, options.n - options.f, owners, task, SIMULATED)
+    if options.real_keys:
+        return Keys(group, tuple(real), NodeKeyChecker(group))
+    return Keys(group, tuple(_StandIn(secret) for secret in secrets), _StandInChecker(secrets))
+
+
+def _owner(number: int, secret: bytes, node_key: bytes) -> Owner:
+    ends = Endpoints(*(f"tcp://127.0.0.1:{1_000 + 10 * number + i}" for i in range(3)))
+    model = Digest(blake3(secret + b"model").digest())
+    return Owner(OwnerId(number), f"owner {number}", b"\x03" + secret, node_key, secret, ends, model, "simulated")
+
+
+class GuardedSigner:
+    """Guard and key of one replica, as in a node."""
+
+    def __init__(self, key: Key, guard: Guard) -> None:
+        self._key = key
+        self._guard = guard
+
+    def sign(self, statement: Statement) -> Signature:
+        """Promise, then sign."""
+        self._guard.promise(statement)
+        return Signature(self._key.sign(statement.encode()))
