@@ -123,6 +123,11 @@ class Oracle:
                 return
             header = self.headers.get(header.parent)
 
+    def believes_final(self, owner: int, header: Header) -> None:
+        """A replica holds this header for its last final one: it must be, by everyone's votes."""
+        if header.height > 0 and self.final.get(header.height) != header.digest:
+            self.flag(f"believed-final: owner {owner} at height {header.height} without a quorum")
+
     # --- what is proposed and promised --------------------------------------------------------------------------------
 
     def proposed(self, header: Header) -> None:

@@ -13,6 +13,7 @@ from dropbeard.agreement.effects import Broadcast, Infer, Send, SendClient
 from dropbeard.agreement.events import AnswersCame, Event, Now, PeerConnected, RequestCame
 from dropbeard.agreement.turn import Outgoing
 from dropbeard.codec.peer import decode_lanes, decode_votes, encode_lanes, encode_votes
+from dropbeard.errors import PromiseConflict
 from dropbeard.simulator.keys import LABELS, make_keys
 from dropbeard.simulator.network import Network
 from dropbeard.simulator.options import Options
@@ -75,6 +76,9 @@ class World:
 
     def signed(self, owner: OwnerId, statement: Statement) -> None:
         """Every statement goes to the oracle and into the trace, without what signatures leave in headers."""
+        if self.log is not None:
+            place = statement.lane_height if isinstance(statement, LanePromise) else statement.view
+            self._say(f"owner {owner} promises {type(statement).__name__} {place}")
         self.oracle.signed(owner, statement)
         if isinstance(statement, LanePromise):
             what = statement.encode()
@@ -197,10 +201,15 @@ class World:
         if not replica.up or replica.owner in self.silent:
             return
         self.events += 1
-        outcome = replica.run(events)
+        try:
+            outcome = replica.run(events)
+        except PromiseConflict as conflict:
+            self.oracle.flag(f"guard: owner {replica.owner}: {conflict}")
+            return
         if outcome is None:
             self._say(f"crash {replica.owner} in a commit")
             return
+        self.oracle.believes_final(replica.owner, replica.turn.state.chain.final.header)
         for effect in outcome.outgoing:
             self._carry_out(replica, effect)
         self._wake(replica, outcome.wake_at_us - replica.owner * 7_919)
@@ -228,6 +237,7 @@ class World:
             if isinstance(effect.message, Openings):
                 self.oracle.opened(replica.owner, effect.message)
             elif isinstance(effect.message, Reply):
+                self._say(f"reply from {replica.owner} at height {effect.message.headers[-1].height}")
                 self.oracle.replied(effect.message)
         else:
             self.oracle.flag(f"accused: honest owner {effect.accused} of {effect.offence}")
