@@ -6,11 +6,12 @@ import os
 import random
 import resource
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from hostile_messages import HARMLESS, HOSTILE, honest  # type: ignore[import-not-found]
+from hostile_messages import HOSTILE, honest  # type: ignore[import-not-found]
 
 from dropbeard.codec.client import decode_to_client, decode_to_node
 from dropbeard.codec.engine import decode_from_engine, decode_to_engine
@@ -31,19 +32,22 @@ def say(what: str) -> None:
 
 
 def decode_everywhere(data: bytes) -> int:
-    """How many of the decoders took the message; anything but MessageInvalid escapes."""
-    taken = 0
-    for decode in (
+    """How many of the network's decoders took the message; anything but MessageInvalid escapes.
+
+    The engine's decoders read every case too, but may find a meaning in some: its empty hello fits nearly anything.
+    """
+    network: list[Callable[[], object]] = [
         lambda: decode_votes(data, GROUP),
         lambda: decode_lanes(data, GROUP),
         lambda: decode_to_node(data),
         lambda: decode_to_client(data, GROUP),
-        lambda: decode_to_engine(data),
-        lambda: decode_from_engine(data),
-    ):
+    ]
+    engine: list[Callable[[], object]] = [lambda: decode_to_engine(data), lambda: decode_from_engine(data)]
+    taken = 0
+    for decode in (*network, *engine):
         try:
             decode()
-            taken += 1
+            taken += decode in network
         except MessageInvalid:
             pass
     return taken
@@ -52,7 +56,7 @@ def decode_everywhere(data: bytes) -> int:
 def refuse_all() -> None:
     for name, data in HOSTILE.items():
         say(name)
-        assert decode_everywhere(data) == 0 or name in HARMLESS, f"{name} was taken"
+        assert decode_everywhere(data) == 0, f"{name} was taken"
 
 
 def cut_everywhere() -> None:

@@ -141,6 +141,3 @@ HOSTILE: dict[str, bytes] = {
     "half a word": honest()[:-4],
     "signature cut": damaged(lambda data: data.__setitem__(slice(-8, None), b"")),
 }
-
-HARMLESS = ("a list where a struct should be", "text where a struct should be")
-"""Cap'n Proto reads a list of bytes as a list of structs with one small field: a message of little meaning, no harm."""
