@@ -1,0 +1,126 @@
+"""``dropbeard verify``: check a certificate offline and say what it says, no more."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from dropbeard.types.group import Group
+    from dropbeard.types.task import Input
+    from dropbeard.verification.aggregate import Decision
+    from dropbeard.verification.certificate import Verified
+
+MODEL_HEX = 12
+"""Hex digits of a model's digest that are shown when no local manifest has it."""
+
+
+@click.command("verify")
+@click.argument("certificate", type=click.Path(path_type=Path))
+@click.option("--group", "genesis", type=click.Path(path_type=Path), required=True, help="The group's genesis file.")
+@click.option("--input", "given", type=click.Path(path_type=Path), help="The input that was asked about.")
+@click.option("--require", type=click.Choice(["honest-plurality", "robust"]), help="Exit 3 below this assurance.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def verify_command(certificate: Path, genesis: Path, given: Path | None, require: str | None, as_json: bool) -> int:
+    """Verify CERTIFICATE with the group's genesis alone: exit 0 valid, 1 invalid, 2 unreadable, 3 below --require."""
+    from dropbeard.daemon.files import read_genesis
+    from dropbeard.errors import AssuranceTooLow, CertificateInvalid
+    from dropbeard.types.certificates import decode_certificate
+    from dropbeard.verification.aggregate import Assurance, plurality
+    from dropbeard.verification.certificate import verify
+
+    group = read_genesis(genesis)
+    parsed = decode_certificate(_read(certificate))
+    asked = None if given is None else _input(given)
+    try:
+        verified = verify(parsed, group, asked)
+    except CertificateInvalid as wrong:
+        if as_json:
+            click.echo(json.dumps(_figures(None, None, group, wrong.step)))
+        raise
+    decision = plurality(verified)
+    if as_json:
+        click.echo(json.dumps(_figures(verified, decision, group, None)))
+    else:
+        _explain(verified, decision, group, asked is not None)
+    if require is not None and not decision.assurance.covers(Assurance(require)):
+        raise AssuranceTooLow(
+            f"valid, but its assurance is {decision.assurance.value} (margin {decision.margin}), required is {require}"
+        )
+    return 0
+
+
+def _read(path: Path) -> bytes:
+    from dropbeard.errors import CertificateUnreadable
+    from dropbeard.types.limits import CERTIFICATE_BYTES_MAX
+
+    try:
+        with path.open("rb") as file:
+            return file.read(CERTIFICATE_BYTES_MAX + 1)
+    except OSError as wrong:
+        raise CertificateUnreadable(f"cannot read the certificate {path}: {wrong.strerror}") from wrong
+
+
+def _input(path: Path) -> Input:
+    from dropbeard.client.inputs import input_from
+
+    return input_from(path)
+
+
+def _figures(
+    verified: Verified | None, decision: Decision | None, group: Group, failed_step: int | None
+) -> dict[str, Any]:
+    label = None if decision is None or decision.label is None else group.task.labels[decision.label]
+    return {
+        "valid": verified is not None,
+        "failed_step": failed_step,
+        "label": label,
+        "margin": None if decision is None else decision.margin,
+        "assurance": None if decision is None else decision.assurance.value,
+        "openings": None if verified is None else len(verified.answers),
+        "height": None if verified is None else verified.height,
+    }
+
+
+def _explain(verified: Verified, decision: Decision, group: Group, with_input: bool) -> None:
+    from dropbeard.types.entries import EntryKind
+    from dropbeard.types.task import PROBABILITY_ONE
+
+    seconds = verified.time // 1_000_000
+    click.echo(f"VALID  group {group.name} ({group.id.hex()[:MODEL_HEX]}), n = {group.n}, f = {group.f}")
+    click.echo(f"request {verified.request.hex()[:16]}, agreed at height {verified.height}, {_utc(seconds)}")
+    click.echo("the input is the one that was asked about" if with_input else "the input was not compared (--input)")
+    if verified.kind is EntryKind.EXPIRED:
+        click.echo("the group agreed that this request EXPIRED: too few owners answered by its deadline")
+        return
+    labels = group.task.labels
+    agreed = "undecided" if decision.label is None else labels[decision.label]
+    click.echo(f"agreed: {agreed}   margin {decision.margin}   assurance {decision.assurance.value}")
+    names = _model_names()
+    for answer in verified.answers:
+        class_id, probability = answer.classification.choices[0]
+        model = names.get(answer.model, answer.model.hex()[:MODEL_HEX])
+        share = probability / PROBABILITY_ONE
+        click.echo(f"  {answer.name:16} {model:20} v{answer.version:<4} {labels[class_id]} ({share:.0%})")
+    if len(verified.answers) < group.n:
+        click.echo(f"  {group.n - len(verified.answers)} of {group.n} owners have no opening here")
+
+
+def _utc(seconds: int) -> str:
+    import datetime
+
+    try:
+        moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    except (OverflowError, ValueError, OSError):
+        return f"{seconds} s after 1970"
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC by the owners' clocks")
+
+
+def _model_names() -> dict[bytes, str]:
+    """Names of local manifests by model digest: a name proves nothing, a digest does."""
+    from dropbeard.serving.manifest import manifests, model_digest
+
+    return {model_digest(manifest): manifest.name for manifest in manifests()}
