@@ -1,0 +1,135 @@
+"""Real daemons, real sockets, real SQLite: a group of four on loopback with synthetic engines."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from dropbeard.client import Client
+from dropbeard.client.answers import Grade
+from dropbeard.daemon.local_group import LocalGroup
+from dropbeard.errors import DropbeardError, GroupUnreachable, InputInvalid
+from dropbeard.types.certificates import decode_certificate
+from dropbeard.verification.certificate import verify
+
+pytestmark = pytest.mark.system
+
+LABELS = "\n".join(f"class {number}" for number in range(10))
+CONNECT_S = 20.0
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[LocalGroup]:
+    labels = tmp_path / "labels.txt"
+    labels.write_text(LABELS)
+    with LocalGroup(tmp_path / "g", backend="synthetic", labels=labels) as group:
+        yield group
+
+
+def pictures(count: int, seed: int = 1) -> list[npt.NDArray[np.uint8]]:
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, 255, (8, 8, 3), dtype=np.uint8) for _ in range(count)]
+
+
+def connect(local: LocalGroup, patience: float = 1.0) -> Client:
+    """A client of a group whose four nodes all answer."""
+    until = time.monotonic() + CONNECT_S
+    while True:
+        try:
+            client = Client(local.group, timeout=15, patience=patience, connect_timeout=2)
+        except GroupUnreachable:
+            assert time.monotonic() < until, (local.directory / "alice" / "node.log").read_text()
+            continue
+        if len(client._session.credits) == local.group.n or time.monotonic() > until:
+            return client
+        client.close()
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_every_request_gets_a_certificate_that_verifies_again_from_its_bytes(local: LocalGroup, tmp_path: Path) -> None:
+    with connect(local) as client:
+        answers = list(client.map(pictures(100), in_flight=32))
+        encoded = client.infer(b"not an image, which a synthetic engine does not mind")
+    assert len(answers) == 100
+    assert len({answer.request_id for answer in answers}) == 100
+    for answer in [*answers, encoded]:
+        assert answer.grade is Grade.FINAL
+        assert len(answer.owners) == 4
+        saved = answer.certificate.save(tmp_path / "a.dbcert")
+        verified = verify(decode_certificate(saved.read_bytes()), local.group)
+        assert verified.height == answer.height
+    pids = [local.supervisor.pid(name) for name in ("node alice", "engine dave")]
+    local.supervisor.stop()
+    assert all(pid is not None and gone(pid) for pid in pids)
+
+
+def test_a_killed_engine_is_restarted_and_its_node_lives_on(local: LocalGroup) -> None:
+    with connect(local, patience=0.1) as client:
+        assert len(client.infer(pictures(1)[0]).owners) == 4
+        node, engine = local.supervisor.pid("node bob"), local.supervisor.pid("engine bob")
+        assert engine is not None
+        os.kill(engine, signal.SIGKILL)
+        without = [len(answer.owners) for answer in client.map(pictures(5, seed=2), in_flight=1)]
+        assert without[0] == 3
+        assert "engine bob" in local.supervisor.poll()
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            local.supervisor.poll()
+            if len(client.infer(pictures(1, seed=time.monotonic_ns())[0]).owners) == 4:
+                break
+        else:
+            pytest.fail("the engine did not come back")
+        assert local.supervisor.pid("node bob") == node
+        log = (local.directory / "bob" / "node.log").read_text()
+        assert "engine-lost" in log
+        assert local.supervisor.restarts == 1
+
+
+def test_a_killed_node_comes_back_from_its_journal_while_three_go_on(local: LocalGroup) -> None:
+    with connect(local, patience=0.1) as client:
+        assert len(list(client.map(pictures(20), in_flight=8))) == 20
+        node = local.supervisor.pid("node carol")
+        assert node is not None
+        os.kill(node, signal.SIGKILL)
+        meanwhile = list(client.map(pictures(20, seed=3), in_flight=8))
+        assert {len(answer.owners) for answer in meanwhile} == {3}
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            local.supervisor.poll()
+            answer = client.infer(pictures(1, seed=time.monotonic_ns())[0])
+            if "carol" in {owner.owner for owner in answer.owners}:
+                break
+        else:
+            pytest.fail((local.directory / "carol" / "node.log").read_text())
+        log = (local.directory / "carol" / "node.log").read_text()
+        assert "boot=2" in log
+        assert "records=0" not in log.splitlines()[-1]
+
+
+def test_an_input_that_the_task_does_not_take_is_refused_before_it_is_sent(local: LocalGroup) -> None:
+    with connect(local) as client:
+        with pytest.raises(InputInvalid, match="empty"):
+            client.infer(b"")
+        with pytest.raises(InputInvalid, match="4194304"):
+            client.infer(bytes((4 << 20) + 1))
+        with pytest.raises(InputInvalid, match="uint8"):
+            client.infer(np.zeros((4, 4, 3), np.float32))
+
+
+def test_a_group_is_never_made_over_an_existing_one(local: LocalGroup) -> None:
+    with pytest.raises(DropbeardError, match="not empty"):
+        LocalGroup(local.directory, backend="synthetic", labels=local.directory.parent / "labels.txt")
