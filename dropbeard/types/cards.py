@@ -107,11 +107,11 @@ def group_from_cards(
 
 def _refuse_twins(cards: Sequence[tuple[str, Card]]) -> None:
     keys = ("name", "owner_key", "node_key", "curve_key", "votes", "lanes", "clients")
-    seen: dict[tuple[str, str], str] = {}
-    for what, card in cards:
+    seen: dict[tuple[str, str], tuple[int, str]] = {}
+    for place, (what, card) in enumerate(cards):
         values: Mapping[str, str] = msgspec.structs.asdict(card)
         for key in keys:
             kind = "endpoint" if key in ("votes", "lanes", "clients") else key
-            first = seen.setdefault((kind, values[key]), what)
-            if first != what:
-                raise ConfigInvalid(f"{first} and {what} have the same {kind} {values[key]}; each owner needs its own")
+            first, other = seen.setdefault((kind, values[key]), (place, what))
+            if first != place:
+                raise ConfigInvalid(f"{other} and {what} have the same {kind} {values[key]}; each owner needs its own")
