@@ -20,13 +20,11 @@ from ecdsa.errors import MalformedPointError
 from ecdsa.util import sigdecode_string
 
 MAGIC = b"DBCERT\0\x01"
-CERTIFICATE_BYTES_MAX = 1 << 20
-GENESIS_BYTES_MAX = 8 << 20
-HEADERS_MAX = 1025
-OWNERS_MAX = 64
-SIBLINGS_MAX = 20
+CERTIFICATE_BYTES_MAX, GENESIS_BYTES_MAX = 1 << 20, 8 << 20
+HEADERS_MAX, OWNERS_MAX, SIBLINGS_MAX = 1025, 64, 20
 AGREED, EXPIRED, SUPPLEMENT = 1, 2, 3
 ORDER = int(NIST256p.order)
+BROKEN = (struct.error, MalformedPointError)
 PARAMETERS = (
     *("block_interval_us", "lane_linger_us", "propose_timeout_us", "advance_timeout_us", "finalize_timeout_us"),
     *("timeout_growth_percent", "timeout_growth_steps_max", "status_interval_us", "starvation_us", "horizon_us"),
@@ -65,22 +63,19 @@ class Genesis:
     """What verification needs of a genesis file."""
 
     id: bytes
+    n: int
     f: int
     answers: int
-    keys: tuple[bytes, ...]
+    keys: tuple[VerifyingKey, ...]
     top_k: int
     classes: int
-
-    @property
-    def n(self) -> int:
-        return len(self.keys)
 
 
 def read_genesis(text: str) -> Genesis:
     """Parse the TOML and compute the id from its values."""
     try:
         return _genesis(tomllib.loads(text))
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, struct.error) as wrong:
+    except (LookupError, TypeError, AttributeError, ValueError, RecursionError, *BROKEN) as wrong:
         raise Unreadable(f"not a genesis file: {type(wrong).__name__}: {wrong}") from wrong
 
 
@@ -91,6 +86,8 @@ def _genesis(table: dict[str, Any]) -> Genesis:
         raise ValueError("the ids of its owners are not 0, 1, 2, ...")
     if n < 3 * f + 1 or not 2 * f + 1 <= answers <= n - f:
         raise ValueError(f"n = {n}, f = {f}, answers = {answers} do not fit each other")
+    if group["format"] != 1 or not 1 <= task["top_k"] <= len(task["labels"]):
+        raise ValueError("its format is not 1, or top_k does not fit the labels")
     labels = b"".join(short(label.encode()) for label in task["labels"])
     sizes = struct.pack("<HIII", task["top_k"], task["encoded_bytes_max"], task["pixels_max"], len(task["labels"]))
     identity = hashed(
@@ -102,8 +99,8 @@ def _genesis(table: dict[str, Any]) -> Genesis:
     )
     if group.get("id", identity.hex()) != identity.hex():
         raise ValueError(f"it says that its id is {group['id']}, it is {identity.hex()}")
-    keys = tuple(bytes.fromhex(owner["node_key"]) for owner in owners)
-    return Genesis(identity, f, answers, keys, task["top_k"], len(task["labels"]))
+    keys = tuple(VerifyingKey.from_string(bytes.fromhex(owner["node_key"]), curve=NIST256p) for owner in owners)
+    return Genesis(identity, n, f, answers, keys, task["top_k"], len(task["labels"]))
 
 
 def _owner(owner: dict[str, Any]) -> bytes:
@@ -135,9 +132,6 @@ class Reader:
 
     def number(self, letter: str) -> int:
         return self.numbers(letter)[0]
-
-    def short(self) -> bytes:
-        return self.take(self.number("H"))
 
     def rows(self, most: int) -> range:
         """A u16 count that begins a list."""
@@ -171,15 +165,11 @@ def read_header(reader: Reader) -> Header:
     begin = reader.at
     epoch, height, view = reader.numbers("IQq")
     parent, parent_view = reader.take(32), reader.number("q")
-    lanes = []
-    for _ in reader.rows(OWNERS_MAX):
-        lanes.append(reader.number("H"))
-        reader.take(40)
+    lanes = [(reader.number("H"), reader.take(40))[0] for _ in reader.rows(OWNERS_MAX)]
     ascending(lanes, "a cut")
     time, root = reader.number("Q"), reader.take(32)
     reader.take(64)
-    body = reader.data[begin : reader.at]
-    return Header(body, epoch, height, view, parent, parent_view, tuple(lanes), time, root)
+    return Header(reader.data[begin : reader.at], epoch, height, view, parent, parent_view, tuple(lanes), time, root)
 
 
 @dataclass(frozen=True)
@@ -205,12 +195,12 @@ def read_proved(reader: Reader, position: int) -> Proved:
     request, client = reader.take(32), reader.take(32)
     rows = [(reader.number("H"), (reader.take(36), reader.take(32))) for _ in reader.rows(OWNERS_MAX)]
     ascending([owner for owner, _ in rows], "an entry")
-    data = reader.data[begin : reader.at]
+    end = reader.at
     index, leaves, count = reader.numbers("IIB")
     if count > SIBLINGS_MAX:
         raise Unreadable(f"a path has {count} siblings, at most {SIBLINGS_MAX} are possible")
     siblings = tuple(reader.take(32) for _ in range(count))
-    return Proved(position, data, kind, request, client, dict(rows), index, leaves, siblings)
+    return Proved(position, reader.data[begin:end], kind, request, client, dict(rows), index, leaves, siblings)
 
 
 @dataclass(frozen=True)
@@ -240,10 +230,10 @@ def read_certificate(data: bytes) -> Certificate:
         raise Unreadable("there is no header")
     signatures = [(reader.number("H"), reader.take(64)) for _ in reader.rows(OWNERS_MAX)]
     ascending([signer for signer, _ in signatures], "the signatures")
-    times, nonce, options, asked = reader.take(12), reader.take(8), reader.short(), reader.take(32)
+    times, nonce, options, asked = reader.take(12), reader.take(8), reader.take(reader.number("H")), reader.take(32)
     entries = [read_proved(reader, len(headers) - 1)]
     entries += [read_proved(reader, reader.number("H")) for _ in reader.rows(OWNERS_MAX)]
-    openings = [(reader.number("H"), reader.take(32), reader.short()) for _ in reader.rows(OWNERS_MAX)]
+    openings = [(reader.number("H"), reader.take(32), reader.take(reader.number("H"))) for _ in reader.rows(OWNERS_MAX)]
     if reader.at != len(data):
         raise Unreadable(f"{len(data) - reader.at} bytes follow the end")
     return Certificate(group, epoch, headers, signatures, times, nonce, options, asked, entries, openings)
@@ -251,15 +241,13 @@ def read_certificate(data: bytes) -> Certificate:
 
 def verify(cert: Certificate, genesis: Genesis) -> None:
     """All steps in order; Invalid names the first that fails."""
-    check_finalization(cert, genesis)
-    check_blocks(cert, genesis)
-    check_request(cert)
-    check_openings(cert, genesis)
+    for check in (check_finalization, check_blocks, check_request, check_openings):
+        check(cert, genesis)
 
 
 def check_finalization(cert: Certificate, genesis: Genesis) -> None:
     """Steps 1 to 5."""
-    base, supplements = cert.entries[0], cert.entries[1:]
+    base, supplements, top = cert.entries[0], cert.entries[1:], cert.headers[0]
     positions = [entry.position for entry in cert.entries]
     require(1, base.kind in (AGREED, EXPIRED), "the base entry is a supplement")
     require(1, all(entry.kind == SUPPLEMENT and entry.promises for entry in supplements), "an entry is no supplement")
@@ -272,23 +260,19 @@ def check_finalization(cert: Certificate, genesis: Genesis) -> None:
     require(4, len(signers) == len(cert.signatures), "an owner signs twice")
     require(4, all(signer < genesis.n for signer in signers), "a signer is no owner")
     require(4, len(signers) >= (genesis.n + genesis.f + 2) // 2, f"only {len(signers)} signers")
-    top = cert.headers[0]
     vote = cert.group + struct.pack("<IQ", cert.epoch, top.view) + hashed("header", cert.group, top.body)
     for signer, signature in cert.signatures:
         signed = verifies(genesis.keys[signer], signature, b"dropbeard/1/finalize\0" + vote)
         require(5, signed, f"the signature of owner {signer} does not check")
 
 
-def verifies(key: bytes, signature: bytes, message: bytes) -> bool:
+def verifies(key: VerifyingKey, signature: bytes, message: bytes) -> bool:
     """ECDSA P-256 with SHA-256, low s only."""
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
     if not (1 <= r < ORDER and 1 <= s <= ORDER // 2):
         return False
     try:
-        parsed = VerifyingKey.from_string(key, curve=NIST256p)
-        return bool(parsed.verify(signature, message, hashfunc=hashlib.sha256, sigdecode=sigdecode_string))
-    except MalformedPointError as wrong:
-        raise Unreadable(f"the genesis holds a key that is no point of P-256: {key.hex()}") from wrong
+        return bool(key.verify(signature, message, hashfunc=hashlib.sha256, sigdecode=sigdecode_string))
     except BadSignatureError:
         return False
 
@@ -323,7 +307,7 @@ def root_of(entry: Proved) -> bytes | None:
     return None if rest else hashed("merkle root", struct.pack("<I", entry.leaves), node)
 
 
-def check_request(cert: Certificate) -> None:
+def check_request(cert: Certificate, _: Genesis) -> None:
     """Step 9; step 10 needs an input, which this program does not take."""
     base = cert.entries[0]
     body = hashed("request body", cert.nonce, cert.group, short(cert.options), cert.input_digest)
@@ -355,30 +339,22 @@ def check_openings(cert: Certificate, genesis: Genesis) -> None:
         require(14, well_formed(output, genesis), f"the output of owner {owner} is no answer of the task")
 
 
-def choices_of(output: bytes) -> list[tuple[int, int]]:
-    return [(class_id, probability) for class_id, probability in struct.iter_unpack("<IH", output)]
-
-
 def well_formed(output: bytes, genesis: Genesis) -> bool:
     if len(output) != 6 * genesis.top_k:
         return False
-    choices = choices_of(output)
-    ids = [class_id for class_id, _ in choices]
+    choices = list(struct.iter_unpack("<IH", output))
+    ids = {class_id for class_id, _ in choices}
     ordered = choices == sorted(choices, key=lambda choice: (-choice[1], choice[0]))
     in_range = max(ids) < genesis.classes and sum(p for _, p in choices) <= 65_535 + genesis.top_k
-    return ordered and in_range and len(set(ids)) == len(ids)
+    return ordered and in_range and len(ids) == len(choices)
 
 
 def plurality(outputs: list[bytes], genesis: Genesis) -> tuple[int, int]:
     """Class id shown first and its margin (section 5)."""
-    answers = [choices_of(output) for output in outputs]
+    answers = [list(struct.iter_unpack("<IH", output)) for output in outputs]
     votes = [choices[0][0] for choices in answers]
-
-    def rank(class_id: int) -> tuple[int, float, int]:
-        middle = median(dict(choices).get(class_id, 0) for choices in answers)
-        return -votes.count(class_id), -middle, class_id
-
-    ranked = sorted(set(votes), key=rank)
+    middle = {class_id: median(dict(choices).get(class_id, 0) for choices in answers) for class_id in votes}
+    ranked = sorted(middle, key=lambda class_id: (-votes.count(class_id), -middle[class_id], class_id))
     second = votes.count(ranked[1]) if len(ranked) > 1 else 0
     return ranked[0], votes.count(ranked[0]) - second - (genesis.n - len(votes))
 
@@ -390,13 +366,12 @@ def report(cert: Certificate, genesis: Genesis) -> list[str]:
     if base.kind == EXPIRED:
         return [*lines, "expired: the group agreed on no answer before the deadline"]
     first, margin = plurality([output for _, _, output in cert.openings], genesis)
-    grades = ["none", "honest-plurality", "robust"]
-    grade = grades[(margin > genesis.f) + (margin > 2 * genesis.f)]
+    grade = ("none", "honest-plurality", "robust")[(margin > genesis.f) + (margin > 2 * genesis.f)]
     said = f"agreed class {first}" if margin > 0 else f"undecided, class {first} leads"
     lines.append(f"{said}, margin {margin}, assurance {grade}, openings {len(cert.openings)} of {genesis.n}")
     for owner, _, output in cert.openings:
         place = next(entry.promises[owner][0] for entry in cert.entries if owner in entry.promises)
-        class_id, share = choices_of(output)[0]
+        class_id, share = struct.unpack_from("<IH", output)
         version, model = int.from_bytes(place[:4], "little"), place[4:].hex()
         lines.append(f"owner {owner} version {version} model {model} class {class_id} ({share / 65_535:.4f})")
     return lines
