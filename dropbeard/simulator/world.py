@@ -58,6 +58,8 @@ class World:
         self.rng = random.Random(f"world {self.options.seed}")
         self.keys = make_keys(self.options)
         self.oracle = Oracle(self.keys.group)
+        self.on_opened: Callable[[int, Openings], None] = self.oracle.opened
+        self.on_replied: Callable[[Reply], None] = self.oracle.replied
         self.network = Network(self.options, self.rng)
         self.trace = blake3(f"{self.options}".encode())
         self.skews = [self.rng.randint(-self.options.skew_us, self.options.skew_us) for _ in range(self.options.n)]
@@ -235,10 +237,10 @@ class World:
             self._infer(replica, effect)
         elif isinstance(effect, SendClient):
             if isinstance(effect.message, Openings):
-                self.oracle.opened(replica.owner, effect.message)
+                self.on_opened(replica.owner, effect.message)
             elif isinstance(effect.message, Reply):
                 self._say(f"reply from {replica.owner} at height {effect.message.headers[-1].height}")
-                self.oracle.replied(effect.message)
+                self.on_replied(effect.message)
         else:
             self.oracle.flag(f"accused: honest owner {effect.accused} of {effect.offence}")
 
