@@ -15,7 +15,7 @@ FUNCTION_LINES_MAX = 50
 GIT_TIMEOUT_S = 30
 
 PACKAGE_LINKS = {"schemas": "../schemas", "engines": "../engines", "units": "../systemd"}
-FOLDERS = {".ci", "dropbeard", "engines", "perf", "schemas", "systemd", "tests"}
+FOLDERS = {".ci", "docs", "dropbeard", "engines", "perf", "schemas", "systemd", "tests"}
 FILES = {
     ".gitignore",
     "ARCHITECTURE.md",

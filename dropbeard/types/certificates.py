@@ -1,4 +1,4 @@
-"""The inference certificate file, byte by byte (rule 5.1). FORMAT.md beside this package says it in prose.
+"""The inference certificate file, byte by byte (rule 5.1). docs/certificate-format.md says it for strangers.
 
 Layout, little-endian, no padding, nothing after the end:
 magic ``DBCERT\\0\\1`` 8, group 32, epoch u32,
