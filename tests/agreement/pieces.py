@@ -77,7 +77,7 @@ def nullify(view: int) -> Nullify:
     return Nullify(GROUP.id, GROUP.epoch, View(view))
 
 
-def attestation(number: int, deadline: int = 2_000_000_000, patience_us: int = 0, by: int = 0) -> Attestation:
+def attestation(number: int, deadline: int = 1_020_000_000, patience_us: int = 0, by: int = 0) -> Attestation:
     """Request ``number`` as owner ``by`` attests it."""
     body = body_digest(Nonce(number), GROUP.id, b"", NO_DIGEST)
     return Attestation(CLIENT, TimeUs(deadline), patience_us, body, Digest(bytes([number % 256, by]) * 16))
