@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dropbeard.agreement.chain import genesis_header
 from dropbeard.agreement.effects import Effect
-from dropbeard.agreement.events import BatchCame, Event, Now, PeerSpoke
+from dropbeard.agreement.events import BatchCame, Event, Now, PeerSpoke, TurnEnded
 from dropbeard.agreement.ledger import apply_block
 from dropbeard.agreement.ledger_state import StateView
 from dropbeard.agreement.replica import handle
@@ -63,6 +63,14 @@ def signed_vote(number: int, vote: Vote) -> SignedVote:
 def certificate_of(vote: Vote, signers: Sequence[int] = (0, 1, 2)) -> CertificateNotice:
     rows: Signatures = tuple((owner(i), sign(i, vote)) for i in signers)
     return CertificateNotice(QuorumCertificate(vote, rows))  # type: ignore[arg-type]
+
+
+def notarization_of(header: Header, signers: Sequence[int] = (0, 1, 2)) -> QuorumCertificate[Notarize]:
+    return QuorumCertificate(notarize(header), tuple((owner(i), sign(i, notarize(header))) for i in signers))
+
+
+def nullification_of(view: int, signers: Sequence[int] = (0, 1, 2)) -> QuorumCertificate[Nullify]:
+    return QuorumCertificate(nullify(view), tuple((owner(i), sign(i, nullify(view))) for i in signers))
 
 
 def notarize(header: Header) -> Notarize:
@@ -139,3 +147,8 @@ def tell(state: ReplicaState, sender: int, message: object, now: Now = START) ->
 
 def feed(state: ReplicaState, events: Sequence[Event], now: Now = START) -> list[Effect]:
     return [effect for event in events for effect in handle(state, event, now)]
+
+
+def end_turn(state: ReplicaState, us: int = 0) -> list[Effect]:
+    """End a turn ``us`` microseconds after the start."""
+    return handle(state, TurnEnded(), later(us))

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from pieces import GENESIS, GROUP, attestation, batch, owner  # type: ignore[import-not-found]
 
 from dropbeard.agreement.ledger import Applied, apply_block, rotated
 from dropbeard.agreement.ledger_state import Base, StateView, genesis_base
 from dropbeard.types.blocks import Header
 from dropbeard.types.entries import Entry, EntryKind
-from dropbeard.types.ids import Height
+from dropbeard.types.ids import Height, OwnerId, Version
 from dropbeard.types.lanes import Attestation, LaneBatch
 from dropbeard.types.parameters import SECOND
+from tests.agreement.pieces import GENESIS, GROUP, attestation, batch, owner
 
 RULES = GROUP.parameters
 T = 1_000 * SECOND
@@ -45,9 +40,9 @@ class Ledger:
             ordered[owner(number)] = [made]
         return self.order(ordered)
 
-    def order(self, ordered: Mapping[object, list[LaneBatch]]) -> Applied:
+    def order(self, ordered: Mapping[OwnerId, list[LaneBatch]]) -> Applied:
         view = StateView(self.base, [applied.delta for applied in self.waiting])
-        applied = apply_block(GROUP, view, self.header, ordered)  # type: ignore[arg-type]
+        applied = apply_block(GROUP, view, self.header, ordered)
         self.waiting.append(applied)
         height = Height(self.header.height + 1)
         self.header = replace(self.header, height=height, time=applied.time, state_root=applied.state_root)
@@ -170,7 +165,7 @@ def test_an_agreed_request_is_forgotten_after_retention_and_never_agreed_again()
 
 
 def test_a_stale_version_is_ignored() -> None:
-    made = [replace(batch(i, everyone(1, (i,), deadline=FAR)[i], time=T), version=2) for i in range(4)]
+    made = [replace(batch(i, everyone(1, (i,), deadline=FAR)[i], time=T), version=Version(2)) for i in range(4)]
     assert kinds(Ledger().order({owner(i): [b] for i, b in enumerate(made)})) == []
 
 

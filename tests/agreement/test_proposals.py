@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from pieces import (  # type: ignore[import-not-found]
+from dropbeard.agreement.effects import Broadcast, CastVote, Effect, Persist, Propose, Report, Send
+from dropbeard.agreement.events import TurnEnded
+from dropbeard.agreement.inspection import is_worth_handling
+from dropbeard.agreement.replica import handle
+from dropbeard.agreement.replica_state import ReplicaState
+from dropbeard.types.blocks import Justification, LaneTip, Page
+from dropbeard.types.ids import Digest, Height, LaneHeight, Signature, TimeUs, View
+from dropbeard.types.messages import BatchNotice, Proposal, SignedVote
+from tests.agreement.pieces import (
     GENESIS,
     GROUP,
     KEYS,
@@ -23,7 +27,9 @@ from pieces import (  # type: ignore[import-not-found]
     feed,
     first_block,
     later,
+    notarization_of,
     notarize,
+    nullification_of,
     nullify,
     owner,
     replica,
@@ -32,15 +38,6 @@ from pieces import (  # type: ignore[import-not-found]
     signed_vote,
     tell,
 )
-
-from dropbeard.agreement.effects import Broadcast, CastVote, Effect, Persist, Propose, Report, Send
-from dropbeard.agreement.events import TurnEnded
-from dropbeard.agreement.inspection import is_worth_handling
-from dropbeard.agreement.replica import handle
-from dropbeard.agreement.replica_state import ReplicaState
-from dropbeard.types.blocks import Justification, LaneTip, Page
-from dropbeard.types.ids import Digest, Height, LaneHeight, Signature, TimeUs, View
-from dropbeard.types.messages import BatchNotice, Proposal, SignedVote
 
 OTHER = Digest(b"x" * 32)
 
@@ -216,7 +213,7 @@ def test_only_what_is_signed_as_it_says_is_worth_handling() -> None:
     made = batch(2, [attestation(1)])
     proposal = first_block(state, 0, made)
     vote = signed_vote(2, notarize(proposal.header))
-    page = Page((certificate_of(nullify(0)).certificate,))
+    page = Page((nullification_of(0),))
     assert worth(state, vote)
     assert worth(state, proposal)
     assert worth(state, BatchNotice(signed_batch(made)))
@@ -232,7 +229,7 @@ def test_a_justification_with_a_forged_notarization_is_not_worth_handling() -> N
     state = replica(1)
     made = batch(2, [attestation(1)])
     proposal = first_block(state, 0, made)
-    forged = certificate_of(notarize(proposal.header)).certificate
+    forged = notarization_of(proposal.header)
     rows = tuple((signer, Signature(bytes(64))) for signer, _ in forged.signatures)
     justification = Justification(replace(forged, signatures=rows), ())
     child = replace(

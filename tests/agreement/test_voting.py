@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from pieces import (  # type: ignore[import-not-found]
+from dropbeard.agreement.effects import Broadcast, CastVote, Effect, Persist, Report
+from dropbeard.agreement.events import TurnEnded
+from dropbeard.agreement.records import BatchRecord, BlockRecord, CertificateRecord
+from dropbeard.agreement.replica import handle
+from dropbeard.agreement.replica_state import ReplicaState
+from dropbeard.types.messages import CertificateNotice, Proposal
+from dropbeard.types.statements import Finalize, Notarize, Nullify
+from tests.agreement.pieces import (
     GENESIS,
     GROUP,
     START,
@@ -27,14 +30,6 @@ from pieces import (  # type: ignore[import-not-found]
     signed_vote,
     tell,
 )
-
-from dropbeard.agreement.effects import Broadcast, CastVote, Effect, Persist, Report
-from dropbeard.agreement.events import TurnEnded
-from dropbeard.agreement.records import BatchRecord, BlockRecord, CertificateRecord
-from dropbeard.agreement.replica import handle
-from dropbeard.agreement.replica_state import ReplicaState
-from dropbeard.types.messages import CertificateNotice, Proposal
-from dropbeard.types.statements import Finalize, Notarize, Nullify
 
 PROPOSE_US = GROUP.parameters.propose_timeout_us
 ADVANCE_US = GROUP.parameters.advance_timeout_us

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from recorded import Recorded, recorded  # type: ignore[import-not-found]
 
 from dropbeard.client.assembly import Assembler
 from dropbeard.types.certificates import decode_certificate
 from dropbeard.types.ids import ClientKey, Digest, OwnerId, RequestId, Signature
 from dropbeard.types.messages import Reply
 from dropbeard.verification.certificate import verify
+from tests.client.recorded import Recorded, recorded
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from recorded import Recorded, recorded  # type: ignore[import-not-found]
 
 from dropbeard.client.session import GRACE_US, LINGER_US, REPEAT_AFTER_US, Session
 from dropbeard.errors import InputInvalid, RequestExpired, RequestRejected
@@ -18,6 +11,7 @@ from dropbeard.types.ids import ClientKey, Nonce, OwnerId, RequestId, TimeUs
 from dropbeard.types.messages import Hello, Rejected, RejectReason, Submit, Welcome
 from dropbeard.types.parameters import SECOND
 from dropbeard.types.task import Input, InputKind
+from tests.client.recorded import Recorded, recorded
 
 GIVEN = Input(InputKind.ENCODED_IMAGE, (0, 0, 0), b"picture")
 DEADLINE = TimeUs(100 * SECOND)

@@ -9,9 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from hostile_messages import HOSTILE, honest  # type: ignore[import-not-found]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from dropbeard.codec.client import decode_to_client, decode_to_node
 from dropbeard.codec.engine import decode_from_engine, decode_to_engine
@@ -20,6 +18,7 @@ from dropbeard.codec.peer import decode_lanes, decode_votes
 from dropbeard.errors import MessageInvalid
 from dropbeard.simulator.keys import make_keys
 from dropbeard.simulator.options import options_for
+from tests.codec.hostile_messages import HOSTILE, honest
 
 MEMORY_MAX = 4 << 30
 GROUP = make_keys(options_for(1, 4)).group

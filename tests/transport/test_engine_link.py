@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import stat
-import sys
 from pathlib import Path
 
 import pytest
 import zmq
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from worlds import Context, short_socket_path, until  # type: ignore[import-not-found]
-
 from dropbeard.errors import ConfigInvalid, TransportFailed
 from dropbeard.transport.engine_link import EngineLink, EngineListener, socket_path
+from tests.transport.worlds import Context, short_socket_path, until
 
 
 @pytest.fixture

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import socket
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import zmq
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from worlds import Context, Sockets, make_group, until  # type: ignore[import-not-found]
 
 from dropbeard.errors import TransportFailed
 from dropbeard.signing.curve import CurveSecret, z85
@@ -20,6 +14,7 @@ from dropbeard.transport.peers import PeerLink
 from dropbeard.transport.zap import ZapHandler
 from dropbeard.types.ids import OwnerId
 from dropbeard.types.limits import MESSAGE_BYTES_MAX
+from tests.transport.worlds import Context, Sockets, make_group, until
 
 
 class Node:
