@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 MODEL_HEX = 12
 """Hex digits of a model's digest that are shown when no local manifest has it."""
+
+UNREADABLE = 2
+"""Exit code when a file is not what it should be."""
 
 
 @click.command("verify")
@@ -32,11 +37,13 @@ def verify_command(certificate: Path, genesis: Path, given: Path | None, require
     from dropbeard.verification.aggregate import Assurance, plurality
     from dropbeard.verification.certificate import verify
 
-    group = read_genesis(genesis)
+    with _unreadable():
+        group = read_genesis(genesis)
+        asked = None if given is None else _input(given)
     parsed = decode_certificate(_read(certificate))
-    asked = None if given is None else _input(given)
     try:
-        verified = verify(parsed, group, asked)
+        with _unreadable():
+            verified = verify(parsed, group, asked)
     except CertificateInvalid as wrong:
         if as_json:
             click.echo(json.dumps(_figures(None, None, group, wrong.step)))
@@ -51,6 +58,18 @@ def verify_command(certificate: Path, genesis: Path, given: Path | None, require
             f"valid, but its assurance is {decision.assurance.value} (margin {decision.margin}), required is {require}"
         )
     return 0
+
+
+@contextmanager
+def _unreadable() -> Iterator[None]:
+    """A genesis, key or input that cannot be used says nothing about the certificate: exit 2, not 1."""
+    from dropbeard.errors import ConfigInvalid, InputInvalid, KeyInvalid
+
+    try:
+        yield
+    except (ConfigInvalid, InputInvalid, KeyInvalid) as wrong:
+        wrong.exit_code = UNREADABLE
+        raise
 
 
 def _read(path: Path) -> bytes:
@@ -97,8 +116,8 @@ def _explain(verified: Verified, decision: Decision, group: Group, with_input: b
         click.echo("the group agreed that this request EXPIRED: too few owners answered by its deadline")
         return
     labels = group.task.labels
-    agreed = "undecided" if decision.label is None else labels[decision.label]
-    click.echo(f"agreed: {agreed}   margin {decision.margin}   assurance {decision.assurance.value}")
+    said = "undecided" if decision.label is None else f"agreed: {labels[decision.label]}"
+    click.echo(f"{said}   margin {decision.margin}   assurance {decision.assurance.value}")
     names = _model_names()
     for answer in verified.answers:
         class_id, probability = answer.classification.choices[0]
@@ -121,6 +140,11 @@ def _utc(seconds: int) -> str:
 
 def _model_names() -> dict[bytes, str]:
     """Names of local manifests by model digest: a name proves nothing, a digest does."""
+    from dropbeard.errors import ConfigInvalid
     from dropbeard.serving.manifest import manifests, model_digest
 
-    return {model_digest(manifest): manifest.name for manifest in manifests()}
+    try:
+        return {model_digest(manifest): manifest.name for manifest in manifests()}
+    except (ConfigInvalid, OSError):
+        # A broken manifest here says nothing about the certificate: digests are shown instead.
+        return {}

@@ -124,7 +124,7 @@ def test_verify_refuses_what_is_no_certificate(home: Path, tmp_path: Path) -> No
     (tmp_path / "x").write_bytes(b"not a certificate")
     refused(child("verify", str(tmp_path / "x"), "--group", str(home / "genesis.toml")), "certificate", code=2)
     refused(child("verify", str(tmp_path / "y"), "--group", str(home / "genesis.toml")), "cannot read", code=2)
-    refused(child("verify", str(tmp_path / "x"), "--group", str(tmp_path / "no")), "cannot read the genesis")
+    refused(child("verify", str(tmp_path / "x"), "--group", str(tmp_path / "no")), "cannot read the genesis", code=2)
 
 
 @pytest.mark.parametrize(

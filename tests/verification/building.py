@@ -93,6 +93,7 @@ class Plan:
     links: int = 0
     leaves: int = 8
     kind: EntryKind = EntryKind.AGREED
+    image: Input = IMAGE
     votes: dict[int, bytes] = field(default_factory=dict)
     signers: tuple[int, ...] | None = None
     twist_header: Callable[[int, Header], Header] = _same
@@ -100,24 +101,24 @@ class Plan:
     twist_supplement: Callable[[Entry], Entry] = _same_entry
 
 
-def request_of(made: World) -> Request:
-    """The one request that all certificates here are about."""
+def request_of(made: World, image: Input = IMAGE) -> Request:
+    """The request that a certificate about ``image`` is about."""
     deadline = TimeUs(1_700_000_000_000_000)
-    return Request(CLIENT, made.group.id, Nonce(77), deadline, 250_000, b"options", IMAGE.digest())
+    return Request(CLIENT, made.group.id, Nonce(77), deadline, 250_000, b"options", image.digest())
 
 
 def opening_of(made: World, plan: Plan, owner: int) -> Opening:
     """What the owner answered."""
-    model = filled(0x40 + owner)
+    model = made.group.owners[owner].model
     answer = plan.votes.get(owner, output(3, 40_000 + owner))
-    return Opening(request_of(made).id, OwnerId(owner), Version(1), model, answer, bytes([owner + 1]) * 32)
+    return Opening(request_of(made, plan.image).id, OwnerId(owner), Version(1), model, answer, bytes([owner + 1]) * 32)
 
 
 def entry_of(made: World, plan: Plan, kind: EntryKind, owners: tuple[int, ...]) -> Entry:
     """An entry with the promises of ``owners``."""
     openings = [opening_of(made, plan, owner) for owner in owners]
     promises = tuple(Promise(o.owner, o.version, o.model, o.commitment()) for o in openings)
-    return Entry(kind, request_of(made).id, CLIENT, promises)
+    return Entry(kind, request_of(made, plan.image).id, CLIENT, promises)
 
 
 def _stranger(number: int) -> Entry:
@@ -180,7 +181,7 @@ def _assemble(
     base: ProvedEntry,
     supplements: list[ProvedEntry],
 ) -> Certificate:
-    asked = request_of(made)
+    asked = request_of(made, plan.image)
     owners = sorted({*plan.base, *(owner for late in plan.late for owner in late)})
     if plan.opened is not None:
         owners = list(plan.opened)
