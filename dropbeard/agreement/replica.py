@@ -151,8 +151,9 @@ def _next_wake(state: ReplicaState) -> int:
     if best is not None and state.group.leader(state.view) == state.me:
         times.append(state.mono + proposal_wait_us(state, best))
     if state.ticks:
-        due_us = state.mono + (state.ticks[0][0] - state.wall)
-        times.append(max(due_us, state.own_batch_us + rules.block_interval_us))
+        times.append(state.mono + (state.ticks[0][0] - state.wall))
+    if state.ripe_ticks:
+        times.append(state.own_batch_us + rules.block_interval_us)
     return min((time for time in times if time > state.mono), default=state.next_status_us)
 
 

@@ -143,6 +143,8 @@ class ReplicaState:
     """Final blocks that hold entries of a request we admitted."""
     ticks: list[tuple[TimeUs, RequestId]] = field(default_factory=list)
     """Heap of (due, request) of records that f+1 lanes attest (rule 2.7)."""
+    ripe_ticks: dict[tuple[TimeUs, RequestId], None] = field(default_factory=dict)
+    """Those that are due by our clock and not yet by final block time."""
 
     def round(self, view: View) -> Round:
         """The round of a view, made when first touched."""

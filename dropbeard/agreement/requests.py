@@ -165,14 +165,21 @@ def _promise(state: ReplicaState, requests: list[RequestId]) -> PromiseBatch:
 
 
 def _tick_is_due(state: ReplicaState, best: StateView | None) -> bool:
-    """Has a record that f+1 lanes attest fallen due by our clock, while neither our lane nor block time says so?"""
-    while best is not None and state.ticks and state.ticks[0][0] <= state.wall:
-        due, request = state.ticks[0]
-        record = best.record(request)
-        if record is not None and record.due == due and state.own_time < due:
-            return state.mono - state.own_batch_us >= state.group.parameters.block_interval_us
-        heapq.heappop(state.ticks)
-    return False
+    """Has a record that f+1 lanes attest fallen due by our clock, while neither our lane nor block time says so?
+
+    A due time is dropped only when final block time has passed it: its record may be in a block that is applied here
+    and not yet notarized, so that the best state does not show it now and does later.
+    """
+    while state.ticks and state.ticks[0][0] <= state.wall:
+        state.ripe_ticks[heapq.heappop(state.ticks)] = None
+    final_time, needed = state.chain.final.header.time, False
+    for due, request in list(state.ripe_ticks):
+        if due <= final_time:
+            del state.ripe_ticks[due, request]
+        elif best is not None and state.own_time < due:
+            record = best.record(request)
+            needed = needed or (record is not None and record.due == due)
+    return needed and state.mono - state.own_batch_us >= state.group.parameters.block_interval_us
 
 
 def openings_to_clients(state: ReplicaState, batch: LaneBatch) -> list[Effect]:
