@@ -18,7 +18,7 @@ from dropbeard.signing.curve import CurveSecret, load_curve_secret, write_curve_
 from dropbeard.signing.keys import write_private_file
 
 WAIT_MS = 10_000
-SECRET = CurveSecret.generate()
+SECRET = CurveSecret(bytes(range(1, 33)))
 
 
 @pytest.fixture(name="context")
