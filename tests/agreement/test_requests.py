@@ -198,20 +198,6 @@ def test_a_replica_ticks_once_when_patience_has_run_out_and_block_time_lags() ->
     assert promised(end_turn(state, SECOND + 1)) == []
 
 
-def test_a_record_whose_block_is_notarized_only_after_it_fell_due_is_ticked_for_then() -> None:
-    """Simulator seed 768 (n = 4, slow links, one silent replica): the due time was dropped too early, for good."""
-    state = ready()
-    made = [batch(i, [attestation(1, patience_us=SECOND, by=i)]) for i in (0, 2, 3)]
-    feed(state, [came(b) for b in made])
-    proposal = first_block(state, 0, *made)
-    tell(state, 0, proposal)
-    end_turn(state)
-    assert promised(end_turn(state, 2 * SECOND)) == []
-    tell(state, 0, certificate_of(notarize(proposal.header)), later(2 * SECOND))
-    (tick,) = promised(end_turn(state, 2 * SECOND + 1))
-    assert tick.batch.time == START.wall_us + 2 * SECOND + 1
-
-
 def test_a_replica_does_not_tick_for_what_at_most_f_lanes_attest() -> None:
     state = ready()
     made = batch(2, [attestation(1, deadline=START.wall_us + SECOND, by=2)])
