@@ -77,6 +77,8 @@ class Chain:
         self.blocks: dict[Digest, Block] = {header.digest: self.final}
         self.heights: dict[Height, Digest] = {header.height: header.digest}
         """Final blocks by height."""
+        self.oldest = header.height
+        """The lowest height that is still held."""
         self.finalizations: dict[Digest, Finalization] = {}
         self.pages: dict[Digest, Page] = {}
         self.full_pages: dict[int, Page] = {}
@@ -163,12 +165,18 @@ class Chain:
         return None
 
     def forget(self, before: Height) -> None:
-        """Drop blocks at and below ``before``, and every side branch that low."""
+        """Drop blocks at and below ``before``, every side branch that low, and the pages that only those needed."""
+        view = self.blocks[self.heights[before]].header.view
         for digest in [d for d, b in self.blocks.items() if b.header.height <= before and b is not self.final]:
             del self.blocks[digest]
             self.finalizations.pop(digest, None)
         for height in [h for h in self.heights if h <= before]:
             del self.heights[height]
+        for digest in [d for d, page in self.pages.items() if page.nullifications[-1].vote.view < view]:
+            del self.pages[digest]
+        for number in [n for n, page in self.full_pages.items() if page.nullifications[-1].vote.view < view]:
+            del self.full_pages[number]
+        self.oldest = Height(before + 1)
 
 
 def statically_valid(group: Group, proposal: Proposal) -> str | None:

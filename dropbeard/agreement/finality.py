@@ -64,11 +64,10 @@ def _forget_old(state: ReplicaState) -> None:
     _end_own(state, final.time)
     for digest in [d for d in state.reported_us if not _above_final(state, d)]:
         del state.reported_us[digest]
-    before = final.height - HISTORY_BLOCKS
-    if before > 0 and before % (HISTORY_BLOCKS // 4) == 0:
-        oldest = state.chain.blocks[state.chain.heights[Height(before)]]
-        state.lanes.forget_below(oldest.header.cut)
-        state.chain.forget(Height(before))
+    before = Height(final.height - HISTORY_BLOCKS)
+    if before >= state.chain.oldest + HISTORY_BLOCKS // 4:
+        state.lanes.forget_below(state.chain.blocks[state.chain.heights[before]].header.cut)
+        state.chain.forget(before)
 
 
 def _above_final(state: ReplicaState, digest: Digest) -> bool:

@@ -107,18 +107,15 @@ def persist_ordered(state: ReplicaState, ordered: Ordered) -> list[Effect]:
     effects: list[Effect] = []
     for rows in ordered.values():
         for signed in rows:
-            if signed.batch.digest not in state.persisted:
-                state.persisted.add(signed.batch.digest)
+            if state.note_persisted(signed.batch.digest):
                 effects.append(Persist(BatchRecord(signed)))
     return effects
 
 
 def persist_block(state: ReplicaState, block: Block) -> list[Effect]:
     """Header and justification, with every page, unless the journal has them (rule 3.8)."""
-    digest = block.header.digest
-    if digest in state.persisted or block.proposal is None:
+    if block.proposal is None or not state.note_persisted(block.header.digest):
         return []
-    state.persisted.add(digest)
     pages = tuple(state.chain.pages[page] for page in block.proposal.justification.pages)
     proposal = block.proposal
     whole = Proposal(proposal.header, proposal.signature, proposal.justification, pages)
@@ -128,7 +125,6 @@ def persist_block(state: ReplicaState, block: Block) -> list[Effect]:
 def persist_certificate(state: ReplicaState, certificate: AnyCertificate) -> list[Effect]:
     """A certificate that a vote depends on, unless the journal has one of the same vote."""
     name = b"certificate" + certificate.vote.encode()
-    if name in state.persisted:
+    if not state.note_persisted(name):
         return []
-    state.persisted.add(name)
     return [Persist(CertificateRecord(certificate))]

@@ -104,7 +104,7 @@ def _page_is_wanted(state: ReplicaState, page: Page) -> bool:
 
 def _page_checks(group: Group, page: Page, checker: SignatureChecker) -> bool:
     rows: Sequence[AnyCertificate] = page.nullifications
-    return all(certificate_checks(group, certificate, checker) for certificate in rows)
+    return bool(rows) and all(certificate_checks(group, certificate, checker) for certificate in rows)
 
 
 def _status_checks(state: ReplicaState, status: Status, checker: SignatureChecker) -> bool:

@@ -34,7 +34,7 @@ def propose(state: ReplicaState) -> list[Effect]:
     inline = tuple(page for page in pages if len(page.nullifications) < PAGE_VIEWS)
     state.round(state.view).notarized = header.digest
     state.prepared[header.digest] = applied
-    state.persisted.add(header.digest)
+    state.note_persisted(header.digest)
     resent = _resend_batches(state, parent.header.cut, cut)
     return [*persist_ordered(state, ordered), *resent, Propose(header, justification, pages, inline)]
 

@@ -24,6 +24,7 @@ from dropbeard.types.ids import (
     Version,
     View,
 )
+from dropbeard.types.limits import PERSISTED_MAX
 from dropbeard.types.messages import SignedVote
 from dropbeard.types.requests import Opening
 
@@ -124,8 +125,8 @@ class ReplicaState:
     next_status_us: int = 0
     wanted: dict[Want, OwnerId | None] = field(default_factory=dict)
     fetches: dict[Want, Fetch] = field(default_factory=dict)
-    persisted: set[bytes] = field(default_factory=set)
-    """Names of what the journal holds; asked, never iterated."""
+    persisted: dict[bytes, None] = field(default_factory=dict)
+    """Names of what the journal holds, the latest PERSISTED_MAX; one that was dropped is only written again."""
 
     own_tip: LaneTip = field(default_factory=lambda: LaneTip(OwnerId(0), LaneHeight(0), NO_DIGEST))
     own_time: TimeUs = NO_TIME
@@ -171,6 +172,15 @@ class ReplicaState:
     def want(self, kind: str, name: bytes | int, bound: int = 0, hint: OwnerId | None = None) -> None:
         """Ask for something until it is here or nobody needs it any more (rule 3.9); ``hint`` is asked first."""
         self.wanted.setdefault((kind, name, bound), hint)
+
+    def note_persisted(self, name: bytes) -> bool:
+        """Remember that the journal has (or gets) this; False when it had it already."""
+        if name in self.persisted:
+            return False
+        if len(self.persisted) >= PERSISTED_MAX:
+            del self.persisted[next(iter(self.persisted))]
+        self.persisted[name] = None
+        return True
 
     def final_lane_height(self, owner: OwnerId) -> LaneHeight:
         """How far the final cut has come in a lane."""

@@ -160,7 +160,7 @@ def _promise(state: ReplicaState, requests: list[RequestId]) -> PromiseBatch:
     )
     state.own_tip = LaneTip(state.me, batch.lane_height, batch.digest)
     state.own_batch_us = state.mono
-    state.persisted.add(batch.digest)
+    state.note_persisted(batch.digest)
     return PromiseBatch(batch, tuple(openings))
 
 

@@ -35,14 +35,14 @@ def restore(state: ReplicaState, records: Iterable[Record], now: Now) -> list[Ef
                 on_vote(state, signed)
             case BlockRecord(proposal):
                 on_proposal(state, proposal)
-                state.persisted.add(proposal.header.digest)
+                state.note_persisted(proposal.header.digest)
             case BatchRecord(signed_batch):
                 _restore_batch(state, signed_batch, openings)
             case OpeningsRecord(opened):
                 openings.update({opening.request: opening for opening in opened})
             case CertificateRecord(certificate):
                 on_certificate(state, certificate)
-                state.persisted.add(b"certificate" + certificate.vote.encode())
+                state.note_persisted(b"certificate" + certificate.vote.encode())
             case _:
                 assert_never(record)
     return _own_proposal_again(state)
@@ -51,7 +51,7 @@ def restore(state: ReplicaState, records: Iterable[Record], now: Now) -> list[Ef
 def _restore_batch(state: ReplicaState, signed: SignedBatch, openings: dict[RequestId, Opening]) -> None:
     batch = signed.batch
     state.lanes.add(signed, state.mono, state.final_lane_height(batch.owner), named=True)
-    state.persisted.add(batch.digest)
+    state.note_persisted(batch.digest)
     if batch.owner != state.me:
         return
     state.own_tip = LaneTip(state.me, batch.lane_height, batch.digest)

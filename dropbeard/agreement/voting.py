@@ -175,6 +175,7 @@ def _enter(state: ReplicaState, view: View) -> None:
     state.view = view
     state.entered_us = state.mono
     state.timer_from_us = None
+    state.prepared.clear()
 
 
 def cast_finalizes(state: ReplicaState) -> list[Effect]:

@@ -114,6 +114,8 @@ class Client:
             with self._lock:
                 for request in waiting:
                     self._session.cancel(request)
+                    self._started.pop(request, None)
+                    self._ended.pop(request, None)
 
     def _pump_all(self, source: Iterator[Any], waiting: deque[RequestId], most: int) -> Iterator[Answer | ClientError]:
         exhausted = False

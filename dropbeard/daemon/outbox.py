@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import assert_never
+from typing import Final, assert_never
 
 from dropbeard.agreement.effects import Broadcast, Infer, Report, Send, SendClient
 from dropbeard.agreement.replica_state import ReplicaState
@@ -17,6 +17,9 @@ from dropbeard.types.ids import OwnerId
 from dropbeard.types.messages import BatchNotice, FetchBatches, PeerMessage
 
 log = logging.getLogger("dropbeard.node")
+
+REPORTS_MAX: Final = 1_000
+"""Different offences that are logged in one life of the node."""
 
 
 class Outbox:
@@ -58,6 +61,6 @@ class Outbox:
 
     def _report(self, accused: OwnerId, offence: str) -> None:
         """Once for each kind of offence and owner: a liar must not fill the log."""
-        if (accused, offence) not in self._reported:
+        if (accused, offence) not in self._reported and len(self._reported) < REPORTS_MAX:
             self._reported[accused, offence] = None
             log.warning("peer-offence owner=%s offence=%s", self._state.group.owners[accused].name, offence)

@@ -10,7 +10,7 @@ from dropbeard.types.group import Group
 from dropbeard.types.ids import OwnerId, Signature
 from dropbeard.types.statements import Statement
 
-CHECKED_MAX: Final = 65_536
+CHECKED_MAX: Final = 16_384
 """Signatures remembered as good; a vote comes back inside certificates, so each would be checked several times."""
 
 

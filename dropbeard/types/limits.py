@@ -58,6 +58,9 @@ PROPOSALS_PER_VIEW: Final = 2
 HISTORY_BLOCKS: Final = 16_384
 """Final blocks, with the lane batches they order, kept in memory to serve replicas and clients that are behind."""
 
+PERSISTED_MAX: Final = 65_536
+"""Names of journaled blocks, batches and certificates remembered, so that none is written twice in a short time."""
+
 VIEW_WINDOW: Final = 4096
 """Votes for a view further ahead than this are not kept: a certificate brings us there."""
 

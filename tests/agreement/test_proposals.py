@@ -222,7 +222,8 @@ def test_only_what_is_signed_as_it_says_is_worth_handling() -> None:
     assert not worth(state, replace(proposal, signature=Signature(bytes(64))))
     assert not worth(state, BatchNotice(replace(signed_batch(made), signature=Signature(bytes(64)))))
     assert not worth(state, certificate_of(nullify(0), (0, 1)))
-    assert page.nullifications[0].vote == nullify(0)
+    assert worth(state, replace(proposal, pages=(page,)))
+    assert not worth(state, replace(proposal, pages=(Page(()),)))
 
 
 def test_a_justification_with_a_forged_notarization_is_not_worth_handling() -> None:

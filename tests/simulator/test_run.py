@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from dropbeard.simulator.command import main
 from dropbeard.simulator.options import REAL_KEYS_EVERY, options_for
 from dropbeard.simulator.run import simulate
+from dropbeard.simulator.world import World
 
 CHILD_TIMEOUT_S = 100
 
@@ -29,6 +31,20 @@ def test_a_schedule_with_real_keys_breaks_no_rule() -> None:
     assert options_for(REAL_KEYS_EVERY).real_keys
     report = simulate(REAL_KEYS_EVERY, 4)
     assert (report.violations, report.stalls) == ((), ())
+
+
+def test_forgetting_old_blocks_breaks_nothing_and_bounds_what_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dropbeard.agreement.finality.HISTORY_BLOCKS", 24)
+    world = World(replace(options_for(20, 4), loss=0.0, slow_share=0.0, silent=0, crashes=0, partitions=0))
+    world.run()
+    assert world.oracle.found == []
+    for replica in world.replicas:
+        chain = replica.turn.state.chain
+        assert chain.final.header.height > 60
+        assert chain.oldest > 1
+        assert len(chain.heights) <= 24 + 24 // 4 + 2
+        held = sum(len(lane.batches) for lane in replica.turn.state.lanes.lanes.values())
+        assert held < len(world.oracle.batches)
 
 
 def test_the_seeds_of_a_hundred_schedules_turn_every_trouble_on_and_off() -> None:
