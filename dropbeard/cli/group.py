@@ -34,8 +34,8 @@ def create_command(
     wan: bool,
 ) -> None:
     """Write the genesis file of the owners whose public CARDs are given, in this order."""
-    from dropbeard.daemon.files import read_card
     from dropbeard.daemon.new_group import parameters_from, read_labels, write_genesis
+    from dropbeard.storage.files import read_card
     from dropbeard.types.cards import group_from_cards
     from dropbeard.types.genesis_file import task_schema
 

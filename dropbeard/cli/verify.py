@@ -31,8 +31,8 @@ UNREADABLE = 2
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def verify_command(certificate: Path, genesis: Path, given: Path | None, require: str | None, as_json: bool) -> int:
     """Verify CERTIFICATE with the group's genesis alone: exit 0 valid, 1 invalid, 2 unreadable, 3 below --require."""
-    from dropbeard.daemon.files import read_genesis
     from dropbeard.errors import AssuranceTooLow, CertificateInvalid
+    from dropbeard.storage.files import read_genesis
     from dropbeard.types.certificates import decode_certificate
     from dropbeard.verification.aggregate import Assurance, plurality
     from dropbeard.verification.certificate import verify

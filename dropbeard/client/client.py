@@ -17,11 +17,10 @@ from dropbeard.client.session import Done, Session
 from dropbeard.codec.client import decode_to_client, encode_to_node
 from dropbeard.errors import ClientError, ConfigInvalid, GroupUnreachable, MessageInvalid
 from dropbeard.signing.curve import CurveSecret, load_curve_secret
+from dropbeard.storage.files import read_genesis
 from dropbeard.transport.client_link import ClientLink
-from dropbeard.types.genesis_file import genesis_from_toml
 from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, Nonce, RequestId, TimeUs
-from dropbeard.types.limits import GENESIS_BYTES_MAX
 from dropbeard.types.parameters import SECOND
 
 TIMEOUT_S: Final = 10.0
@@ -201,15 +200,3 @@ class Client:
 
 def _now_us() -> tuple[int, int]:
     return time.monotonic_ns() // 1000, time.time_ns() // 1000
-
-
-def read_genesis(path: Path) -> Group:
-    """Read a genesis file; ConfigInvalid with one line when it is not one."""
-    try:
-        data = path.read_bytes() if path.stat().st_size <= GENESIS_BYTES_MAX else None
-        text = None if data is None else data.decode()
-    except (OSError, UnicodeDecodeError) as wrong:
-        raise ConfigInvalid(f"cannot read the genesis file {path}: {wrong}") from wrong
-    if text is None:
-        raise ConfigInvalid(f"{path} is larger than a genesis file may be ({GENESIS_BYTES_MAX} bytes)")
-    return genesis_from_toml(text)

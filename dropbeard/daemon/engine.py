@@ -15,13 +15,14 @@ import zmq
 
 from dropbeard.codec.engine import decode_to_engine, encode_from_engine
 from dropbeard.daemon.clocks import read_clocks
-from dropbeard.daemon.files import NodeFiles, read_genesis
+from dropbeard.daemon.files import NodeFiles
 from dropbeard.daemon.process import StopSignal, die_with_parent, log_to_stderr
 from dropbeard.errors import MessageInvalid
 from dropbeard.serving.engine import Engine
 from dropbeard.serving.manifest import load_manifest, model_digest
 from dropbeard.serving.pipeline import Job, Outcome, Pipeline
 from dropbeard.serving.synthetic import ServiceTime, SyntheticEngine, synthetic_digest
+from dropbeard.storage.files import read_genesis
 from dropbeard.transport.engine_link import EngineListener
 from dropbeard.types.engine_messages import EngineAnswers, EngineFailure, EngineReady, InferTicket, NodeHello
 from dropbeard.types.group import FIRST_VERSION, Group

@@ -1,4 +1,4 @@
-"""Read the files that people give: bounded, with one line for every way it can fail; paths relative to the config."""
+"""A node's configuration file with its paths made absolute."""
 
 from __future__ import annotations
 
@@ -8,37 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from dropbeard.errors import ConfigInvalid
-from dropbeard.types.cards import Card, card_from_toml
-from dropbeard.types.genesis_file import genesis_from_toml
-from dropbeard.types.group import Group
-from dropbeard.types.limits import CARD_BYTES_MAX, GENESIS_BYTES_MAX
+from dropbeard.storage.files import read_text
+from dropbeard.types.limits import CARD_BYTES_MAX
 from dropbeard.types.node_config import NodeConfig, config_from_toml
 
 IPC: Final = "ipc://"
-
-
-def read_text(path: Path, bytes_max: int, what: str) -> str:
-    """The file's text; ConfigInvalid when it cannot be read, is too large or is not UTF-8."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(bytes_max + 1)
-        if len(data) > bytes_max:
-            raise ConfigInvalid(f"{path} is larger than {what} may be ({bytes_max} bytes)")
-        return data.decode()
-    except OSError as wrong:
-        raise ConfigInvalid(f"cannot read {what} {path}: {wrong.strerror}") from wrong
-    except UnicodeDecodeError as wrong:
-        raise ConfigInvalid(f"{path} is not {what}: it is not text") from wrong
-
-
-def read_genesis(path: Path) -> Group:
-    """The group of a genesis file."""
-    return genesis_from_toml(read_text(path, GENESIS_BYTES_MAX, "the genesis file"), str(path))
-
-
-def read_card(path: Path) -> Card:
-    """An owner's public card."""
-    return card_from_toml(read_text(path, CARD_BYTES_MAX, "the card"), str(path))
 
 
 @dataclass(frozen=True, slots=True)

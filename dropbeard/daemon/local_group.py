@@ -11,11 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from dropbeard.daemon.files import read_card
 from dropbeard.daemon.new_group import read_labels, write_genesis
 from dropbeard.daemon.new_node import PORTS, NodePlan, make_node
 from dropbeard.daemon.supervisor import Child, Supervisor
 from dropbeard.errors import DropbeardError
+from dropbeard.storage.files import read_card
 from dropbeard.types.cards import group_from_cards
 from dropbeard.types.genesis_file import task_schema
 from dropbeard.types.group import Group

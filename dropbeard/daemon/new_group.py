@@ -8,8 +8,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Final
 
-from dropbeard.daemon.files import read_text
 from dropbeard.errors import ConfigInvalid
+from dropbeard.storage.files import read_text
 from dropbeard.types.genesis_file import genesis_to_toml
 from dropbeard.types.group import Group
 from dropbeard.types.limits import GENESIS_BYTES_MAX

@@ -16,7 +16,7 @@ from dropbeard.agreement.restoring import restore
 from dropbeard.agreement.turn import Turn
 from dropbeard.daemon.clocks import read_clocks
 from dropbeard.daemon.engine_desk import EngineDesk
-from dropbeard.daemon.files import NodeFiles, read_genesis
+from dropbeard.daemon.files import NodeFiles
 from dropbeard.daemon.identity import Identity, identify
 from dropbeard.daemon.inbox import Inbox
 from dropbeard.daemon.new_node import read_salt
@@ -27,6 +27,7 @@ from dropbeard.signing.curve import load_curve_secret
 from dropbeard.signing.guard import Guard
 from dropbeard.signing.keys import load_private_key
 from dropbeard.signing.signer import NodeKeyChecker, NodeSigner
+from dropbeard.storage.files import read_genesis
 from dropbeard.storage.records import Journal
 from dropbeard.storage.sqlite_store import SqliteStore
 from dropbeard.transport.clients import ClientListener

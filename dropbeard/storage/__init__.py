@@ -1,1 +1,1 @@
-"""What survives a restart: the journal, on SQLite."""
+"""Files: what people write, and the journal that survives a restart."""
