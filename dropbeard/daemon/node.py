@@ -32,6 +32,7 @@ from dropbeard.storage.records import Journal
 from dropbeard.storage.sqlite_store import SqliteStore
 from dropbeard.transport.clients import ClientListener
 from dropbeard.transport.engine_link import EngineLink
+from dropbeard.transport.options import listening_at
 from dropbeard.transport.peers import PeerLink
 from dropbeard.transport.zap import ZapHandler
 from dropbeard.types.group import FIRST_VERSION, Group
@@ -59,7 +60,7 @@ def run_node(files: NodeFiles) -> int:
     )
     store = SqliteStore(files.state)
     try:
-        node = Node(group, identity, store, files.engine_endpoint)
+        node = Node(group, identity, store, files.engine_endpoint, files.config.listen)
         try:
             node.serve(StopSignal())
         finally:
@@ -72,7 +73,9 @@ def run_node(files: NodeFiles) -> int:
 class Node:
     """One replica with everything it speaks through."""
 
-    def __init__(self, group: Group, identity: Identity, store: SqliteStore, engine_endpoint: str) -> None:
+    def __init__(
+        self, group: Group, identity: Identity, store: SqliteStore, engine_endpoint: str, listen: str | None = None
+    ) -> None:
         journal, guard = Journal(store), Guard()
         now = read_clocks()
         self.state: ReplicaState = new_replica(group, identity.owner.id, identity.salt_secret, now)
@@ -86,7 +89,7 @@ class Node:
         self._inbox = Inbox(self.state, NodeKeyChecker(group))
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
-            self._connect(group, identity, engine_endpoint)
+            self._connect(group, identity, engine_endpoint, listen)
         except BaseException:
             self._context.destroy(linger=0)
             raise
@@ -100,13 +103,13 @@ class Node:
             self.state.chain.final.header.height,
         )
 
-    def _connect(self, group: Group, identity: Identity, engine_endpoint: str) -> None:
+    def _connect(self, group: Group, identity: Identity, engine_endpoint: str, listen: str | None) -> None:
         me, curve = identity.owner.id, identity.curve
         peers = frozenset(owner.curve_key for owner in group.owners if owner.id != me)
         self._zap = ZapHandler(self._context, {"votes": peers, "lanes": peers, "clients": None})
-        self._votes = PeerLink(self._context, group, me, curve, "votes")
-        self._lanes = PeerLink(self._context, group, me, curve, "lanes")
-        self._clients = ClientListener(self._context, identity.owner.endpoints.clients, curve)
+        self._votes = PeerLink(self._context, group, me, curve, "votes", listen)
+        self._lanes = PeerLink(self._context, group, me, curve, "lanes", listen)
+        self._clients = ClientListener(self._context, listening_at(identity.owner.endpoints.clients, listen), curve)
         model = group.owners[me].model
         self._engine = EngineLink(self._context, engine_endpoint)
         self._desk = EngineDesk(self._engine, (FIRST_VERSION, model))

@@ -59,12 +59,20 @@ def use_curve(socket: zmq.Socket[bytes], secret: CurveSecret, server_key: bytes)
     socket.set(zmq.CURVE_SERVERKEY, z85(server_key))
 
 
+def listening_at(endpoint: str, host: str | None) -> str:
+    """The genesis' endpoint, with its host replaced by the one to listen on, if there is one."""
+    if host is None or not endpoint.startswith("tcp://"):
+        return endpoint
+    return f"tcp://{host}:{endpoint.rpartition(':')[2]}"
+
+
 def bind(socket: zmq.Socket[bytes], endpoint: str) -> None:
     """Bind, or TransportFailed with what to do."""
     try:
         socket.bind(endpoint)
     except zmq.ZMQError as wrong:
-        hint = "stop what uses it or choose another port" if wrong.errno == zmq.EADDRINUSE else "check the address"
+        taken = wrong.errno == zmq.EADDRINUSE
+        hint = "stop what uses it or choose another port" if taken else "set `listen` to an address of this machine"
         raise TransportFailed(f"cannot listen on {endpoint}: {zmq.strerror(wrong.errno or 0)}; {hint}") from wrong
 
 

@@ -11,7 +11,7 @@ import zmq
 from dropbeard.signing.curve import CurveSecret
 from dropbeard.transport.frames import receive
 from dropbeard.transport.monitor import Monitor
-from dropbeard.transport.options import bind, keep_alive, prepare, serve_curve, use_curve
+from dropbeard.transport.options import bind, keep_alive, listening_at, prepare, serve_curve, use_curve
 from dropbeard.transport.zap import key_of
 from dropbeard.types.group import Group
 from dropbeard.types.ids import OwnerId
@@ -21,10 +21,19 @@ HEARD_AT_ONCE_MAX: Final = 512
 
 
 class PeerLink:
-    """``channel`` is "votes" or "lanes": it names the endpoints of the genesis and the ZAP domain."""
+    """``channel`` is "votes" or "lanes": it names the endpoints of the genesis and the ZAP domain.
+
+    ``host`` is the address to listen on when it is not the genesis' own.
+    """
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], group: Group, me: OwnerId, secret: CurveSecret, channel: str
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        group: Group,
+        me: OwnerId,
+        secret: CurveSecret,
+        channel: str,
+        host: str | None = None,
     ) -> None:
         self._owners: Mapping[bytes, OwnerId] = {o.curve_key: o.id for o in group.owners if o.id != me}
         self.dropped: Counter[str] = Counter()
@@ -35,7 +44,7 @@ class PeerLink:
         prepare(self.socket)
         keep_alive(self.socket)
         serve_curve(self.socket, secret, channel)
-        bind(self.socket, getattr(group.owners[me].endpoints, channel))
+        bind(self.socket, listening_at(getattr(group.owners[me].endpoints, channel), host))
         for owner in group.owners:
             if owner.id != me:
                 self._speak_to(context, owner.id, getattr(owner.endpoints, channel), secret, owner.curve_key)

@@ -7,6 +7,7 @@ from typing import Final, Literal
 import msgspec
 
 from dropbeard.errors import ConfigInvalid
+from dropbeard.types.cards import check_endpoint
 from dropbeard.types.toml_text import read_toml, table
 
 Backend = Literal["onnx", "synthetic"]
@@ -44,10 +45,18 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: KeysTable
     engine: EngineTable
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    listen: str | None = None
+    """Address to listen on instead of the genesis' host: 0.0.0.0 behind NAT, or where the genesis has a host name."""
 
     def to_toml(self) -> str:
         """The file's text."""
-        head = {"name": self.name, "genesis": self.genesis, "state": self.state, "log_level": self.log_level}
+        head = {
+            "name": self.name,
+            "genesis": self.genesis,
+            "state": self.state,
+            "log_level": self.log_level,
+            "listen": self.listen,
+        }
         keys = table("[keys]", msgspec.structs.asdict(self.keys))
         return "\n".join([table("", head), keys, table("[engine]", msgspec.structs.asdict(self.engine))])
 
@@ -55,6 +64,8 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def config_from_toml(text: str, what: str) -> NodeConfig:
     """Read a configuration; ConfigInvalid names the key that is wrong."""
     config = read_toml(text, NodeConfig, what)
+    if config.listen is not None:
+        check_endpoint(f"tcp://{config.listen}:1", f"{what}: listen")
     for key in ("threads", "max_batch", "queue_max"):
         value = getattr(config.engine, key)
         if not 1 <= value <= ENGINE_NUMBER_MAX:

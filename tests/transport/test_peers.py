@@ -10,6 +10,7 @@ import zmq
 
 from dropbeard.errors import TransportFailed
 from dropbeard.signing.curve import CurveSecret, z85
+from dropbeard.transport.options import listening_at
 from dropbeard.transport.peers import PeerLink
 from dropbeard.transport.zap import ZapHandler
 from dropbeard.types.ids import OwnerId
@@ -170,3 +171,9 @@ def test_a_taken_port_is_one_clear_error(world: Sockets, pair: tuple[Node, Node]
     with pytest.raises(TransportFailed, match="choose another port"):
         PeerLink(context, world.group, OwnerId(0), world.secrets[0], "votes")
     context.destroy(linger=0)
+
+
+def test_a_node_may_listen_on_another_address_than_the_genesis_names() -> None:
+    assert listening_at("tcp://node.example:7400", "0.0.0.0") == "tcp://0.0.0.0:7400"
+    assert listening_at("tcp://node.example:7400", None) == "tcp://node.example:7400"
+    assert listening_at("ipc:///run/votes", "0.0.0.0") == "ipc:///run/votes"
