@@ -22,7 +22,6 @@ from dropbeard.daemon.local_group import LocalGroup
 from dropbeard.errors import GroupUnreachable, InputInvalid
 from dropbeard.serving.catalogue import Progress, fetch_set
 from dropbeard.serving.free_images import free_images
-from dropbeard.serving.images import check_picture
 from dropbeard.serving.manifest import manifests, model_digest
 from dropbeard.types.certificates import decode_certificate
 from dropbeard.types.genesis_file import task_schema
@@ -90,7 +89,10 @@ def _prepare(images: Sequence[Path], stages: _Stages) -> list[Path]:
     if not images:
         with stages.stage("pictures", "getting free pictures"):
             return free_images()
-    # What every engine would refuse is refused here, before eight processes start.
+    # What every engine would refuse is refused here, before eight processes start. Imported late: a missing extra was
+    # reported by the models above.
+    from dropbeard.serving.images import check_picture
+
     schema = task_schema("imagenet", ("a", "b"))
     for path in images:
         try:
