@@ -9,6 +9,7 @@ from dropbeard.agreement.events import TurnEnded
 from dropbeard.agreement.records import BatchRecord, BlockRecord, CertificateRecord
 from dropbeard.agreement.replica import handle
 from dropbeard.agreement.replica_state import ReplicaState
+from dropbeard.types.blocks import Justification, Page
 from dropbeard.types.messages import CertificateNotice, Proposal
 from dropbeard.types.statements import Finalize, Notarize, Nullify
 from tests.agreement.pieces import (
@@ -24,9 +25,11 @@ from tests.agreement.pieces import (
     first_block,
     later,
     notarize,
+    nullification_of,
     nullify,
     owner,
     replica,
+    sign,
     signed_vote,
     tell,
 )
@@ -127,6 +130,19 @@ def test_r3_a_notarization_without_its_header_is_fetched_and_not_finalized() -> 
     assert any(getattr(e, "message", None).__class__.__name__ == "FetchHeader" for e in effects)
     tell(state, 0, proposal)
     assert votes(end(state)) == [finalize(proposal.header)]
+
+
+def test_r3_a_notarized_header_whose_justification_does_not_check_is_not_finalized() -> None:
+    """Attack 9 (d): liars notarize a rotten header to have an honest replica finalize it, and convict it for that."""
+    for views, honest in (((0, 1), True), ((0, 5), False)):
+        state = replica(1)
+        made = batch(2, [attestation(1)])
+        page = Page(tuple(nullification_of(view) for view in views))
+        why = Justification(None, (page.digest,))
+        header = first_block(state, 2, made, justification=why.digest).header
+        tell(state, 2, Proposal(header, sign(2, notarize(header)), why, (page,)))
+        tell(state, 0, certificate_of(notarize(header), (0, 2, 3)))
+        assert (finalize(header) in votes(end(state))) == honest
 
 
 def test_a_quorum_of_finalize_makes_the_block_final_and_its_ledger_state_too() -> None:
