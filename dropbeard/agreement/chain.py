@@ -146,7 +146,7 @@ class Chain:
         for block in path:
             if block.applied is None:
                 raise AssertionError("a block becomes final only when it is applied")
-            self.base.merge(block.applied.delta, block.header.time)
+            self.base.merge(block.applied.delta, block.header.time, block.header.height)
             block.proved_by = by.vote.header
             self.heights[block.header.height] = block.header.digest
             self.final = block

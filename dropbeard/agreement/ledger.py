@@ -36,7 +36,8 @@ def apply_block(
             work.take_batch(batch)
     entries = work.close()
     tree = entries_tree(entries)
-    return Applied(work.time, work.delta, entries, tree, work.delta.root(parent.state_root))
+    root = before.seal(height, work.delta.root(parent.state_root))
+    return Applied(work.time, work.delta, entries, tree, root)
 
 
 def rotated(group: Group, height: Height) -> tuple[OwnerId, ...]:

@@ -25,6 +25,7 @@ SIMULATED: Final = Parameters(
     client_open_max=200,
     lane_window=64,
     block_batches_max=8,
+    snapshot_interval=8,
 )
 """Time-outs for links of 1 to 10 ms, so that a schedule of a few virtual seconds holds many views."""
 

@@ -48,7 +48,7 @@ class Ledger:
         self.header = replace(self.header, height=height, time=applied.time, state_root=applied.state_root)
         while len(self.waiting) > self.keep:
             done = self.waiting.pop(0)
-            self.base.merge(done.delta, done.time)
+            self.base.merge(done.delta, done.time, Height(self.header.height - len(self.waiting)))
         return applied
 
     def tick(self, time: int) -> Applied:
@@ -231,6 +231,43 @@ def test_roots_do_not_depend_on_how_far_a_replica_has_finalized(keep: int) -> No
         ]
         roots.append([applied.state_root for applied in found])
     assert roots[0] == roots[1]
+
+
+@pytest.mark.parametrize("keep", [1, 5, 40])
+def test_every_so_many_heights_the_root_covers_the_whole_state_whatever_is_final(keep: int) -> None:
+    interval = RULES.snapshot_interval
+    roots = []
+    for ledger in (Ledger(), Ledger(keep)):
+        found = [ledger.block(everyone(n, (0, 1, 2), deadline=FAR + n), T + n) for n in range(3 * interval)]
+        roots.append([applied.state_root for applied in found])
+    assert roots[0] == roots[1]
+
+
+def test_a_row_that_nobody_touched_since_is_in_the_snapshots_digest() -> None:
+    def last_root(secret_row: int) -> bytes:
+        ledger = Ledger()
+        ledger.block({0: [attestation(secret_row, deadline=FAR)]}, T)
+        # The same changes from here on: only the whole state tells the two ledgers apart.
+        ledger.header = replace(ledger.header, state_root=GENESIS.state_root)
+        for _ in range(2 * RULES.snapshot_interval - 1):
+            applied = ledger.order({})
+            ledger.header = replace(ledger.header, state_root=GENESIS.state_root)
+        return applied.state_root
+
+    assert last_root(1) == last_root(1)
+    assert last_root(1) != last_root(2)
+
+
+def test_buckets_that_emptied_leave_nothing_behind() -> None:
+    ledger = Ledger()
+    ledger.block(everyone(1, (0,), deadline=FAR), T)
+    for step in range(RULES.snapshot_interval):
+        ledger.tick(T + step)
+    assert len(ledger.base.whole.members) == 1
+    ledger.tick(FAR)
+    for step in range(RULES.snapshot_interval):
+        ledger.tick(FAR + step)
+    assert (ledger.base.whole.members, ledger.base.whole.digests) == ({}, {})
 
 
 def test_the_state_root_covers_every_change_and_not_the_order_of_tables() -> None:
