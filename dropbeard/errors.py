@@ -22,10 +22,6 @@ class KeyInvalid(DropbeardError):
     """A key file or a public key cannot be used: unreadable, wrong passphrase, wrong curve, bad permissions."""
 
 
-class SignatureInvalid(DropbeardError):
-    """A signature is not the one accepted encoding, or does not check."""
-
-
 class MessageInvalid(DropbeardError):
     """Bytes from a socket or a file do not decode to the message they claim to be. The sender's fault."""
 

@@ -105,7 +105,6 @@ class ReplicaState:
     lanes: LaneStore
     rounds: dict[View, Round] = field(default_factory=dict)
     view: View = FIRST_VIEW
-    entered_us: int = 0
     timer_from_us: int | None = None
     failures: int = 0
     best: tuple[View, Digest] = (GENESIS_VIEW, NO_DIGEST)
@@ -200,5 +199,4 @@ def new_replica(group: Group, me: OwnerId, secret: bytes, now: Now) -> ReplicaSt
     state = ReplicaState(group, me, secret, now, chain, LaneStore(group))
     state.best = (GENESIS_VIEW, chain.final.header.digest)
     state.own_tip = LaneTip(me, LaneHeight(0), NO_DIGEST)
-    state.entered_us = now.monotonic_us
     return state

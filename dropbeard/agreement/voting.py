@@ -173,7 +173,6 @@ def _blame_leader(state: ReplicaState, view: View, round_: Round) -> None:
 
 def _enter(state: ReplicaState, view: View) -> None:
     state.view = view
-    state.entered_us = state.mono
     state.timer_from_us = None
     state.prepared.clear()
 

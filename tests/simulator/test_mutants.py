@@ -64,7 +64,7 @@ def test_a_mutant_without_r1_is_caught_even_without_the_guard(monkeypatch: Patch
 
     def proposes_twice(state: ReplicaState) -> list[Effect]:
         round_ = state.round(state.view)
-        if state.group.leader(state.view) == state.me and state.mono - state.entered_us > 10_000:
+        if state.group.leader(state.view) == state.me and state.mono - (state.timer_from_us or state.mono) > 10_000:
             round_.notarized = None
         return plain(state)
 
