@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from dropbeard.client import Client
 from dropbeard.client.answers import Grade
 from dropbeard.daemon.local_group import LocalGroup
+from dropbeard.daemon.supervisor import Child, Supervisor
 from dropbeard.errors import DropbeardError, GroupUnreachable, InputInvalid
 from dropbeard.types.certificates import decode_certificate
 from dropbeard.verification.certificate import verify
@@ -52,6 +54,11 @@ def connect(local: LocalGroup, patience: float = 1.0) -> Client:
         client.close()
 
 
+def daemon(kind: str, config: Path) -> Child:
+    command = (sys.executable, "-m", "dropbeard", "run", kind, str(config))
+    return Child(f"{kind} {config.stem}", command, config.parent / f"{kind}.log")
+
+
 def gone(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -62,19 +69,21 @@ def gone(pid: int) -> bool:
 
 def test_every_request_gets_a_certificate_that_verifies_again_from_its_bytes(local: LocalGroup, tmp_path: Path) -> None:
     with connect(local) as client:
-        answers = list(client.map(pictures(100), in_flight=32))
+        answers = list(client.map(pictures(200), in_flight=32))
         encoded = client.infer(b"not an image, which a synthetic engine does not mind")
-    assert len(answers) == 100
-    assert len({answer.request_id for answer in answers}) == 100
+    assert len(answers) == 200
+    assert len({answer.request_id for answer in answers}) == 200
     for answer in [*answers, encoded]:
         assert answer.grade is Grade.FINAL
         assert len(answer.owners) == 4
         saved = answer.certificate.save(tmp_path / "a.dbcert")
         verified = verify(decode_certificate(saved.read_bytes()), local.group)
         assert verified.height == answer.height
-    pids = [local.supervisor.pid(name) for name in ("node alice", "engine dave")]
+    pids = [local.supervisor.pid(f"{kind} {config.stem}") for kind in ("node", "engine") for config in local.configs]
     local.supervisor.stop()
+    assert len(set(pids)) == 8
     assert all(pid is not None and gone(pid) for pid in pids)
+    assert not [path for path in local.directory.rglob("*.sock") if path.is_socket()]
 
 
 def test_a_killed_engine_is_restarted_and_its_node_lives_on(local: LocalGroup) -> None:
@@ -118,6 +127,39 @@ def test_a_killed_node_comes_back_from_its_journal_while_three_go_on(local: Loca
         log = (local.directory / "carol" / "node.log").read_text()
         assert "boot=2" in log
         assert "records=0" not in log.splitlines()[-1]
+
+
+def test_three_owners_certify_when_one_was_never_started(tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text(LABELS)
+    local = LocalGroup(tmp_path / "g", backend="synthetic", labels=labels)
+    children = [daemon(kind, config) for kind in ("engine", "node") for config in local.configs[:3]]
+    with Supervisor(children) as three:
+        three.start()
+        until = time.monotonic() + CONNECT_S
+        while True:
+            try:
+                client = Client.from_group(local.genesis, timeout=15, patience=0.1, connect_timeout=2)
+                break
+            except GroupUnreachable:
+                assert time.monotonic() < until
+        with client:
+            answers = list(client.map(pictures(20), in_flight=8))
+        # The absent owner's views are nullified, and its name is in no answer.
+        assert {tuple(owner.owner for owner in answer.owners) for answer in answers} == {("alice", "bob", "carol")}
+        for answer in answers:
+            verified = verify(decode_certificate(answer.certificate.data), local.group)
+            assert len(verified.answers) == 3
+
+
+def test_two_nodes_of_four_are_a_group_that_cannot_be_reached(local: LocalGroup) -> None:
+    connect(local).close()
+    for name in ("node bob", "node carol"):
+        pid = local.supervisor.pid(name)
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+    with pytest.raises(GroupUnreachable, match=r"2 of 4 .* need 3; no answer from bob, carol"):
+        Client(local.group, connect_timeout=1)
 
 
 def test_an_input_that_the_task_does_not_take_is_refused_before_it_is_sent(local: LocalGroup) -> None:
