@@ -47,6 +47,54 @@ def test_a_second_process_is_kept_out(tmp_path: Path) -> None:
     SqliteStore(tmp_path).close()
 
 
+def test_a_second_process_is_refused_until_the_first_ends_even_by_kill_9(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from dropbeard.storage.sqlite_store import SqliteStore;"
+        f"store = SqliteStore(Path({str(tmp_path)!r})); print(store.boot, flush=True); time.sleep({TIMEOUT_S})"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "1\n"
+    with pytest.raises(StorageFailed, match="another process"):
+        SqliteStore(tmp_path)
+    holder.kill()
+    holder.wait(TIMEOUT_S)
+    holder.stdout.close()
+    store = SqliteStore(tmp_path)
+    assert store.boot == 2
+    store.close()
+
+
+@pytest.mark.parametrize("length", [0, 1, 35, 36, 40])
+def test_a_last_row_cut_short_is_dropped_for_good(tmp_path: Path, length: int) -> None:
+    store = SqliteStore(tmp_path)
+    journal = Journal(store)
+    list(journal.replay())
+    journal.append([b"first", b"second"])
+    store.close()
+    database = sqlite3.connect(tmp_path / "journal.db")
+    database.execute("UPDATE records SET row = substr(row, 1, ?) WHERE number = 2", (length,))
+    database.commit()
+    database.close()
+    for torn in (1, 0):
+        store = SqliteStore(tmp_path)
+        journal = Journal(store)
+        assert list(journal.replay()) == [b"first"]
+        assert journal.torn == torn
+        store.close()
+
+
+def test_a_record_too_large_to_read_back_is_never_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dropbeard.storage.records.RECORD_BYTES_MAX", 10)
+    store = SqliteStore(tmp_path)
+    journal = Journal(store)
+    list(journal.replay())
+    with pytest.raises(StorageFailed, match="11 bytes, at most 10"):
+        journal.append([b"small", bytes(11)])
+    assert list(store.rows()) == []
+    store.close()
+
+
 def test_a_journal_of_a_newer_release_is_refused(tmp_path: Path) -> None:
     SqliteStore(tmp_path).close()
     database = sqlite3.connect(tmp_path / "journal.db")
