@@ -56,6 +56,8 @@ def make_node(plan: NodePlan, directory: Path) -> NewNode:
         raise ConfigInvalid(f"the name {plan.name!r} also names files: it may not hold / or start with a dot")
     if not 1 <= plan.port <= 65_535 - PORTS + 1:
         raise ConfigInvalid(f"port {plan.port} leaves no room: it and the next two must be between 1 and 65535")
+    # Before anything is made: a refused plan leaves not even a parent directory behind.
+    check_endpoint(f"tcp://{plan.host}:{plan.port}", "init")
     model = _model_of(plan)
     _refuse_existing(directory)
     try:
@@ -100,7 +102,6 @@ def _fill(plan: NodePlan, scratch: Path, model: bytes) -> None:
         model=model.hex(),
         model_name="synthetic" if plan.backend == "synthetic" else plan.model,
     )
-    check_endpoint(ports[0], "init")
     config = NodeConfig(
         name=plan.name,
         genesis=plan.genesis,

@@ -149,7 +149,40 @@ def test_keys_are_never_overwritten_and_nothing_is_left_behind(
     assert run(["init", "ok", "--dir", str(tmp_path / "x"), "--model", "no-such-model"]) == 1
     assert run(["init", "ok", "--dir", str(tmp_path / "x"), "--port", "65535"]) == 1
     assert run(["init", "ok", "--dir", str(tmp_path / "x"), "--passphrase-env", "DROPBEARD_NO_SUCH"]) == 1
+    assert run(["init", "ok", "--dir", str(tmp_path / "x" / "y"), "--host", "not a host"]) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["erin"]
+
+
+def test_a_directory_below_a_file_is_one_line_and_leaves_the_file_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("precious")
+    assert run(["init", "gus", "--dir", str(tmp_path / "file" / "gus")]) == 1
+    one_line(capsys, "cannot make")
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_a_name_with_quotes_goes_through_card_and_genesis(cards: list[Path], tmp_path: Path, labels: Path) -> None:
+    odd = make(tmp_path, 'a"b', 7600)
+    output = tmp_path / "genesis.toml"
+    assert create([odd, *cards[1:]], output, labels) == 0
+    assert genesis_from_toml(output.read_text()).owners[0].name == 'a"b'
+
+
+@pytest.mark.parametrize(("answers", "code"), [("2", 1), ("3", 0), ("4", 1)])
+def test_answers_lie_between_2f_plus_1_and_n_minus_f(
+    cards: list[Path], tmp_path: Path, labels: Path, answers: str, code: int
+) -> None:
+    assert create(cards, tmp_path / "genesis.toml", labels, "--answers", answers) == code
+    assert (tmp_path / "genesis.toml").exists() == (code == 0)
+
+
+def test_a_card_that_is_a_directory_or_endless_is_one_line(
+    cards: list[Path], tmp_path: Path, labels: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path, part in ((tmp_path, "cannot read the card"), (Path("/dev/zero"), "larger than the card may be")):
+        assert create([path, *cards[1:]], tmp_path / "genesis.toml", labels) == 1
+        one_line(capsys, str(path), part)
 
 
 def test_a_passphrase_protects_owner_and_node_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
