@@ -114,6 +114,23 @@ def test_a_taken_port_is_refused(home: Path) -> None:
         refused(child("run", "node", str(home / "solo.toml")), str(port), "choose another port")
 
 
+def test_an_unwritable_state_directory_is_refused(home: Path) -> None:
+    (home / "state").write_text("in the way")
+    refused(child("run", "node", str(home / "solo.toml")), "cannot use the state directory")
+
+
+def test_a_damaged_journal_is_refused_with_its_place(home: Path) -> None:
+    (home / "state").mkdir()
+    (home / "state" / "journal.db").write_bytes(b"no database" * 200)
+    refused(child("run", "node", str(home / "solo.toml")), "cannot open the journal")
+
+
+def test_an_engine_socket_path_that_is_too_long_is_refused(home: Path, tmp_path: Path) -> None:
+    config = home / "solo.toml"
+    config.write_text(config.read_text().replace("ipc://engine.sock", f"ipc://{'x' * 120}.sock"))
+    refused(child("run", "node", str(config)), "at most 107 work")
+
+
 def test_an_unknown_key_in_the_configuration_is_refused(home: Path) -> None:
     config = home / "solo.toml"
     config.write_text(config.read_text().replace("log_level", "loglevel"))
