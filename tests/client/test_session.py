@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dropbeard.client.session import GRACE_US, LINGER_US, REPEAT_AFTER_US, Session
 from dropbeard.errors import InputInvalid, RequestExpired, RequestRejected
+from dropbeard.types.certificates import Certificate
+from dropbeard.types.entries import EntryKind
 from dropbeard.types.group import Group
-from dropbeard.types.ids import ClientKey, Nonce, OwnerId, RequestId, TimeUs
-from dropbeard.types.messages import Hello, Rejected, RejectReason, Submit, Welcome
+from dropbeard.types.ids import ClientKey, Nonce, OwnerId, RequestId, Signature, TimeUs
+from dropbeard.types.messages import Hello, Rejected, RejectReason, Reply, Submit, Welcome
 from dropbeard.types.parameters import SECOND
 from dropbeard.types.task import Input, InputKind
 from tests.client.recorded import Recorded, recorded
+from tests.verification.building import CLIENT, Plan, build, world
 
 GIVEN = Input(InputKind.ENCODED_IMAGE, (0, 0, 0), b"picture")
 DEADLINE = TimeUs(100 * SECOND)
@@ -137,6 +142,50 @@ def told_of(told: Recorded, session: Session, request: RequestId, owners: int, n
     for reply in told.replies:
         if any(entry.request == request for _, entry in reply.entries):
             session.on_message(reply.signatures[0][0], reply, now_us)
+
+
+def expired_before_it_was_answered(session: Session) -> tuple[RequestId, Certificate]:
+    """Submit the picture; a group that got too few answers says this to CLIENT about it."""
+    request = submit(session)
+    plan = Plan(kind=EntryKind.EXPIRED, base=(), leaves=1, twist_base=lambda entry: replace(entry, request=request))
+    return request, build(world(), plan)
+
+
+def told_by(session: Session, certificate: Certificate, owner: OwnerId, signature: Signature) -> None:
+    entries = ((0, certificate.base.entry),)
+    session.on_message(owner, Reply(certificate.headers, ((owner, signature),), entries, 1, ()), 1)
+
+
+def test_a_certified_expiry_ends_the_request_when_a_quorum_signed_it() -> None:
+    session = Session(world().group, CLIENT)
+    request, certificate = expired_before_it_was_answered(session)
+    for owner, signature in certificate.signatures:
+        assert session.poll(1) == []
+        told_by(session, certificate, owner, signature)
+    done = session.poll(1)
+    assert [d.request for d in done] == [request]
+    assert isinstance(done[0].error, RequestExpired)
+    assert "certified" in str(done[0].error)
+    assert done[0].certificate is not None
+    assert done[0].certificate.kind is EntryKind.EXPIRED
+
+
+def test_one_signer_heard_three_times_is_no_quorum() -> None:
+    session = Session(world().group, CLIENT)
+    _, certificate = expired_before_it_was_answered(session)
+    owner, signature = certificate.signatures[0]
+    for _ in range(3):
+        told_by(session, certificate, owner, signature)
+    assert session.poll(1) == []
+
+
+def test_an_entry_of_another_client_does_not_end_ours() -> None:
+    session = Session(world().group, ClientKey(bytes(32)))
+    request, certificate = expired_before_it_was_answered(session)
+    assert certificate.base.entry.request == request
+    for owner, signature in certificate.signatures:
+        told_by(session, certificate, owner, signature)
+    assert session.poll(1) == []
 
 
 def asked(told: Recorded, request: RequestId) -> Session:
