@@ -43,7 +43,11 @@ class _Running:
 
 
 class Supervisor:
-    """Use as a context manager: leaving it ends every child. Children also end when this process is killed."""
+    """Use as a context manager: leaving it ends every child. Children also end when this process is killed.
+
+    Call ``start`` and ``poll`` from a thread that lives as long as the children should: Linux ends a child with the
+    thread that started it.
+    """
 
     def __init__(self, children: Sequence[Child]) -> None:
         self._children = {child.name: child for child in children}

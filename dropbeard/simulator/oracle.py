@@ -48,6 +48,7 @@ class Oracle:
     _lanes: dict[tuple[int, int], bytes] = field(default_factory=dict)
     _promises: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
     _final_views: dict[int, bytes] = field(default_factory=dict)
+    _notarized_in: dict[int, set[bytes]] = field(default_factory=dict)
     _judged: int = 0
     _ledger: ReferenceLedger = field(init=False)
 
@@ -99,13 +100,15 @@ class Oracle:
         if kind == "Finalize":
             self._final_views[view] = header
             self._finalized(header)
-        for final_view, final in self._final_views.items():
-            if self._has_quorum("Nullify", final_view, b""):
-                self.flag(f"nullified-final: view {final_view} is nullified and final")
-            for other_kind, other_view, other in list(self._voters):
-                second = other_kind == "Notarize" and other_view == final_view and other != final
-                if second and self._has_quorum(other_kind, other_view, other):
-                    self.flag(f"second-notarization: view {final_view} is final with another notarized header")
+        elif kind == "Notarize":
+            self._notarized_in.setdefault(view, set()).add(header)
+        final = self._final_views.get(view)
+        if final is None:
+            return
+        if self._has_quorum("Nullify", view, b""):
+            self.flag(f"nullified-final: view {view} is nullified and final")
+        if self._notarized_in.get(view, set()) - {final}:
+            self.flag(f"second-notarization: view {view} is final with another notarized header")
 
     def _has_quorum(self, kind: str, view: int, header: bytes) -> bool:
         voters = self._voters.get((kind, view, header), ())
