@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import zmq
@@ -66,6 +66,10 @@ class Caller:
         self.context.destroy(linger=0)
 
 
+Call = Callable[[CurveSecret], Caller]
+"""Makes a client that is closed whatever the test's end."""
+
+
 @pytest.fixture
 def world() -> Sockets:
     return make_group()
@@ -78,9 +82,22 @@ def desk(world: Sockets) -> Iterator[Desk]:
     found.close()
 
 
-def test_any_key_is_heard_under_its_own_name_and_answered(world: Sockets, desk: Desk) -> None:
+@pytest.fixture
+def call(world: Sockets) -> Iterator[Call]:
+    made: list[Caller] = []
+
+    def make(secret: CurveSecret) -> Caller:
+        made.append(Caller(world, secret))
+        return made[-1]
+
+    yield make
+    for caller in made:
+        caller.close()
+
+
+def test_any_key_is_heard_under_its_own_name_and_answered(desk: Desk, call: Call) -> None:
     secrets = [CurveSecret.generate(), CurveSecret.generate()]
-    callers = [Caller(world, secret) for secret in secrets]
+    callers = [call(secret) for secret in secrets]
     for number, caller in enumerate(callers):
         caller.socket.send_multipart([b"header %d" % number, b"input"])
     assert desk.hears(2)
@@ -93,27 +110,24 @@ def test_any_key_is_heard_under_its_own_name_and_answered(world: Sockets, desk: 
     assert callers[1].gets(b"to one")
     callers[0].step()
     assert callers[0].got == []
-    for caller in callers:
-        caller.close()
 
 
-def test_every_connection_of_a_key_gets_the_answer(world: Sockets, desk: Desk) -> None:
+def test_every_connection_of_a_key_gets_the_answer(desk: Desk, call: Call) -> None:
     secret = CurveSecret.generate()
-    callers = [Caller(world, secret) for _ in range(2)]
+    callers = [call(secret) for _ in range(2)]
     for caller in callers:
         caller.socket.send(b"hello")
     assert desk.hears(2)
     assert desk.listener.send(ClientKey(secret.public), b"answer")
     for caller in callers:
         assert caller.gets(b"answer")
-        caller.close()
 
 
-def test_the_oldest_of_too_many_connections_of_a_key_is_answered_no_more(world: Sockets, desk: Desk) -> None:
+def test_the_oldest_of_too_many_connections_of_a_key_is_answered_no_more(desk: Desk, call: Call) -> None:
     secret = CurveSecret.generate()
     callers = []
     for number in range(ROUTES_PER_CLIENT_MAX + 1):
-        callers.append(Caller(world, secret))
+        callers.append(call(secret))
         callers[-1].socket.send(b"hello")
         assert desk.hears(number + 1)
     assert desk.listener.send(ClientKey(secret.public), b"answer")
@@ -121,13 +135,11 @@ def test_the_oldest_of_too_many_connections_of_a_key_is_answered_no_more(world: 
         assert caller.gets(b"answer")
     callers[0].step()
     assert callers[0].got == []
-    for caller in callers:
-        caller.close()
 
 
-def test_an_answer_to_a_client_that_is_gone_is_counted(world: Sockets, desk: Desk) -> None:
+def test_an_answer_to_a_client_that_is_gone_is_counted(desk: Desk, call: Call) -> None:
     secret = CurveSecret.generate()
-    caller = Caller(world, secret)
+    caller = call(secret)
     caller.socket.send(b"hello")
     assert desk.hears(1)
     caller.close()
@@ -138,8 +150,8 @@ def test_an_answer_to_a_client_that_is_gone_is_counted(world: Sockets, desk: Des
     assert desk.listener.not_sent["gone"] == 2
 
 
-def test_frames_beyond_the_bounds_are_dropped_and_counted(world: Sockets, desk: Desk) -> None:
-    caller = Caller(world, CurveSecret.generate())
+def test_frames_beyond_the_bounds_are_dropped_and_counted(desk: Desk, call: Call) -> None:
+    caller = call(CurveSecret.generate())
     caller.socket.send_multipart([b"one", b"two", b"three"])
     caller.socket.send_multipart([bytes(MESSAGE_BYTES_MAX + 1), b"input"])
     caller.socket.send_multipart([b"x"] * 5_000)
@@ -147,22 +159,19 @@ def test_frames_beyond_the_bounds_are_dropped_and_counted(world: Sockets, desk: 
     assert desk.hears(1)
     assert [h.data for h in desk.heard] == [b"good"]
     assert desk.listener.dropped["frames"] == 3
-    caller.close()
 
 
-def test_a_frame_too_large_for_any_input_ends_that_connection_alone(world: Sockets, desk: Desk) -> None:
-    other, caller = Caller(world, CurveSecret.generate()), Caller(world, CurveSecret.generate())
+def test_a_frame_too_large_for_any_input_ends_that_connection_alone(desk: Desk, call: Call) -> None:
+    other, caller = call(CurveSecret.generate()), call(CurveSecret.generate())
     caller.socket.send_multipart([b"header", bytes(INPUT_FRAME_BYTES_MAX + 1)])
     other.socket.send_multipart([b"header", b"small"])
     assert desk.hears(1)
     caller.socket.send(b"again, on a new connection")
     assert desk.hears(2)
     assert [(h.data, h.given) for h in desk.heard] == [(b"header", b"small"), (b"again, on a new connection", None)]
-    for one in (caller, other):
-        one.close()
 
 
-def test_garbage_and_plain_connections_do_not_disturb_a_good_client(world: Sockets, desk: Desk) -> None:
+def test_garbage_and_plain_connections_do_not_disturb_a_good_client(desk: Desk, call: Call) -> None:
     port = int(desk.endpoint.rsplit(":", 1)[1])
     garbage = [socket.create_connection(("127.0.0.1", port), 2) for _ in range(20)]
     for connection in garbage:
@@ -171,14 +180,13 @@ def test_garbage_and_plain_connections_do_not_disturb_a_good_client(world: Socke
     plain: zmq.Socket[bytes] = context.socket(zmq.DEALER)
     plain.connect(desk.endpoint)
     plain.send(b"in the clear")
-    caller = Caller(world, CurveSecret.generate())
+    caller = call(CurveSecret.generate())
     caller.socket.send(b"good")
     assert desk.hears(1)
     assert [h.data for h in desk.heard] == [b"good"]
     for connection in garbage:
         connection.close()
     context.destroy(linger=0)
-    caller.close()
 
 
 def test_a_taken_clients_port_is_one_clear_error(world: Sockets, desk: Desk) -> None:
