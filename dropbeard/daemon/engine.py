@@ -24,7 +24,14 @@ from dropbeard.serving.pipeline import Job, Outcome, Pipeline
 from dropbeard.serving.synthetic import ServiceTime, SyntheticEngine, synthetic_digest
 from dropbeard.storage.files import read_genesis
 from dropbeard.transport.engine_link import EngineListener
-from dropbeard.types.engine_messages import EngineAnswers, EngineFailure, EngineReady, InferTicket, NodeHello
+from dropbeard.types.engine_messages import (
+    EngineAnswers,
+    EngineFailure,
+    EngineReady,
+    FailReason,
+    InferTicket,
+    NodeHello,
+)
 from dropbeard.types.group import FIRST_VERSION, Group
 from dropbeard.types.ids import Digest
 from dropbeard.types.task import Input
@@ -86,6 +93,7 @@ class _Server:
     def __init__(self, listener: EngineListener, ready: EngineReady, stop: StopSignal) -> None:
         self._listener = listener
         self._ready = encode_from_engine(ready)
+        self._version = ready.version
         self._stop = stop
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self._woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -131,8 +139,12 @@ class _Server:
         self._number += 1
         self._routes[self._number] = (route, message.ticket)
         deadline_us = now.monotonic_us + (message.deadline - now.wall_us)
-        job = Job(self._number, Input(message.kind, message.shape, data), deadline_us)
-        refused = self.pipeline.submit(job)
+        if message.version == self._version:
+            job = Job(self._number, Input(message.kind, message.shape, data), deadline_us)
+            refused = self.pipeline.submit(job)
+        else:
+            text = f"this engine runs version {self._version} of its model, not {message.version}"
+            refused = EngineFailure(self._number, FailReason.BROKEN, text)
         if refused is not None:
             self._outcomes.put(refused)
             self._send_outcomes()
