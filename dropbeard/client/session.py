@@ -210,12 +210,12 @@ class Session:
 
     def _done(self, waiting: _Open, certificate: Certificate) -> Done:
         request = waiting.request.id
-        if certificate.kind is EntryKind.EXPIRED:
-            return Done(request, certificate, None, RequestExpired("the group certified the request as expired"))
         try:
             verified = verify(certificate, self.group, waiting.given)
         except CertificateInvalid as wrong:
             return Done(request, None, None, ClientError(f"the assembled certificate does not verify: {wrong}"))
+        if certificate.kind is EntryKind.EXPIRED:
+            return Done(request, certificate, verified, RequestExpired("the group certified the request as expired"))
         return Done(request, certificate, verified, None)
 
     def next_due_us(self, now_us: int) -> int:
