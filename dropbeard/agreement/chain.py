@@ -35,7 +35,8 @@ from dropbeard.types.messages import Proposal
 @dataclass(slots=True)
 class Block:
     """One known block. ``applied`` once its batches and its parent's state were in hand; ``refused`` says why it is
-    invalid; ``replied``: our own Finalize went to its clients; ``proved_by``: the header whose finalization covers it.
+    invalid; ``complained``: its leader was reported, or sent what it starves; ``replied``: our own Finalize went to its
+    clients; ``proved_by``: the header whose finalization covers it.
     """
 
     header: Header
@@ -43,6 +44,7 @@ class Block:
     seen_at_us: int
     applied: Applied | None = None
     refused: str | None = None
+    complained: bool = False
     justified: bool = False
     replied: bool = False
     proved_by: Digest | None = None
@@ -91,9 +93,8 @@ class Chain:
     def add_page(self, page: Page) -> None:
         """Keep a page whose signatures were checked."""
         self.pages.setdefault(page.digest, page)
-        views = [cert.vote.view for cert in page.nullifications]
-        if len(views) == PAGE_VIEWS and views[0] % PAGE_VIEWS == 0 and views[-1] == views[0] + PAGE_VIEWS - 1:
-            self.full_pages.setdefault(views[0] // PAGE_VIEWS, page)
+        if is_full(page):
+            self.full_pages.setdefault(page.nullifications[0].vote.view // PAGE_VIEWS, page)
 
     def path_to_final(self, block: Block) -> list[Block] | None:
         """Blocks from ``block`` down to just above the final one; None unless it is a descendant by known headers."""
@@ -165,9 +166,10 @@ class Chain:
         return None
 
     def forget(self, before: Height) -> None:
-        """Drop blocks at and below ``before``, every side branch that low, and the pages that only those needed."""
+        """Drop blocks at and below ``before``, every side branch that old, and the pages that only those needed."""
         view = self.blocks[self.heights[before]].header.view
-        for digest in [d for d, b in self.blocks.items() if b.header.height <= before and b is not self.final]:
+        # By view, since a header's height is only its leader's word until its parent is known.
+        for digest in [d for d, b in self.blocks.items() if b.header.view <= view and b is not self.final]:
             del self.blocks[digest]
             self.finalizations.pop(digest, None)
         for height in [h for h in self.heights if h <= before]:
@@ -177,6 +179,16 @@ class Chain:
         for number in [n for n, page in self.full_pages.items() if page.nullifications[-1].vote.view < view]:
             del self.full_pages[number]
         self.oldest = Height(before + 1)
+
+
+def is_full(page: Page) -> bool:
+    """Does the page hold each view of an aligned page once, in order? Only such a page serves later proposals."""
+    views = [cert.vote.view for cert in page.nullifications]
+    return (
+        len(views) == PAGE_VIEWS
+        and views[0] % PAGE_VIEWS == 0
+        and views == list(range(views[0], views[0] + PAGE_VIEWS))
+    )
 
 
 def statically_valid(group: Group, proposal: Proposal) -> str | None:

@@ -50,7 +50,8 @@ def send_status(state: ReplicaState) -> list[Effect]:
     state.next_status_us = state.mono + state.group.parameters.status_interval_us
     status = status_of(state)
     for low, tip in zip(state.chain.final.header.cut, status.tips, strict=True):
-        for signed in state.lanes.down_from(tip, low.height):
+        rows = state.lanes.between(low, tip)
+        for signed in rows if isinstance(rows, list) else ():
             state.reported_us.setdefault(signed.batch.digest, state.mono)
     return [Broadcast(status)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, assert_never
 
+from dropbeard.agreement.chain import is_full
 from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.agreement.voting import knows_certificate, knows_vote
 from dropbeard.types.blocks import Page
@@ -98,8 +99,7 @@ def _page_is_wanted(state: ReplicaState, page: Page) -> bool:
         return False
     if any(want[0] == "page" and want[1] == page.digest for want in state.fetches):
         return True
-    number = page.nullifications[0].vote.view // PAGE_VIEWS
-    return len(page.nullifications) == PAGE_VIEWS and number not in state.chain.full_pages
+    return is_full(page) and page.nullifications[0].vote.view // PAGE_VIEWS not in state.chain.full_pages
 
 
 def _page_checks(group: Group, page: Page, checker: SignatureChecker) -> bool:

@@ -44,14 +44,12 @@ class LaneStore:
     def __init__(self, group: Group) -> None:
         self.group = group
         self.lanes: dict[OwnerId, Lane] = {owner: Lane() for owner in group.members}
-        self.first_held: dict[Digest, int] = {}
-        """Monotonic time at which a batch came."""
 
     def get(self, owner: OwnerId, digest: Digest) -> SignedBatch | None:
         """The batch of this digest."""
         return self.lanes[owner].batches.get(digest)
 
-    def add(self, signed: SignedBatch, now_us: int, final_height: LaneHeight, named: bool) -> bool:
+    def add(self, signed: SignedBatch, final_height: LaneHeight, named: bool) -> bool:
         """Keep the batch unless it is known, past the window, or one too many for its height; was it kept?
 
         ``named``: a proposal in hand or a fetch of ours names it.
@@ -68,7 +66,6 @@ class LaneStore:
         twins.append(batch.digest)
         lane.batches[batch.digest] = signed
         lane.children.setdefault(batch.parent, []).append(batch.digest)
-        self.first_held[batch.digest] = now_us
         return True
 
     def twins(self, owner: OwnerId, height: LaneHeight) -> Sequence[Digest]:
@@ -132,4 +129,3 @@ class LaneStore:
                 for digest in lane.heights.pop(height):
                     parent = lane.batches.pop(digest).batch.parent
                     lane.children.pop(parent, None)
-                    self.first_held.pop(digest, None)

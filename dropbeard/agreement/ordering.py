@@ -18,7 +18,10 @@ from dropbeard.types.statements import Notarize
 def on_proposal(state: ReplicaState, proposal: Proposal) -> list[Effect]:
     """Keep a proposal that is valid by its bytes; the leader's signature and every certificate in it were checked."""
     header = proposal.header
-    if header.digest in state.chain.blocks or header.view > state.view + VIEW_WINDOW:
+    if (
+        header.digest in state.chain.blocks
+        or not state.chain.final.header.view < header.view <= state.view + VIEW_WINDOW
+    ):
         return []
     wrong = statically_valid(state.group, proposal)
     if wrong is not None:
@@ -62,10 +65,19 @@ def vote_on_proposals(state: ReplicaState) -> list[Effect]:
         justify(state, block)
         apply_towards(state, block)
         if block.refused is not None:
-            effects.append(Report(state.group.leader(state.view), f"invalid proposal: {block.refused}"))
+            wrong: list[Effect] = [Report(state.group.leader(state.view), f"invalid proposal: {block.refused}")]
+            effects += _complain(block, wrong)
         elif block.justified and block.applied is not None:
             starved = _starved(state, block)
-            effects += starved or _notarize(state, block)
+            effects += _complain(block, starved) if starved else _notarize(state, block)
+    return effects
+
+
+def _complain(block: Block, effects: list[Effect]) -> list[Effect]:
+    """Say what is wrong with a block once, not in every turn that its view lasts."""
+    if block.complained:
+        return []
+    block.complained = True
     return effects
 
 

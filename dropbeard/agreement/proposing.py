@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dropbeard.agreement.chain import Block, make_pages
+from dropbeard.agreement.chain import Block, is_full, make_pages
 from dropbeard.agreement.effects import Effect, Propose, Send
 from dropbeard.agreement.holding import apply_towards, ordered_batches, persist_ordered, unsigned
 from dropbeard.agreement.ledger import Applied, apply_block
 from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.types.blocks import Cut, Header, Justification, Page
 from dropbeard.types.ids import Height, OwnerId
-from dropbeard.types.limits import FETCH_VIEWS_MAX, PAGE_VIEWS
+from dropbeard.types.limits import FETCH_VIEWS_MAX
 from dropbeard.types.messages import BatchNotice
 
 
@@ -31,7 +31,7 @@ def propose(state: ReplicaState) -> list[Effect]:
         return []
     applied = apply_block(state.group, before, parent.header, unsigned(ordered))
     header = _header(state, parent, cut, applied, justification)
-    inline = tuple(page for page in pages if len(page.nullifications) < PAGE_VIEWS)
+    inline = tuple(page for page in pages if not is_full(page))
     state.round(state.view).notarized = header.digest
     state.prepared[header.digest] = applied
     state.note_persisted(header.digest)

@@ -112,7 +112,7 @@ def _on_batch(state: ReplicaState, signed: SignedBatch) -> list[Effect]:
         return [Report(signed.batch.owner, "invalid lane batch")]
     batch = signed.batch
     named = any(want[0] == "batch" and want[1] == batch.digest for want in state.fetches)
-    kept = state.lanes.add(signed, state.mono, state.final_lane_height(batch.owner), named)
+    kept = state.lanes.add(signed, state.final_lane_height(batch.owner), named)
     effects: list[Effect] = []
     if kept and len(state.lanes.twins(batch.owner, batch.lane_height)) > 1:
         effects.append(Report(batch.owner, "DoubleLaneBatch"))

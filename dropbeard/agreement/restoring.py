@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import assert_never
 
+from dropbeard.agreement.chain import is_full
 from dropbeard.agreement.effects import Broadcast, Effect
 from dropbeard.agreement.events import Now
 from dropbeard.agreement.ordering import on_proposal
@@ -20,8 +22,9 @@ from dropbeard.agreement.records import (
 from dropbeard.agreement.replica_state import OwnRequest, OwnStage, ReplicaState
 from dropbeard.agreement.voting import on_certificate, on_vote
 from dropbeard.types.blocks import LaneTip
-from dropbeard.types.ids import RequestId
+from dropbeard.types.ids import RequestId, View
 from dropbeard.types.lanes import SignedBatch
+from dropbeard.types.messages import Proposal
 from dropbeard.types.requests import Opening
 
 
@@ -32,10 +35,11 @@ def restore(state: ReplicaState, records: Iterable[Record], now: Now) -> list[Ef
     for record in records:
         match record:
             case VoteRecord(signed):
+                _return_to(state, signed.vote.view)
                 on_vote(state, signed)
             case BlockRecord(proposal):
-                on_proposal(state, proposal)
-                state.note_persisted(proposal.header.digest)
+                _return_to(state, proposal.header.view)
+                _restore_block(state, proposal)
             case BatchRecord(signed_batch):
                 _restore_batch(state, signed_batch, openings)
             case OpeningsRecord(opened):
@@ -48,9 +52,24 @@ def restore(state: ReplicaState, records: Iterable[Record], now: Now) -> list[Ef
     return _own_proposal_again(state)
 
 
+def _return_to(state: ReplicaState, view: View) -> None:
+    """We were in this view or a later one when we wrote of it; the certificate that led there need not be on disk, and
+    a record that fell outside the window of views would be a promise forgotten."""
+    state.view = max(state.view, view)
+
+
+def _restore_block(state: ReplicaState, proposal: Proposal) -> None:
+    """The journal has every page; peers are sent those that a proposal carries and fetch the others (rule 3.2)."""
+    on_proposal(state, proposal)
+    state.note_persisted(proposal.header.digest)
+    block = state.chain.block(proposal.header.digest)
+    if block is not None:
+        block.proposal = replace(proposal, pages=tuple(page for page in proposal.pages if not is_full(page)))
+
+
 def _restore_batch(state: ReplicaState, signed: SignedBatch, openings: dict[RequestId, Opening]) -> None:
     batch = signed.batch
-    state.lanes.add(signed, state.mono, state.final_lane_height(batch.owner), named=True)
+    state.lanes.add(signed, state.final_lane_height(batch.owner), named=True)
     state.note_persisted(batch.digest)
     if batch.owner != state.me:
         return

@@ -162,7 +162,7 @@ def test_a_branch_that_does_not_extend_what_is_ordered_is_no_extension() -> None
     first, twin = batch(2, [attestation(1)]), batch(2, [attestation(2)])
     branch = batch(2, (), twin)
     for made in (first, twin, branch):
-        assert store.add(signed_batch(made), 0, LaneHeight(0), False)
+        assert store.add(signed_batch(made), LaneHeight(0), False)
     ordered = LaneTip(first.owner, first.lane_height, first.digest)
     tip = LaneTip(branch.owner, branch.lane_height, branch.digest)
     assert store.between(ordered, tip) is None
