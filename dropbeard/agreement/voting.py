@@ -181,11 +181,10 @@ def cast_finalizes(state: ReplicaState) -> list[Effect]:
     """Finalize every notarized block that R1 to R3 allow, also of earlier views (rule 3.5)."""
     effects: list[Effect] = []
     for view, header in list(state.waiting_to_finalize):
-        round_ = state.round(view)
-        block = state.chain.block(header)
-        if view < state.chain.final.header.view or not _may_finalize(round_, header):
+        if view < state.chain.final.header.view or not _may_finalize(state.round(view), header):
             del state.waiting_to_finalize[(view, header)]
             continue
+        round_, block = state.round(view), state.chain.block(header)
         if block is None:
             state.want("header", header, state.chain.final.header.height)
             continue
