@@ -115,9 +115,10 @@ def has_work(state: ReplicaState) -> bool:
         state.want("header", digest, state.chain.final.header.height)
     elif state.lanes.tips_from(best.header.cut, 1) != best.header.cut:
         return True
-    waited = state.mono - state.round(best_view).notarized_at_us if best_view >= 0 else 0
-    if best_view > state.chain.final.header.view and waited >= state.group.parameters.finalize_timeout_us:
-        return True
+    if best_view > state.chain.final.header.view:
+        waited = state.mono - state.round(best_view).notarized_at_us
+        if waited >= state.group.parameters.finalize_timeout_us:
+            return True
     return len(state.round(state.view).nullifies) >= state.group.weak_quorum
 
 
