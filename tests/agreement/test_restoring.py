@@ -19,8 +19,10 @@ from tests.agreement.pieces import (
     START,
     attestation,
     batch,
+    came,
     certificate_of,
     end_turn,
+    feed,
     finalize,
     first_block,
     notarization_of,
@@ -123,3 +125,24 @@ def test_a_restored_replica_repeats_its_nullify() -> None:
     state = restored(1, [VoteRecord(mine)])
     tell(state, 2, signed_vote(2, nullify(0)))
     assert Broadcast(mine) in end_turn(state)
+
+
+def finalized_another() -> ReplicaState:
+    """Back in view 0 with nothing on disk but our Finalize of a block that is gone; another one is proposed."""
+    lost = first_block(replica(1), 0).header
+    state = restored(1, [VoteRecord(signed_vote(1, finalize(lost)))])
+    made = batch(2, [attestation(1)])
+    feed(state, [came(made)])
+    tell(state, 0, first_block(state, 0, made))
+    return state
+
+
+def test_r2_prime_no_other_header_is_notarized_after_a_finalize() -> None:
+    assert casts(finalized_another(), 0) == []
+
+
+def test_r2_a_finalized_view_is_not_nullified_however_long_it_lasts() -> None:
+    state = finalized_another()
+    casts(state, 0)
+    rules = GROUP.parameters
+    assert nullify(0) not in casts(state, rules.propose_timeout_us + rules.advance_timeout_us)
