@@ -12,6 +12,7 @@ import click
 from dropbeard import __version__
 from dropbeard.errors import DropbeardError
 
+PROGRAM: Final = "dropbeard"
 INTERRUPTED: Final = 130
 
 VERBS: Final = {
@@ -47,7 +48,7 @@ class LazyGroup(click.Group):
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="dropbeard")
+@click.version_option(__version__, prog_name=PROGRAM)
 def dropbeard() -> None:
     """Certified inference: owners of different models agree on what was answered; anyone can check it offline."""
 
@@ -60,16 +61,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. An expected error is one line on standard error."""
     try:
-        code = dropbeard.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+        given = None if arguments is None else list(arguments)
+        code = dropbeard.main(given, PROGRAM, standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.ClickException as wrong:
         wrong.show()
         return wrong.exit_code
     except DropbeardError as wrong:
-        click.echo(f"dropbeard: {wrong}", err=True)
+        click.echo(f"{PROGRAM}: {one_line(str(wrong))}", err=True)
         return wrong.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("dropbeard: interrupted", err=True)
+        click.echo(f"{PROGRAM}: interrupted", err=True)
         return INTERRUPTED
     except BrokenPipeError:
         return 1
+
+
+def one_line(text: str) -> str:
+    """What a file or a path says stands on one line and cannot steer the terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Final
 
-from dropbeard.errors import ConfigInvalid
+from dropbeard.errors import ConfigInvalid, KeyInvalid
+from dropbeard.signing.ecdsa_p256 import PublicKey
 from dropbeard.storage.files import read_text
 from dropbeard.types.genesis_file import genesis_to_toml
 from dropbeard.types.group import Group
@@ -26,6 +28,8 @@ WAN: Final = Parameters(
     lane_window=1_024,
 )
 
+_NUMBER: Final = re.compile(r"[0-9]{1,20}")
+
 
 def parameters_from(settings: Sequence[str], wan: bool) -> Parameters:
     """The defaults for a LAN or a WAN with NAME=VALUE settings on top; ConfigInvalid names a wrong one."""
@@ -33,7 +37,7 @@ def parameters_from(settings: Sequence[str], wan: bool) -> Parameters:
     values: dict[str, int] = {}
     for setting in settings:
         name, _, text = setting.partition("=")
-        if name not in known or not text.isdigit():
+        if name not in known or not _NUMBER.fullmatch(text):
             raise ConfigInvalid(f"--set {setting}: write NAME=NUMBER with NAME one of {', '.join(sorted(known))}")
         values[name] = int(text)
     return replace(WAN if wan else Parameters(), **values)
@@ -52,10 +56,11 @@ def read_labels(path: Path | None) -> tuple[str, ...]:
 def write_genesis(group: Group, output: Path) -> None:
     """Write the file whole or not at all; an existing one is never replaced, since its id is what people trust."""
     text = genesis_to_toml(group)
+    _check_keys(group)
     scratch = output.with_name(f".{output.name}.{os.getpid()}")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(text)
+        scratch.write_text(text, encoding="utf-8")
         os.link(scratch, output)
     except FileExistsError as wrong:
         raise ConfigInvalid(f"{output} exists; a genesis is never replaced, name another file") from wrong
@@ -63,3 +68,13 @@ def write_genesis(group: Group, output: Path) -> None:
         raise ConfigInvalid(f"cannot write {output}: {wrong.strerror}") from wrong
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def _check_keys(group: Group) -> None:
+    # Found now, by the one who collects the cards, instead of later by every node and every verifier.
+    for owner in group.owners:
+        for what, key in (("owner_key", owner.owner_key), ("node_key", owner.node_key)):
+            try:
+                PublicKey.from_bytes(key)
+            except KeyInvalid as wrong:
+                raise ConfigInvalid(f"the {what} of {owner.name!r} is no key: {wrong}") from wrong

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dropbeard.errors import ConfigInvalid
+from dropbeard.errors import ConfigInvalid, DropbeardError
 from dropbeard.serving.manifest import load_manifest, model_digest
 from dropbeard.serving.synthetic import synthetic_digest
 from dropbeard.signing.curve import CurveSecret, write_curve_secret
@@ -54,26 +56,42 @@ def make_node(plan: NodePlan, directory: Path) -> NewNode:
     check_name(plan.name, "init")
     if "/" in plan.name or plan.name.startswith("."):
         raise ConfigInvalid(f"the name {plan.name!r} also names files: it may not hold / or start with a dot")
+    if f"{plan.name}.toml" == plan.genesis:
+        raise ConfigInvalid(f"the name {plan.name!r} is taken: {plan.genesis} is the group's file; choose another name")
     if not 1 <= plan.port <= 65_535 - PORTS + 1:
         raise ConfigInvalid(f"port {plan.port} leaves no room: it and the next two must be between 1 and 65535")
     # Before anything is made: a refused plan leaves not even a parent directory behind.
     check_endpoint(f"tcp://{plan.host}:{plan.port}", "init")
     model = _model_of(plan)
-    _refuse_existing(directory)
+    missing: list[Path] = []
     try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    except OSError as wrong:
-        raise ConfigInvalid(f"cannot make {directory}: {wrong.strerror}") from wrong
+        _refuse_existing(directory)
+        missing = [parent for parent in directory.parents if not parent.exists()]
+        _fill_beside(plan, directory, model)
+    except (OSError, DropbeardError) as wrong:
+        _remove_empty(missing)
+        if isinstance(wrong, OSError):
+            raise ConfigInvalid(f"cannot make {directory}: {wrong.strerror}") from wrong
+        raise
+    return NewNode(directory / f"{plan.name}.toml", directory / f"{plan.name}.card.toml")
+
+
+def _fill_beside(plan: NodePlan, directory: Path, model: bytes) -> None:
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
         _fill(plan, scratch, model)
         _refuse_existing(directory)
         scratch.rename(directory)
-    except OSError as wrong:
-        raise ConfigInvalid(f"cannot make {directory}: {wrong.strerror}") from wrong
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return NewNode(directory / f"{plan.name}.toml", directory / f"{plan.name}.card.toml")
+
+
+def _remove_empty(directories: Sequence[Path]) -> None:
+    """Take back the parents that were made, the innermost first."""
+    for directory in directories:
+        with contextlib.suppress(OSError):
+            directory.rmdir()
 
 
 def _model_of(plan: NodePlan) -> bytes:
@@ -113,8 +131,8 @@ def _fill(plan: NodePlan, scratch: Path, model: bytes) -> None:
     write_private_key(scratch / "node.key", node_key, plan.passphrase)
     write_curve_secret(scratch / "curve.key", curve)
     write_private_file(scratch / "salt.key", (SALT_HEAD + secrets.token_hex(32) + "\n").encode())
-    (scratch / f"{plan.name}.card.toml").write_text(card.to_toml())
-    (scratch / f"{plan.name}.toml").write_text(config.to_toml())
+    (scratch / f"{plan.name}.card.toml").write_text(card.to_toml(), encoding="utf-8")
+    (scratch / f"{plan.name}.toml").write_text(config.to_toml(), encoding="utf-8")
     scratch.chmod(0o700)
 
 

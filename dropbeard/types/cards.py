@@ -19,6 +19,10 @@ from dropbeard.types.toml_text import read_toml, table
 CARD_FORMAT = 1
 _TCP = re.compile(r"tcp://(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):(?P<port>[0-9]{1,5})")
 
+_ANYWHERE = ("tcp://0.0.0.0:", "tcp://[::]:")
+_SOCKET_PATH_BYTES_MAX = 107
+"""The system's limit for the path of a local socket."""
+
 
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What an owner tells the others: public keys as hex, endpoints, the first model's digest and label."""
@@ -41,9 +45,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def card_from_toml(text: str, what: str) -> Card:
     """Read a card; ConfigInvalid names ``what`` and the key that is wrong."""
-    card = read_toml(text, Card, what)
-    if card.format != CARD_FORMAT:
-        raise ConfigInvalid(f"{what}: format {card.format} is unknown, this release reads {CARD_FORMAT}")
+    card = read_toml(text, Card, what, newest=("", CARD_FORMAT))
     owner_from_card(card, OwnerId(0), what)
     return card
 
@@ -53,8 +55,15 @@ def owner_from_card(card: Card, owner: OwnerId, what: str) -> Owner:
     check_name(card.name, what)
     for endpoint in (card.votes, card.lanes, card.clients):
         check_endpoint(endpoint, what)
-    if len(card.model_name.encode()) > limits.NAME_BYTES_MAX:
-        raise ConfigInvalid(f"{what}: model_name is longer than {limits.NAME_BYTES_MAX} bytes")
+        if endpoint.startswith(_ANYWHERE):
+            raise ConfigInvalid(f"{what}: nobody can reach {endpoint}; write the address that the others use")
+    if not is_plain(card.model_name, limits.NAME_BYTES_MAX):
+        raise ConfigInvalid(f"{what}: model_name must be 1 to {limits.NAME_BYTES_MAX} printable bytes")
+    # Whoever steals the running node's key would hold the owner's, too (rule 1.3).
+    if card.owner_key == card.node_key:
+        raise ConfigInvalid(
+            f"{what}: owner_key and node_key are the same key; the owner key is kept apart from the node"
+        )
     return Owner(
         id=owner,
         name=card.name,
@@ -73,9 +82,15 @@ def _hex(text: str, count: int, key: str, what: str) -> bytes:
     return bytes.fromhex(text)
 
 
+def is_plain(text: str, bytes_max: int) -> bool:
+    """Whether text is there, fits, and holds nothing that could trick a terminal."""
+    # What cannot be printed is asked first: a lone surrogate has no bytes to count.
+    return text.isprintable() and 1 <= len(text.encode()) <= bytes_max and text == text.strip()
+
+
 def check_name(name: str, what: str) -> None:
     """Names are 1 to 64 bytes, printable, without spaces around."""
-    if not 1 <= len(name.encode()) <= limits.NAME_BYTES_MAX or not name.isprintable() or name != name.strip():
+    if not is_plain(name, limits.NAME_BYTES_MAX):
         raise ConfigInvalid(f"{what}: the name {name!r} must be 1 to {limits.NAME_BYTES_MAX} printable bytes")
 
 
@@ -83,8 +98,8 @@ def check_endpoint(endpoint: str, what: str) -> None:
     """``tcp://host:port`` or ``ipc://path``."""
     found = _TCP.fullmatch(endpoint)
     good_tcp = found is not None and 1 <= int(found["port"]) <= 65_535
-    good_ipc = endpoint.startswith("ipc:///") and endpoint.isprintable()
-    if len(endpoint.encode()) > limits.ENDPOINT_BYTES_MAX or not (good_tcp or good_ipc):
+    good_ipc = endpoint.startswith("ipc:///") and is_plain(endpoint, len("ipc://") + _SOCKET_PATH_BYTES_MAX)
+    if not (good_tcp or good_ipc) or not is_plain(endpoint, limits.ENDPOINT_BYTES_MAX):
         raise ConfigInvalid(f"{what}: endpoint {endpoint!r} must be tcp://HOST:PORT (port 1 to 65535) or ipc:///PATH")
 
 

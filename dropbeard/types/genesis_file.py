@@ -12,7 +12,7 @@ import msgspec
 
 from dropbeard.errors import ConfigInvalid
 from dropbeard.types import limits
-from dropbeard.types.cards import CARD_FORMAT, Card, check_name, owner_from_card
+from dropbeard.types.cards import CARD_FORMAT, Card, check_name, is_plain, owner_from_card
 from dropbeard.types.group import Group, Owner
 from dropbeard.types.ids import OwnerId
 from dropbeard.types.parameters import Parameters
@@ -102,13 +102,15 @@ def _owner_values(owner: Owner) -> dict[str, str | int]:
 
 def genesis_from_toml(text: str, what: str = "the genesis") -> Group:
     """Read a genesis file's text; ConfigInvalid names the key that is wrong."""
-    file = read_toml(text, _File, what)
-    if file.group.format != GENESIS_FORMAT:
-        raise ConfigInvalid(f"{what}: format {file.group.format} is unknown, this release reads {GENESIS_FORMAT}")
+    file = read_toml(text, _File, what, newest=("group", GENESIS_FORMAT))
     check_name(file.group.name, what)
-    parameters = Parameters(**msgspec.structs.asdict(file.parameters))
     owners = tuple(_owner(row, what) for row in file.owner)
-    group = Group(file.group.name, file.group.f, file.group.answers, owners, task_from(file.task, what), parameters)
+    task = task_from(file.task, what)
+    try:
+        parameters = Parameters(**msgspec.structs.asdict(file.parameters))
+        group = Group(file.group.name, file.group.f, file.group.answers, owners, task, parameters)
+    except ConfigInvalid as wrong:
+        raise ConfigInvalid(f"{what}: {wrong}") from wrong
     if file.group.id is not None and file.group.id != group.id.hex():
         raise ConfigInvalid(f"{what}: its id is not that of its values ({group.id.hex()}); the file was changed")
     return group
@@ -126,7 +128,7 @@ def task_from(row: _TaskTable, what: str) -> TaskSchema:
     # Two classes may share a name (ImageNet has two cranes); the class id is what counts.
     if not 2 <= len(row.labels) <= limits.LABELS_MAX:
         raise ConfigInvalid(f"{what}: the task needs 2 to {limits.LABELS_MAX} labels")
-    if any(not 1 <= len(label.encode()) <= limits.LABEL_BYTES_MAX or not label.isprintable() for label in row.labels):
+    if not all(is_plain(label, limits.LABEL_BYTES_MAX) for label in row.labels):
         raise ConfigInvalid(f"{what}: a label must be 1 to {limits.LABEL_BYTES_MAX} printable bytes")
     if not 1 <= row.top_k <= min(len(row.labels), limits.OUTPUT_BYTES_MAX // 6):
         raise ConfigInvalid(f"{what}: top_k = {row.top_k} does not fit {len(row.labels)} labels")

@@ -18,16 +18,32 @@ T = TypeVar("T", bound=msgspec.Struct)
 _UNKNOWN = re.compile(r"unknown field `(?P<key>[^`]*)`(?: - at `\$(?P<where>[^`]*)`)?")
 
 
-def read_toml(text: str, form: type[T], what: str) -> T:
-    """Read ``text`` as ``form``; ConfigInvalid names ``what`` (the file), the key, and the nearest known one."""
+def read_toml(text: str, form: type[T], what: str, newest: tuple[str, int] | None = None) -> T:
+    """Read ``text`` as ``form``; ConfigInvalid names ``what`` (the file), the key, and the nearest known one.
+
+    ``newest`` is the table that holds the key ``format`` ("" for the file itself) and the one format that is known.
+    """
     try:
         plain = tomllib.loads(text)
     except tomllib.TOMLDecodeError as wrong:
         raise ConfigInvalid(f"{what} is not TOML: {wrong}") from wrong
+    except (RecursionError, ValueError) as wrong:
+        # The parser's own limits: brackets nested without end, numbers of thousands of digits.
+        raise ConfigInvalid(f"{what} is not TOML: a value is nested too deeply or too long") from wrong
+    if newest is not None:
+        _check_format(plain, newest[0], newest[1], what)
     try:
         return msgspec.convert(plain, form, strict=True)
     except msgspec.ValidationError as wrong:
         raise ConfigInvalid(f"{what}: {_explain(str(wrong), form)}") from wrong
+
+
+def _check_format(plain: Mapping[str, Any], holder: str, known: int, what: str) -> None:
+    # Asked first: in a later format every other complaint would mislead.
+    place = plain.get(holder) if holder else plain
+    given = place.get("format") if isinstance(place, dict) else None
+    if type(given) is int and given != known:
+        raise ConfigInvalid(f"{what}: format {given} is unknown, this release reads {known}; use a newer release")
 
 
 def _explain(text: str, form: type[msgspec.Struct]) -> str:
