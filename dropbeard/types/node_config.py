@@ -37,7 +37,7 @@ class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole file. Paths are relative to it; ``dropbeard.cli.files`` makes them absolute."""
+    """The whole file. Paths are relative to it; ``dropbeard.daemon.files`` makes them absolute."""
 
     name: str
     genesis: str
