@@ -85,9 +85,13 @@ class Journal:
 
 def _read(row: bytes, chain: Digest) -> bytes | str | None:
     """The record, what is wrong with it, or None when it is cut short."""
-    if len(row) < HEAD_BYTES or len(row) - HEAD_BYTES < int.from_bytes(row[:4], "little"):
+    if len(row) < HEAD_BYTES:
         return None
-    record = row[HEAD_BYTES:]
-    if len(record) != int.from_bytes(row[:4], "little"):
+    length, record = int.from_bytes(row[:4], "little"), row[HEAD_BYTES:]
+    whole = digest(RECORD, chain, record) == row[4:HEAD_BYTES]
+    # A whole record under a damaged length was acknowledged: to cut it off would be to forget a promise (rule 7.3).
+    if whole and len(record) != length:
         return "its length is wrong"
-    return record if digest(RECORD, chain, record) == row[4:HEAD_BYTES] else "its chain value is wrong"
+    if len(record) < length:
+        return None
+    return record if whole else "its chain value or length is wrong"

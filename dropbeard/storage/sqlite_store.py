@@ -91,7 +91,7 @@ class SqliteStore:
 def _lock(directory: Path) -> int:
     """Hold the state directory for this process alone."""
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(directory)
         handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as wrong:
         raise StorageFailed(f"cannot use the state directory {directory}: {wrong.strerror}") from wrong
@@ -101,3 +101,15 @@ def _lock(directory: Path) -> int:
         os.close(handle)
         raise StorageFailed(f"another process uses the state directory {directory}; stop it first") from wrong
     return handle
+
+
+def _make(directory: Path) -> None:
+    """A new directory is as durable as what will be promised in it: its name is synced too."""
+    if directory.exists():
+        return
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    parent = os.open(directory.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)

@@ -11,11 +11,18 @@ import zmq
 from dropbeard.signing.curve import CurveSecret
 from dropbeard.transport.frames import receive
 from dropbeard.transport.options import INPUT_FRAME_BYTES_MAX, INPUT_QUEUE_MAX, bind, keep_alive, prepare, serve_curve
+from dropbeard.transport.unfinished import UnfinishedGuard
 from dropbeard.transport.zap import key_of
 from dropbeard.types.ids import ClientKey
 from dropbeard.types.limits import FRAMES_MAX, MESSAGE_BYTES_MAX
 
 HEARD_AT_ONCE_MAX: Final = 256
+HEARD_BYTES_AT_ONCE_MAX: Final = 64 << 20
+"""Bytes taken off the socket in one turn; the rest waits for the next, so inputs never pile up in our memory."""
+
+UNFINISHED_BYTES_MAX: Final = 2 * (MESSAGE_BYTES_MAX + INPUT_FRAME_BYTES_MAX)
+"""What a connection may send without finishing a message: one message, and as much again for what surrounds it."""
+
 ROUTES_PER_CLIENT_MAX: Final = 8
 """Connections of one key that are answered; an older one makes room."""
 
@@ -46,14 +53,19 @@ class ClientListener:
         self.socket.set(zmq.ROUTER_MANDATORY, 1)  # without it a reply to a gone client vanishes uncounted
         serve_curve(self.socket, secret, "clients")
         bind(self.socket, endpoint)
+        self._guard = UnfinishedGuard(self.socket, UNFINISHED_BYTES_MAX)
 
     def receive(self) -> list[Heard]:
         """What is waiting; never blocks."""
-        heard = []
+        heard: list[Heard] = []
+        taken_bytes = 0
         for _ in range(HEARD_AT_ONCE_MAX):
+            if taken_bytes > HEARD_BYTES_AT_ONCE_MAX:
+                break
             frames = receive(self.socket, 1 + FRAMES_MAX)
             if frames is None:
                 break
+            taken_bytes += sum(map(len, frames))
             if len(frames) < 2 or len(frames[1]) > MESSAGE_BYTES_MAX:
                 self.dropped["frames"] += 1
                 continue
@@ -62,8 +74,10 @@ class ClientListener:
                 self.dropped["unknown key"] += 1
                 continue
             client = ClientKey(key)
+            self._guard.note(frames[1])
             self._note_route(client, frames[0].bytes)
             heard.append(Heard(client, frames[1].bytes, frames[2].bytes if len(frames) > 2 else None))
+        self.dropped["unfinished"] += self._guard.check()
         return heard
 
     def _note_route(self, client: ClientKey, route: bytes) -> None:

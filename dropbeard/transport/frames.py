@@ -6,8 +6,9 @@ import zmq
 
 
 def receive(socket: zmq.Socket[bytes], most: int) -> list[zmq.Frame] | None:
-    """One message of at most ``most`` frames; [] when it had more (its frames are read and dropped one at a time, so
-    an endless one fills no memory); None when nothing is waiting.
+    """One message of at most ``most`` frames; [] when it had more; None when nothing is waiting.
+
+    ZeroMQ hands over whole messages only, so one without an end is stopped elsewhere (unfinished.py).
     """
     try:
         frame = socket.recv(zmq.NOBLOCK, copy=False)

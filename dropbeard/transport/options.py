@@ -24,10 +24,13 @@ RECONNECT_MAX_MS: Final = 2_000
 LINGER_MS: Final = 500
 BACKLOG: Final = 256
 
+CURVE_FRAME_BYTES: Final = 33
+"""What CURVE adds to a frame. ZeroMQ holds its bound against the frame as encrypted."""
+
 
 def prepare(socket: zmq.Socket[bytes], bytes_max: int = MESSAGE_BYTES_MAX, queue: int = QUEUE_MAX) -> None:
     """Bounds and time-outs that every socket gets."""
-    socket.set(zmq.MAXMSGSIZE, bytes_max)
+    socket.set(zmq.MAXMSGSIZE, bytes_max + CURVE_FRAME_BYTES)
     socket.set(zmq.SNDHWM, queue)
     socket.set(zmq.RCVHWM, queue)
     socket.set(zmq.LINGER, LINGER_MS)

@@ -12,12 +12,17 @@ from dropbeard.signing.curve import CurveSecret
 from dropbeard.transport.frames import receive
 from dropbeard.transport.monitor import Monitor
 from dropbeard.transport.options import bind, keep_alive, listening_at, prepare, serve_curve, use_curve
+from dropbeard.transport.unfinished import UnfinishedGuard
 from dropbeard.transport.zap import key_of
 from dropbeard.types.group import Group
 from dropbeard.types.ids import OwnerId
+from dropbeard.types.limits import MESSAGE_BYTES_MAX
 
 HEARD_AT_ONCE_MAX: Final = 512
 """Messages taken off a channel in one turn."""
+
+UNFINISHED_BYTES_MAX: Final = 16 * MESSAGE_BYTES_MAX
+"""What a connection may send without finishing a message: far more than one, since peers are few and send much."""
 
 
 class PeerLink:
@@ -45,6 +50,7 @@ class PeerLink:
         keep_alive(self.socket)
         serve_curve(self.socket, secret, channel)
         bind(self.socket, listening_at(getattr(group.owners[me].endpoints, channel), host))
+        self._guard = UnfinishedGuard(self.socket, UNFINISHED_BYTES_MAX)
         for owner in group.owners:
             if owner.id != me:
                 self._speak_to(context, owner.id, getattr(owner.endpoints, channel), secret, owner.curve_key)
@@ -89,7 +95,9 @@ class PeerLink:
             if owner is None:
                 self.dropped["unknown key"] += 1
             else:
+                self._guard.note(frames[1])
                 heard.append((owner, frames[1].bytes))
+        self.dropped["unfinished"] += self._guard.check()
         return heard
 
     def connected(self) -> list[OwnerId]:

@@ -11,7 +11,7 @@ import zmq
 from dropbeard.errors import TransportFailed
 from dropbeard.signing.curve import CurveSecret
 from dropbeard.transport.client_link import ClientLink
-from dropbeard.transport.clients import ROUTES_PER_CLIENT_MAX, ClientListener, Heard
+from dropbeard.transport.clients import HEARD_BYTES_AT_ONCE_MAX, ROUTES_PER_CLIENT_MAX, ClientListener, Heard
 from dropbeard.transport.options import INPUT_FRAME_BYTES_MAX, prepare, use_curve
 from dropbeard.transport.zap import ZapHandler
 from dropbeard.types.ids import ClientKey, OwnerId
@@ -161,6 +161,13 @@ def test_frames_beyond_the_bounds_are_dropped_and_counted(desk: Desk, call: Call
     assert desk.listener.dropped["frames"] == 3
 
 
+def test_the_largest_header_and_input_are_heard(desk: Desk, call: Call) -> None:
+    call(CurveSecret.generate()).socket.send_multipart([bytes(MESSAGE_BYTES_MAX), bytes(INPUT_FRAME_BYTES_MAX)])
+    assert desk.hears(1)
+    assert len(desk.heard[0].data) == MESSAGE_BYTES_MAX
+    assert len(desk.heard[0].given or b"") == INPUT_FRAME_BYTES_MAX
+
+
 def test_a_frame_too_large_for_any_input_ends_that_connection_alone(desk: Desk, call: Call) -> None:
     other, caller = call(CurveSecret.generate()), call(CurveSecret.generate())
     caller.socket.send_multipart([b"header", bytes(INPUT_FRAME_BYTES_MAX + 1)])
@@ -169,6 +176,18 @@ def test_a_frame_too_large_for_any_input_ends_that_connection_alone(desk: Desk, 
     caller.socket.send(b"again, on a new connection")
     assert desk.hears(2)
     assert [(h.data, h.given) for h in desk.heard] == [(b"header", b"small"), (b"again, on a new connection", None)]
+
+
+def test_a_turn_takes_a_bounded_number_of_bytes_and_the_rest_comes_in_the_next(desk: Desk, call: Call) -> None:
+    caller = call(CurveSecret.generate())
+    caller.socket.send(b"hello")
+    assert desk.hears(1)
+    messages = HEARD_BYTES_AT_ONCE_MAX // INPUT_FRAME_BYTES_MAX + 3
+    for _ in range(messages):
+        caller.socket.send_multipart([b"header", bytes(INPUT_FRAME_BYTES_MAX)])
+    until(lambda: False, 2)  # so that all of them wait
+    assert len(desk.listener.receive()) < messages
+    assert until(lambda: len(desk.heard) > 1, step=desk.step)
 
 
 def test_garbage_and_plain_connections_do_not_disturb_a_good_client(desk: Desk, call: Call) -> None:

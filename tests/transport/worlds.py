@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,21 +27,28 @@ class Sockets:
     secrets: list[CurveSecret]
 
 
-def free_endpoint() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+def free_endpoints(count: int) -> list[str]:
+    """Different free ports, below those that the kernel gives to outgoing connections."""
+    ports: list[int] = []
+    with ExitStack() as held:
+        while len(ports) < count:
+            probe = held.enter_context(socket.socket())
+            port = random.randrange(10_000, 30_000)
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                ports.append(port)
+    return [f"tcp://127.0.0.1:{port}" for port in ports]
 
 
 def make_group(n: int = 4) -> Sockets:
     base = make_keys(options_for(1, n)).group
     secrets = [CurveSecret.generate() for _ in range(n)]
-    owners = tuple(_moved(owner, secret) for owner, secret in zip(base.owners, secrets, strict=True))
+    ends = free_endpoints(3 * n)
+    owners = tuple(_moved(o, secrets[i], Endpoints(*ends[3 * i : 3 * i + 3])) for i, o in enumerate(base.owners))
     return Sockets(Group("sockets", base.f, base.answers, owners, base.task, base.parameters), secrets)
 
 
-def _moved(owner: Owner, secret: CurveSecret) -> Owner:
-    ends = Endpoints(free_endpoint(), free_endpoint(), free_endpoint())
+def _moved(owner: Owner, secret: CurveSecret, ends: Endpoints) -> Owner:
     keys = (owner.owner_key, owner.node_key, secret.public)
     return Owner(owner.id, owner.name, *keys, ends, owner.model, owner.model_name)
 
