@@ -27,6 +27,8 @@ struct ToNode {
     none @1 :Void;
     hello @2 :Hello;
     submit @3 :Submit;
+    fetch @4 :Data;
+    # A request id of this client: what is known of it?
   }
 }
 

@@ -57,6 +57,23 @@ struct Status {
   best @2 :Certificate;
   finalization @3 :Certificate;
   tips @4 :List(Tip);
+  stamp @5 :UInt64;
+  # The sender's monotonic clock.
+  echoes @6 :List(Echo);
+}
+
+struct Echo {
+  owner @0 :UInt16;
+  stamp @1 :UInt64;
+  held @2 :UInt64;
+}
+
+struct BootAnswer {
+  # What the sender holds of the asker's own statements. `vote` and `lane` may be absent.
+  boot @0 :UInt64;
+  vote @1 :SignedVote;
+  lane @2 :Data;
+  # The statement of a lane batch and its signature; empty for none.
 }
 
 struct FetchHeader {
@@ -83,6 +100,8 @@ struct VotesFrame {
     # Digest of the page.
     page @9 :Data;
     # The page's bytes.
+    bootQuestion @10 :UInt64;
+    bootAnswer @11 :BootAnswer;
   }
 }
 
@@ -103,5 +122,45 @@ struct LanesFrame {
     none @1 :Void;
     batch @2 :Batch;
     fetchBatches @3 :FetchBatches;
+  }
+}
+
+struct Input {
+  # A request as its client sent it; the input is the next frame.
+  client @0 :Data;
+  nonce @1 :UInt64;
+  deadline @2 :UInt64;
+  patience @3 :UInt32;
+  options @4 :Data;
+  kind @5 :UInt8;
+  height @6 :UInt32;
+  width @7 :UInt32;
+  channels @8 :UInt32;
+}
+
+struct Snapshot {
+  # The outline of a snapshot; buckets (number u64, digest 32, one after the other) are the next frame.
+  height @0 :UInt64;
+  root @1 :Data;
+  small @2 :Data;
+}
+
+struct FetchBucket {
+  height @0 :UInt64;
+  digest @1 :Data;
+}
+
+struct CatchupFrame {
+  version @0 :UInt16;
+  union {
+    none @1 :Void;
+    fetchInput @2 :Data;
+    # A request id.
+    input @3 :Input;
+    fetchSnapshot @4 :UInt64;
+    snapshot @5 :Snapshot;
+    fetchBucket @6 :FetchBucket;
+    bucket @7 :Void;
+    # The rows are the next frame.
   }
 }

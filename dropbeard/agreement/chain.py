@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dropbeard.agreement.lane_store import empty_cut
-from dropbeard.agreement.ledger import Applied
-from dropbeard.agreement.ledger_state import Delta, StateView, genesis_base, genesis_state_root
+from dropbeard.agreement.ledger import Applied, nothing_applied
+from dropbeard.agreement.ledger_state import StateView, genesis_base, genesis_state_root
+from dropbeard.evidence.justification import static_fault
 from dropbeard.types import merkle
 from dropbeard.types.blocks import (
     Finalization,
@@ -17,7 +18,6 @@ from dropbeard.types.blocks import (
     Page,
     page_ranges,
 )
-from dropbeard.types.entries import entries_tree
 from dropbeard.types.group import Group
 from dropbeard.types.ids import (
     GENESIS_HEIGHT,
@@ -74,8 +74,7 @@ class Chain:
         self.group = group
         self.base = genesis_base(group)
         header = genesis_header(group)
-        nothing = Applied(TimeUs(0), Delta(), (), entries_tree(()), header.state_root)
-        self.final = Block(header, None, 0, applied=nothing, justified=True)
+        self.final = Block(header, None, 0, applied=nothing_applied(header), justified=True)
         self.blocks: dict[Digest, Block] = {header.digest: self.final}
         self.heights: dict[Height, Digest] = {header.height: header.digest}
         """Final blocks by height."""
@@ -89,6 +88,10 @@ class Chain:
     def block(self, digest: Digest) -> Block | None:
         """The block of this digest."""
         return self.blocks.get(digest)
+
+    def at(self, height: Height) -> Block:
+        """The final block at a height that is still held."""
+        return self.blocks[self.heights[height]]
 
     def add_page(self, page: Page) -> None:
         """Keep a page whose signatures were checked."""
@@ -126,20 +129,6 @@ class Chain:
     def missing_pages(self, justification: Justification) -> list[Digest]:
         """Page digests of a justification that are not in hand."""
         return [digest for digest in justification.pages if digest not in self.pages]
-
-    def check_justification(self, block: Block, parent: Block) -> str | None:
-        """With every page in hand: what is wrong with why ``block`` extends ``parent`` (rules 3.2, 3.3), or None."""
-        header, proposal = block.header, block.proposal
-        if proposal is None or header.height != parent.header.height + 1 or header.parent_view != parent.header.view:
-            return "its height or parent view is not its parent's"
-        ranges = page_ranges(header.parent_view, header.view)
-        if len(ranges) != len(proposal.justification.pages):
-            return "its pages do not cover the views it skips"
-        for (first, last), digest in zip(ranges, proposal.justification.pages, strict=True):
-            views = [cert.vote.view for cert in self.pages[digest].nullifications]
-            if views != list(range(first, last + 1)):
-                return f"its page for views {first} to {last} covers others"
-        return None
 
     def make_final(self, path: Sequence[Block], by: Finalization) -> None:
         """Merge ``path`` (ascending, applied, ending at the finalized block) into the base."""
@@ -193,22 +182,10 @@ def is_full(page: Page) -> bool:
 
 def statically_valid(group: Group, proposal: Proposal) -> str | None:
     """What is wrong with a proposal by its bytes alone, or None (rules 3.1 to 3.3); signatures are checked before."""
-    header, notarization = proposal.header, proposal.justification.notarization
-    if header.group != group.id or header.epoch != group.epoch or header.view <= header.parent_view or header.view < 0:
-        return "it is of another group or epoch, or its view is not above its parent's"
-    if tuple(tip.owner for tip in header.cut) != group.members:
-        return "its cut does not name each lane once"
-    if header.justification != proposal.justification.digest:
+    header, justification = proposal.header, proposal.justification
+    if header.justification != justification.digest:
         return "its justification is not the one it commits to"
-    if header.parent_view == GENESIS_VIEW:
-        if notarization is not None or header.parent != genesis_header(group).digest or header.height != 1:
-            return "it claims the genesis as parent and is not its child"
-    elif notarization is None or (notarization.vote.header, notarization.vote.view) != (
-        header.parent,
-        header.parent_view,
-    ):
-        return "its justification does not notarize its parent"
-    return None
+    return static_fault(group, genesis_header(group), header, justification)
 
 
 def make_pages(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dropbeard.agreement.records import Record
 from dropbeard.types.blocks import Header, Justification, Page
-from dropbeard.types.ids import ClientKey, OwnerId, RequestId, TimeUs
+from dropbeard.types.ids import ClientKey, OwnerId, RequestId, TimeUs, Version
 from dropbeard.types.lanes import LaneBatch
 from dropbeard.types.messages import PeerMessage, ToClient
 from dropbeard.types.requests import Opening
@@ -74,11 +74,12 @@ class SendClient:
 
 @dataclass(frozen=True, slots=True)
 class Infer:
-    """Hand to the engine."""
+    """Hand to the engine, to be answered by this version of the model."""
 
     request: RequestId
     given: Input
     deadline: TimeUs
+    version: Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +91,17 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Halt:
+    """Stop for good: this replica's own promises are not all on its disk (rule 7.4)."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class WakeAt:
     """End a turn at this monotonic time even if nothing came."""
 
     monotonic_us: int
 
 
-Effect = Persist | CastVote | Propose | PromiseBatch | Send | Broadcast | SendClient | Infer | Report | WakeAt
+Effect = Persist | CastVote | Propose | PromiseBatch | Send | Broadcast | SendClient | Infer | Report | Halt | WakeAt

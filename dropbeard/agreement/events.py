@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dropbeard.types.ids import Digest, OwnerId, RequestId, TimeUs, Version
-from dropbeard.types.lanes import SignedBatch
+from dropbeard.types.ids import ClientKey, Digest, OwnerId, RequestId, TimeUs, Version
+from dropbeard.types.lanes import SignedBatch, SignedUpdate
 from dropbeard.types.messages import (
+    BootAnswer,
+    BootQuestion,
+    CatchupMessage,
     CertificateNotice,
     FetchBatches,
     FetchHeader,
@@ -15,11 +18,11 @@ from dropbeard.types.messages import (
     PageNotice,
     Proposal,
     RejectReason,
-    SignedVote,
     Status,
 )
 from dropbeard.types.requests import Request
 from dropbeard.types.task import Input
+from dropbeard.types.votes import SignedVote
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,9 @@ class PeerSpoke:
         | FetchViews
         | FetchPage
         | FetchBatches
+        | BootQuestion
+        | BootAnswer
+        | CatchupMessage
     )
 
 
@@ -72,6 +78,14 @@ class RequestCame:
 
 
 @dataclass(frozen=True, slots=True)
+class OutcomeAsked:
+    """A client asks for its own request again, by id, on its own connection."""
+
+    client: ClientKey
+    request: RequestId
+
+
+@dataclass(frozen=True, slots=True)
 class EngineIsReady:
     """The engine answered that it runs this model."""
 
@@ -81,14 +95,25 @@ class EngineIsReady:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelWasLoaded:
+    """The owner signed an update and the engine has its model loaded beside the one in force (rule 4.3).
+
+    ``requests.update_fault`` found nothing wrong with it.
+    """
+
+    signed: SignedUpdate
+
+
+@dataclass(frozen=True, slots=True)
 class EngineWasLost:
     """The engine went away; what it was running is not coming."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswersCame:
-    """The engine finished a batch: canonical output bytes by request."""
+    """The engine finished a batch under ``version``: canonical output bytes by request."""
 
+    version: Version
     answers: tuple[tuple[RequestId, bytes], ...]
 
 
@@ -111,7 +136,9 @@ Event = (
     | BatchCame
     | PeerConnected
     | RequestCame
+    | OutcomeAsked
     | EngineIsReady
+    | ModelWasLoaded
     | EngineWasLost
     | AnswersCame
     | InferenceFailed

@@ -8,15 +8,19 @@ from dropbeard.agreement.effects import Broadcast, Effect, Send
 from dropbeard.agreement.replica_state import Fetch, ReplicaState, Want
 from dropbeard.agreement.voting import on_certificate
 from dropbeard.types.blocks import LaneTip
-from dropbeard.types.ids import Digest, Height, LaneHeight, OwnerId, View
+from dropbeard.types.ids import Digest, Height, LaneHeight, OwnerId, RequestId, View
 from dropbeard.types.limits import FETCH_HEADERS_MAX, FETCH_VIEWS_MAX
 from dropbeard.types.messages import (
     AnyCertificate,
     BatchNotice,
     CertificateNotice,
+    Echo,
     FetchBatches,
+    FetchBucket,
     FetchHeader,
+    FetchInput,
     FetchPage,
+    FetchSnapshot,
     FetchViews,
     PageNotice,
     Proposal,
@@ -25,6 +29,10 @@ from dropbeard.types.messages import (
 
 ASKED_AT_ONCE = 2
 """Peers asked at each repeated attempt: one of any f+1 is honest, and asking all costs n times the answer."""
+
+
+SMOOTHING = 3
+"""A new round trip weighs one part against this many of the old estimate."""
 
 
 def status_of(state: ReplicaState) -> Status:
@@ -40,6 +48,8 @@ def status_of(state: ReplicaState) -> Status:
         best=held.notarizations.get(best) if held is not None else None,
         finalization=state.chain.finalizations.get(proved_by) if proved_by is not None else None,
         tips=tips,
+        stamp=state.mono,
+        echoes=tuple(Echo(peer, stamp, state.mono - came) for peer, (stamp, came) in state.peer_stamps.items()),
     )
 
 
@@ -66,7 +76,18 @@ def on_status(state: ReplicaState, sender: OwnerId, status: Status) -> list[Effe
     if tuple(tip.owner for tip in status.tips) == state.group.members:
         state.peer_tips[sender] = status.tips
     state.peer_views[sender] = status.view
+    state.peer_stamps[sender] = (status.stamp, state.mono)
+    for echo in status.echoes:
+        if echo.owner == state.me:
+            _measure(state, sender, state.mono - echo.stamp - echo.held_us)
     return effects
+
+
+def _measure(state: ReplicaState, peer: OwnerId, trip_us: int) -> None:
+    """One more round trip; what a peer says of its own delay is bounded by what can be (rule 3.7)."""
+    if 0 <= trip_us <= state.group.parameters.advance_timeout_us:
+        before = state.round_trips.get(peer, trip_us)
+        state.round_trips[peer] = (SMOOTHING * before + trip_us) // (SMOOTHING + 1)
 
 
 def want_reported(state: ReplicaState) -> None:
@@ -89,6 +110,9 @@ def _want_missing(state: ReplicaState, tip: LaneTip, low: LaneHeight, sender: Ow
             state.want("batch", at, low, sender)
             return
         at, height = signed.batch.parent, LaneHeight(height - 1)
+
+
+Question = FetchHeader | FetchViews | FetchPage | FetchBatches | FetchInput | FetchSnapshot | FetchBucket
 
 
 def send_fetches(state: ReplicaState) -> list[Effect]:
@@ -119,14 +143,20 @@ def _whom(state: ReplicaState, want: Want, attempts: int, hint: OwnerId | None) 
     return [peers[(first + k) % len(peers)] for k in range(min(ASKED_AT_ONCE, len(peers)))]
 
 
-def _question(state: ReplicaState, want: Want) -> FetchHeader | FetchViews | FetchPage | FetchBatches:
+def _question(state: ReplicaState, want: Want) -> Question:
     kind, name, bound = want
     if kind == "views" and isinstance(name, int):
         return FetchViews(View(name), View(bound))
+    if kind == "snapshot" and isinstance(name, int):
+        return FetchSnapshot(Height(name))
     if not isinstance(name, bytes):
         raise AssertionError(f"a want of kind {kind} is named by a digest")
     if kind == "header":
         return FetchHeader(Digest(name), Height(bound))
+    if kind == "bucket":
+        return FetchBucket(Height(bound), Digest(name))
+    if kind == "input":
+        return FetchInput(RequestId(name))
     if kind == "page":
         return FetchPage(Digest(name))
     return FetchBatches(Digest(name), LaneHeight(bound))

@@ -6,10 +6,17 @@ import heapq
 
 from dropbeard.agreement.chain import Block
 from dropbeard.agreement.effects import Effect
-from dropbeard.agreement.holding import apply_towards
+from dropbeard.agreement.holding import (
+    apply_towards,
+    ordered_batches,
+    persist_block,
+    persist_certificate,
+    persist_ordered,
+)
 from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.agreement.replies import reply_with_finalization
 from dropbeard.agreement.requests import close_own
+from dropbeard.agreement.snapshots import catch_up, lags
 from dropbeard.types.ids import Digest, Height, RequestId, TimeUs
 from dropbeard.types.limits import HISTORY_BLOCKS
 
@@ -23,6 +30,8 @@ def finalize_ready(state: ReplicaState) -> list[Effect]:
             state.want("header", digest, state.chain.final.header.height)
         elif block.header.height <= state.chain.final.header.height:
             del state.waiting_finalizations[digest]
+        elif lags(state, block):
+            effects += catch_up(state, block)
         elif apply_towards(state, block):
             del state.waiting_finalizations[digest]
             effects += _make_final(state, block)
@@ -38,10 +47,20 @@ def _make_final(state: ReplicaState, block: Block) -> list[Effect]:
     state.failures = 0  # rule 3.7
     effects: list[Effect] = []
     for step in path:
+        effects += _keep(state, step)
         _note_outcomes(state, step)
         effects += reply_with_finalization(state, step)
+    effects += persist_certificate(state, state.chain.finalizations[block.header.digest])
     _forget_old(state)
     return effects
+
+
+def _keep(state: ReplicaState, block: Block) -> list[Effect]:
+    """A final block and what it orders are on disk, voted for or not: they are the ledger (rules 3.8, 7.1)."""
+    parent = state.chain.blocks[block.header.parent]
+    ordered = ordered_batches(state, parent.header.cut, block.header.cut, state.me)
+    rows = {} if ordered is None or isinstance(ordered, str) else ordered
+    return [*persist_ordered(state, rows), *persist_block(state, block)]
 
 
 def _note_outcomes(state: ReplicaState, block: Block) -> None:
@@ -49,8 +68,7 @@ def _note_outcomes(state: ReplicaState, block: Block) -> None:
     if applied is None:
         return
     for entry in applied.entries:
-        if entry.request in state.mine:
-            state.placed.setdefault(entry.request, []).append(block.header.digest)
+        state.placed.setdefault(entry.request, []).append(block.header.digest)
     for request, record in applied.delta.open.items():
         own = state.mine.get(request)
         if record is None and own is not None:
@@ -66,8 +84,22 @@ def _forget_old(state: ReplicaState) -> None:
         del state.reported_us[digest]
     before = Height(final.height - HISTORY_BLOCKS)
     if before >= state.chain.oldest + HISTORY_BLOCKS // 4:
-        state.lanes.forget_below(state.chain.blocks[state.chain.heights[before]].header.cut)
-        state.chain.forget(before)
+        _forget_blocks(state, before)
+
+
+def _forget_blocks(state: ReplicaState, before: Height) -> None:
+    """Drop blocks up to ``before`` that are past retention too: until then any node shows their entries (rule 4.6)."""
+    kept_from = state.chain.final.header.time - state.group.parameters.retention_us
+    while before > state.chain.oldest and state.chain.at(before).header.time >= kept_from:
+        before = Height(before - HISTORY_BLOCKS // 4)
+    if before <= state.chain.oldest:
+        return
+    for height in range(state.chain.oldest, before + 1):
+        block = state.chain.at(Height(height))
+        for entry in () if block.applied is None else block.applied.entries:
+            state.placed.pop(entry.request, None)
+    state.lanes.forget_below(state.chain.at(before).header.cut)
+    state.chain.forget(before)
 
 
 def _above_final(state: ReplicaState, digest: Digest) -> bool:
@@ -91,7 +123,6 @@ def _end_own(state: ReplicaState, time: TimeUs) -> None:
             close_own(state, request, own)
         if own.deadline + retention <= time:
             del state.mine[request]
-            state.placed.pop(request, None)
             state.outbox.pop(request, None)
         else:
             again.append((TimeUs(own.deadline + retention), request))

@@ -10,6 +10,7 @@ from dropbeard.agreement.effects import Effect, Persist
 from dropbeard.agreement.ledger import Applied, apply_block
 from dropbeard.agreement.records import BatchRecord, BlockRecord, CertificateRecord
 from dropbeard.agreement.replica_state import ReplicaState
+from dropbeard.evidence.justification import cover_fault
 from dropbeard.types.blocks import Cut, LaneTip
 from dropbeard.types.ids import OwnerId
 from dropbeard.types.lanes import LaneBatch, SignedBatch
@@ -30,7 +31,8 @@ def justify(state: ReplicaState, block: Block) -> None:
     if parent is None:
         state.want("header", block.header.parent, state.chain.final.header.height, leader)
     elif not missing:
-        block.refused = state.chain.check_justification(block, parent)
+        justification = block.proposal.justification
+        block.refused = cover_fault(block.header, justification, parent.header, state.chain.pages)
         block.justified = block.refused is None
 
 
@@ -68,7 +70,7 @@ def try_apply(state: ReplicaState, block: Block) -> Applied | None:
     header = block.header
     applied = state.prepared.pop(header.digest, None)
     if applied is None:
-        applied = apply_block(state.group, before, parent.header, unsigned(ordered))
+        applied = apply_block(state.group, before, parent.header, unsigned(ordered), state.judge.verdict)
     computed = (applied.time, applied.tree.root, applied.state_root)
     if computed != (header.time, header.entries_root, header.state_root):
         block.refused = "its time, entries root or state root is not what its batches give"
@@ -96,10 +98,12 @@ def apply_towards(state: ReplicaState, block: Block) -> bool:
 
 
 def _note_dues(state: ReplicaState, applied: Applied) -> None:
-    """Remember when records that f+1 lanes attest fall due, for ticks (rule 2.7)."""
+    """Of records that f+1 lanes attest: when they fall due (ticks, rule 2.7) and which we lack (rule 2.3)."""
     for request, record in applied.delta.open.items():
         if record is not None and len(record.answers) > state.group.f:
             heapq.heappush(state.ticks, (record.due, request))
+            if request not in state.mine:
+                state.missing.setdefault(request, (state.mono, record.deadline))
 
 
 def persist_ordered(state: ReplicaState, ordered: Ordered) -> list[Effect]:

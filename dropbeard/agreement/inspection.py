@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from dropbeard.agreement.chain import is_full
 from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.agreement.voting import knows_certificate, knows_vote
+from dropbeard.evidence.justification import certificate_checks, page_checks
 from dropbeard.types.blocks import Page
-from dropbeard.types.group import Group
-from dropbeard.types.ids import OwnerId, Signature
+from dropbeard.types.checking import SignatureChecker
+from dropbeard.types.lanes import SignedBatch
 from dropbeard.types.limits import PAGE_VIEWS
 from dropbeard.types.messages import (
     AnyCertificate,
     BatchNotice,
+    BootAnswer,
+    BootQuestion,
+    BucketNotice,
     CertificateNotice,
     FetchBatches,
+    FetchBucket,
     FetchHeader,
+    FetchInput,
     FetchPage,
+    FetchSnapshot,
     FetchViews,
+    InputNotice,
     PageNotice,
     PeerMessage,
     Proposal,
-    SignedVote,
+    SnapshotNotice,
     Status,
 )
 from dropbeard.types.statements import Notarize
-
-
-class SignatureChecker(Protocol):
-    """Checks one owner's node-key signature over a statement's bytes."""
-
-    def check(self, signer: OwnerId, statement: bytes, signature: Signature) -> bool:
-        """Is it that owner's signature? Never raises."""
+from dropbeard.types.votes import SignedVote
 
 
 def is_worth_handling(state: ReplicaState, message: PeerMessage, checker: SignatureChecker) -> bool:
@@ -48,32 +49,37 @@ def is_worth_handling(state: ReplicaState, message: PeerMessage, checker: Signat
         case Status():
             return _status_checks(state, message, checker)
         case PageNotice(page):
-            return _page_is_wanted(state, page) and _page_checks(state.group, page, checker)
+            return _page_is_wanted(state, page) and page_checks(state.group, page, checker)
         case BatchNotice(signed):
             batch = signed.batch
             if state.group.owner(batch.owner) is None or state.lanes.get(batch.owner, batch.digest) is not None:
                 return False
-            return checker.check(batch.owner, batch.promise.encode(), signed.signature)
-        case FetchHeader() | FetchViews() | FetchPage() | FetchBatches():
+            return _batch_checks(signed, checker)
+        case FetchHeader() | FetchViews() | FetchPage() | FetchBatches() | FetchInput():
             return True
+        case BootQuestion() | FetchSnapshot() | FetchBucket():
+            return True
+        case BootAnswer():
+            return not state.awake and _boot_answer_checks(state, message, checker)
+        case InputNotice():
+            return bool(state.missing)
+        case SnapshotNotice() | BucketNotice():
+            return state.transfer is not None
         case _:
             assert_never(message)
 
 
+def _batch_checks(signed: SignedBatch, checker: SignatureChecker) -> bool:
+    """The node key's signature, and the owner key's if a model update is in it: valid by its bytes alone (rule 2.8)."""
+    batch = signed.batch
+    if not checker.check(batch.owner, batch.promise.encode(), signed.signature):
+        return False
+    given = batch.update
+    return given is None or checker.check_owner(batch.owner, given.update.encode(), given.signature)
+
+
 def _vote_checks(signed: SignedVote, checker: SignatureChecker) -> bool:
     return checker.check(signed.signer, signed.vote.encode(), signed.signature)
-
-
-def certificate_checks(group: Group, certificate: AnyCertificate, checker: SignatureChecker) -> bool:
-    """At least q distinct members signed this vote of this group and epoch."""
-    vote, rows = certificate.vote, certificate.signatures
-    signers = [signer for signer, _ in rows]
-    if vote.group != group.id or vote.epoch != group.epoch or len(rows) < group.quorum:
-        return False
-    if any(group.owner(signer) is None for signer in signers) or signers != sorted(dict.fromkeys(signers)):
-        return False
-    statement = vote.encode()
-    return all(checker.check(signer, statement, signature) for signer, signature in rows)
 
 
 def _proposal_checks(state: ReplicaState, proposal: Proposal, checker: SignatureChecker) -> bool:
@@ -86,7 +92,7 @@ def _proposal_checks(state: ReplicaState, proposal: Proposal, checker: Signature
     notarization = proposal.justification.notarization
     if notarization is not None and not certificate_checks(state.group, notarization, checker):
         return False
-    return all(_page_known(state, page) or _page_checks(state.group, page, checker) for page in proposal.pages)
+    return all(_page_known(state, page) or page_checks(state.group, page, checker) for page in proposal.pages)
 
 
 def _page_known(state: ReplicaState, page: Page) -> bool:
@@ -102,9 +108,14 @@ def _page_is_wanted(state: ReplicaState, page: Page) -> bool:
     return is_full(page) and page.nullifications[0].vote.view // PAGE_VIEWS not in state.chain.full_pages
 
 
-def _page_checks(group: Group, page: Page, checker: SignatureChecker) -> bool:
-    rows: Sequence[AnyCertificate] = page.nullifications
-    return bool(rows) and all(certificate_checks(group, certificate, checker) for certificate in rows)
+def _boot_answer_checks(state: ReplicaState, answer: BootAnswer, checker: SignatureChecker) -> bool:
+    """Only statements of our own count, and only those we signed."""
+    vote, lane = answer.vote, answer.lane
+    if vote is not None and not (vote.signer == state.me and _vote_checks(vote, checker)):
+        return False
+    if lane is None:
+        return True
+    return lane.promise.owner == state.me and checker.check(state.me, lane.promise.encode(), lane.signature)
 
 
 def _status_checks(state: ReplicaState, status: Status, checker: SignatureChecker) -> bool:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dropbeard.agreement.ledger_state import Counted, Delta, Outcome, Record, StateView
+from dropbeard.agreement.ledger_state import StateView
+from dropbeard.agreement.tables import Counted, Delta, Outcome, Record
+from dropbeard.evidence.judge import Verdict, VerdictOf
+from dropbeard.evidence.kinds import Offence
 from dropbeard.types.blocks import Header
 from dropbeard.types.entries import Entry, EntryKind, Promise, entries_tree
 from dropbeard.types.group import Group
@@ -26,11 +29,15 @@ class Applied:
 
 
 def apply_block(
-    group: Group, before: StateView, parent: Header, ordered: Mapping[OwnerId, Sequence[LaneBatch]]
+    group: Group,
+    before: StateView,
+    parent: Header,
+    ordered: Mapping[OwnerId, Sequence[LaneBatch]],
+    verdict: VerdictOf,
 ) -> Applied:
     """Apply the batches that a block orders, each lane's in ascending order, on top of ``parent``."""
     height = Height(parent.height + 1)
-    work = _Application(group, before, parent, ordered)
+    work = _Application(group, before, parent, ordered, verdict)
     for owner in rotated(group, height):
         for batch in ordered.get(owner, ()):
             work.take_batch(batch)
@@ -38,6 +45,11 @@ def apply_block(
     tree = entries_tree(entries)
     root = before.seal(height, work.delta.root(parent.state_root))
     return Applied(work.time, work.delta, entries, tree, root)
+
+
+def nothing_applied(header: Header) -> Applied:
+    """Stands for a block whose effects came as a snapshot."""
+    return Applied(header.time, Delta(), (), entries_tree(()), header.state_root)
 
 
 def rotated(group: Group, height: Height) -> tuple[OwnerId, ...]:
@@ -50,9 +62,16 @@ class _Application:
     """One block under way: the view through its own unfinished changes."""
 
     def __init__(
-        self, group: Group, before: StateView, parent: Header, ordered: Mapping[OwnerId, Sequence[LaneBatch]]
+        self,
+        group: Group,
+        before: StateView,
+        parent: Header,
+        ordered: Mapping[OwnerId, Sequence[LaneBatch]],
+        verdict: VerdictOf,
     ) -> None:
         self.group = group
+        self.height = Height(parent.height + 1)
+        self.verdict = verdict
         self.rules = group.parameters
         self.delta = Delta()
         self.view = StateView(before.base, (*before.deltas, self.delta))
@@ -71,10 +90,20 @@ class _Application:
         return max(parent.time, times[self.group.f])
 
     def take_batch(self, batch: LaneBatch) -> None:
-        if batch.version != self.view.model(batch.owner).version:  # rule 2.8
-            return
-        for request, item in zip(batch.request_ids, batch.attestations, strict=True):
-            self._take(request, item, batch)
+        force = self.view.model(batch.owner)
+        if batch.version == force.version:  # rule 2.8
+            for request, item in zip(batch.request_ids, batch.attestations, strict=True):
+                self._take(request, item, batch)
+        for shown in batch.evidence:
+            self._mark(self.verdict(shown) or (batch.owner, Offence.ROTTEN_EVIDENCE))
+        updated = force.after(batch, self.rules.update_gap, self.height)
+        if updated is not None:
+            self.delta.models[batch.owner] = updated
+
+    def _mark(self, verdict: Verdict) -> None:
+        """The first valid piece for each accused and kind counts (rule 8.1)."""
+        if not self.view.is_marked(verdict):
+            self.delta.marks[verdict] = self.height
 
     def _take(self, request: RequestId, item: Attestation, batch: LaneBatch) -> None:
         counted = Counted(batch.owner, batch.version, item.commitment)
@@ -170,7 +199,7 @@ class _Application:
 
     def _expire(self, request: RequestId, record: Record, answers: tuple[Counted, ...]) -> None:
         self._end(request, record)
-        if len(record.answers) > self.group.f:  # rule 4.6: at most f lanes leave no entry
+        if len(answers) > self.group.f:  # rule 4.6: at most f lanes leave no entry
             self._enter(EntryKind.EXPIRED, request, record, answers)
 
     def _end(self, request: RequestId, record: Record) -> None:

@@ -6,181 +6,17 @@ changes are kept apart as a ``Delta`` over its parent's, and merged into the bas
 
 from __future__ import annotations
 
-import enum
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from dropbeard.types import wire
+from dropbeard.agreement.tables import Delta, ModelInForce, Outcome, Record, Table
+from dropbeard.agreement.whole_state import WholeState, snapshot_root
+from dropbeard.evidence.judge import Verdict
 from dropbeard.types.group import FIRST_VERSION, Group
-from dropbeard.types.hashing import STATE, STATE_BUCKET, STATE_GENESIS, STATE_SNAPSHOT, STATE_WHOLE, digest
-from dropbeard.types.ids import ClientKey, Digest, Height, OwnerId, RequestId, TimeUs, Version
-
-
-@dataclass(frozen=True, slots=True)
-class ModelInForce:
-    """A row of the model table: which version of an owner's model counts, since which height."""
-
-    version: Version
-    model: Digest
-    since: Height
-
-    def encode(self) -> bytes:
-        """version u32, model 32, since u64."""
-        return wire.u32(self.version) + self.model + wire.u64(self.since)
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """One owner's attestation in a record."""
-
-    owner: OwnerId
-    version: Version
-    commitment: Digest
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """An open request (rule 4.4). ``reached``: block time at which it first had enough answers; ``due``: block time
-    at which it is looked at again; ``charged``: the lane whose open_max it counts against, or None (rule 4.2).
-    """
-
-    client: ClientKey
-    deadline: TimeUs
-    patience_us: int
-    answers: tuple[Counted, ...]
-    charged: OwnerId | None
-    reached: TimeUs | None
-    due: TimeUs
-
-    def encode(self) -> bytes:
-        """client 32, deadline u64, patience u32, charged i64 (-1 none), reached i64 (-1 none), due u64, answers."""
-        times = wire.u64(self.deadline) + wire.u32(self.patience_us)
-        marks = wire.i64(-1 if self.charged is None else self.charged)
-        marks += wire.i64(-1 if self.reached is None else self.reached) + wire.u64(self.due)
-        rows = [wire.u16(a.owner) + wire.u32(a.version) + a.commitment for a in self.answers]
-        return self.client + times + marks + wire.u16(len(rows)) + b"".join(rows)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """An agreed request, remembered until ``due`` = deadline + retention (rule 4.6); ``owners`` are in its entries."""
-
-    client: ClientKey
-    deadline: TimeUs
-    owners: tuple[OwnerId, ...]
-    due: TimeUs
-
-    def encode(self) -> bytes:
-        """client 32, deadline u64, due u64, owners u16 and each u16."""
-        owners = wire.u16(len(self.owners)) + b"".join(wire.u16(owner) for owner in self.owners)
-        return self.client + wire.u64(self.deadline) + wire.u64(self.due) + owners
-
-
-class Table(enum.IntEnum):
-    """Tables in the order in which changes are hashed."""
-
-    MODELS = 1
-    LANE_TIMES = 2
-    OPEN = 3
-    OUTCOMES = 4
-    CHARGES = 5
-    USAGE = 6
-
-
-@dataclass(slots=True)
-class Delta:
-    """What one block changes; None stands for a removed row. ``dues``: (due, request id) of rows it wrote."""
-
-    models: dict[OwnerId, ModelInForce] = field(default_factory=dict)
-    lane_times: dict[OwnerId, TimeUs] = field(default_factory=dict)
-    open: dict[RequestId, Record | None] = field(default_factory=dict)
-    outcomes: dict[RequestId, Outcome | None] = field(default_factory=dict)
-    charges: dict[OwnerId, int] = field(default_factory=dict)
-    usage: dict[OwnerId, int] = field(default_factory=dict)
-    dues: list[tuple[TimeUs, RequestId]] = field(default_factory=list)
-
-    def rows(self) -> list[bytes]:
-        """The changes in their one order, by table, then key: table u8, key, u8 1 and the row or u8 0 (rule 4.1)."""
-        parts: list[bytes] = []
-        for owner, model in sorted(self.models.items()):
-            parts.append(_row(Table.MODELS, wire.u16(owner), model.encode()))
-        for owner, time in sorted(self.lane_times.items()):
-            parts.append(_row(Table.LANE_TIMES, wire.u16(owner), wire.u64(time)))
-        for request, record in sorted(self.open.items(), key=lambda item: item[0]):
-            parts.append(_row(Table.OPEN, request, None if record is None else record.encode()))
-        for request, outcome in sorted(self.outcomes.items(), key=lambda item: item[0]):
-            parts.append(_row(Table.OUTCOMES, request, None if outcome is None else outcome.encode()))
-        for table, counts in ((Table.CHARGES, self.charges), (Table.USAGE, self.usage)):
-            parts += [_row(table, wire.u16(owner), wire.u64(count)) for owner, count in sorted(counts.items())]
-        return parts
-
-    def root(self, parent: Digest) -> Digest:
-        """H(parent's state root, these changes), rule 4.1."""
-        return digest(STATE, parent, *self.rows())
-
-
-def _row(table: Table, key: bytes, value: bytes | None) -> bytes:
-    return wire.u8(table) + key + (wire.u8(0) if value is None else wire.u8(1) + wire.u32(len(value)) + value)
-
-
-BUCKET_US = 1_000_000
-"""Open records and outcomes lie in buckets of one second of deadline; only touched buckets are hashed again."""
-
-SNAPSHOTS_KEPT = 2
-
-
-@dataclass(slots=True)
-class WholeState:
-    """Digests of the whole final state at heights that are multiples of ``interval`` (rule 4.1).
-
-    The header at mK covers the digest of the state at (m-1)K, so that no voter has to compute it in a hurry.
-    """
-
-    interval: int
-    snapshots: dict[Height, Digest] = field(default_factory=dict)
-    members: dict[int, dict[tuple[Table, RequestId], None]] = field(default_factory=dict)
-    digests: dict[int, Digest] = field(default_factory=dict)
-    touched: dict[int, None] = field(default_factory=dict)
-
-    def note(
-        self, table: Table, request: RequestId, before: Record | Outcome | None, after: Record | Outcome | None
-    ) -> None:
-        """A row changed."""
-        deadline = after.deadline if after is not None else before.deadline if before is not None else None
-        if deadline is None:
-            return
-        bucket = deadline // BUCKET_US
-        self.touched[bucket] = None
-        members = self.members.setdefault(bucket, {})
-        if after is None:
-            members.pop((table, request), None)
-        else:
-            members[table, request] = None
-
-    def take_snapshot(
-        self, height: Height, small: bytes, tables: Mapping[Table, Mapping[RequestId, Record | Outcome]]
-    ) -> None:
-        """Digest of the whole state: height u64, the small tables, then each bucket (u64, digest) in order."""
-        for bucket in self.touched:
-            members = self.members[bucket]
-            if members:
-                rows = [_row(table, request, tables[table][request].encode()) for table, request in sorted(members)]
-                self.digests[bucket] = digest(STATE_BUCKET, *rows)
-            else:
-                del self.members[bucket]
-                self.digests.pop(bucket, None)
-        self.touched.clear()
-        buckets = [wire.u64(bucket) + found for bucket, found in sorted(self.digests.items())]
-        self.snapshots[height] = digest(STATE_WHOLE, wire.u64(height), small, *buckets)
-        for old in sorted(self.snapshots)[:-SNAPSHOTS_KEPT]:
-            del self.snapshots[old]
-
-    def copy(self) -> WholeState:
-        """A copy that may go another way."""
-        members = {bucket: dict(rows) for bucket, rows in self.members.items()}
-        return WholeState(self.interval, dict(self.snapshots), members, dict(self.digests), dict(self.touched))
+from dropbeard.types.hashing import STATE_GENESIS, digest
+from dropbeard.types.ids import Digest, Height, LaneHeight, OwnerId, RequestId, TimeUs
 
 
 @dataclass(slots=True)
@@ -198,6 +34,8 @@ class Base:
     outcomes: dict[RequestId, Outcome] = field(default_factory=dict)
     charges: dict[OwnerId, int] = field(default_factory=dict)
     usage: dict[OwnerId, int] = field(default_factory=dict)
+    marks: dict[Verdict, Height] = field(default_factory=dict)
+    """Convicted owners: of what, and since which height (rule 8.1)."""
     dues: list[tuple[TimeUs, RequestId]] = field(default_factory=list)
     ripe: list[tuple[TimeUs, RequestId]] = field(default_factory=list)
 
@@ -208,6 +46,7 @@ class Base:
         self.lane_times.update(delta.lane_times)
         self.charges.update(delta.charges)
         self.usage.update(delta.usage)
+        self.marks.update(delta.marks)
         for request, record in delta.open.items():
             _replace(self.open, request, record, self.whole, Table.OPEN)
         for request, outcome in delta.outcomes.items():
@@ -216,9 +55,13 @@ class Base:
             heapq.heappush(self.dues, due)
         self.ripe = [due for due in self.ripe if due[0] > time]
         if height % self.whole.interval == 0:
-            self.whole.take_snapshot(
-                height, self._small_tables(), {Table.OPEN: self.open, Table.OUTCOMES: self.outcomes}
-            )
+            self.take_snapshot()
+
+    def take_snapshot(self) -> None:
+        """Keep the state as it is at this height (rule 4.1)."""
+        self.whole.take_snapshot(
+            self.height, self._small_tables(), {Table.OPEN: self.open, Table.OUTCOMES: self.outcomes}
+        )
 
     def copy(self) -> Base:
         """A copy that may go another way; what is due is left out, since only digests are asked of it."""
@@ -231,11 +74,12 @@ class Base:
             outcomes=dict(self.outcomes),
             charges=dict(self.charges),
             usage=dict(self.usage),
+            marks=dict(self.marks),
         )
 
     def _small_tables(self) -> bytes:
         """Every row of the tables whose size depends on n alone, by table, then key."""
-        whole = Delta(models=self.models, lane_times=self.lane_times, charges=self.charges, usage=self.usage)
+        whole = Delta(self.models, self.lane_times, charges=self.charges, usage=self.usage, marks=self.marks)
         return b"".join(whole.rows())
 
     def ripen(self, time: TimeUs) -> Sequence[tuple[TimeUs, RequestId]]:
@@ -257,9 +101,9 @@ def _replace(rows: dict[RequestId, Row], request: RequestId, row: Row | None, wh
 
 def genesis_base(group: Group) -> Base:
     """The state before the first block: every owner's first model is in force since height 0."""
-    models = {o.id: ModelInForce(FIRST_VERSION, o.model, Height(0)) for o in group.owners}
+    models = {o.id: ModelInForce(FIRST_VERSION, o.model, Height(0), LaneHeight(0)) for o in group.owners}
     base = Base(models, WholeState(group.parameters.snapshot_interval), Height(0))
-    base.whole.take_snapshot(Height(0), base._small_tables(), {})
+    base.take_snapshot()
     return base
 
 
@@ -319,6 +163,10 @@ class StateView:
                 return delta.usage[owner]
         return self.base.usage.get(owner, 0)
 
+    def is_marked(self, verdict: Verdict) -> bool:
+        """Does the ledger know of this conviction?"""
+        return verdict in self.base.marks or any(verdict in delta.marks for delta in self.deltas)
+
     def seal(self, height: Height, root: Digest) -> Digest:
         """The state root at ``height``: at mK it covers the digest of the whole state at (m-1)K (rule 4.1).
 
@@ -334,7 +182,7 @@ class StateView:
             for delta in self.deltas[: since - self.base.height]:
                 branch.merge(delta, TimeUs(0), Height(branch.height + 1))
             whole = branch.whole
-        return digest(STATE_SNAPSHOT, root, whole.snapshots[since])
+        return snapshot_root(root, whole.snapshots[since].digest)
 
     def due(self, time: TimeUs) -> list[RequestId]:
         """Hints for what falls due by ``time``: rows decide by their own ``due``; each id once, in no set's order."""

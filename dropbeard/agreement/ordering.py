@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dropbeard.agreement.accusing import accuse_of_unjustified
 from dropbeard.agreement.chain import Block, statically_valid
 from dropbeard.agreement.effects import Broadcast, CastVote, Effect, Report, Send
 from dropbeard.agreement.holding import apply_towards, justify, ordered_batches, persist_block, persist_ordered
@@ -25,7 +26,8 @@ def on_proposal(state: ReplicaState, proposal: Proposal) -> list[Effect]:
         return []
     wrong = statically_valid(state.group, proposal)
     if wrong is not None:
-        return [Report(state.group.leader(header.view), f"invalid proposal: {wrong}")]
+        rotten = accuse_of_unjustified(state, Block(header, proposal, state.mono))
+        return [Report(state.group.leader(header.view), f"invalid proposal: {wrong}"), *rotten]
     effects = _take_certificates(state, proposal)
     round_ = state.round(header.view)
     if len(round_.proposals) >= PROPOSALS_PER_VIEW and not _is_named(state, header):
@@ -66,7 +68,7 @@ def vote_on_proposals(state: ReplicaState) -> list[Effect]:
         apply_towards(state, block)
         if block.refused is not None:
             wrong: list[Effect] = [Report(state.group.leader(state.view), f"invalid proposal: {block.refused}")]
-            effects += _complain(block, wrong)
+            effects += _complain(block, [*wrong, *accuse_of_unjustified(state, block)])
         elif block.justified and block.applied is not None:
             starved = _starved(state, block)
             effects += _complain(block, starved) if starved else _notarize(state, block)

@@ -29,7 +29,7 @@ def propose(state: ReplicaState) -> list[Effect]:
     ordered = ordered_batches(state, parent.header.cut, cut, state.me)
     if ordered is None or isinstance(ordered, str):
         return []
-    applied = apply_block(state.group, before, parent.header, unsigned(ordered))
+    applied = apply_block(state.group, before, parent.header, unsigned(ordered), state.judge.verdict)
     header = _header(state, parent, cut, applied, justification)
     inline = tuple(page for page in pages if not is_full(page))
     state.round(state.view).notarized = header.digest

@@ -11,6 +11,7 @@ from typing import assert_never
 from dropbeard.errors import MessageInvalid
 from dropbeard.types import limits, wire
 from dropbeard.types.blocks import (
+    Header,
     QuorumCertificate,
     decode_header,
     decode_justification,
@@ -19,11 +20,11 @@ from dropbeard.types.blocks import (
     read_signatures,
 )
 from dropbeard.types.group import Group
-from dropbeard.types.ids import Digest, OwnerId, RequestId, Signature, Version, View
+from dropbeard.types.ids import Digest, OwnerId, RequestId, Signature, Version
 from dropbeard.types.lanes import SignedBatch, decode_batch
-from dropbeard.types.messages import AnyCertificate, Proposal, SignedVote
+from dropbeard.types.messages import AnyCertificate, Proposal
 from dropbeard.types.requests import Opening
-from dropbeard.types.statements import Finalize, Notarize, Nullify, Vote
+from dropbeard.types.votes import SignedVote, encode_signed_vote, encode_vote, read_signed_vote, read_vote
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +62,30 @@ class CertificateRecord:
     certificate: AnyCertificate
 
 
-Record = VoteRecord | BlockRecord | BatchRecord | OpeningsRecord | CertificateRecord
+@dataclass(frozen=True, slots=True)
+class EvidenceRecord:
+    """An evidence file that this replica can show (rule 8.1)."""
 
-_VOTES: dict[int, type[Notarize | Finalize | Nullify]] = {1: Notarize, 2: Finalize, 3: Nullify}
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRecord:
+    """A snapshot that this replica stands on: the header it is of, rows of the small tables, rows of every bucket."""
+
+    header: Header
+    small: bytes
+    rows: bytes
+
+
+Record = VoteRecord | BlockRecord | BatchRecord | OpeningsRecord | CertificateRecord | EvidenceRecord | SnapshotRecord
 
 
 def encode_record(record: Record) -> bytes:
     """The record's bytes."""
     match record:
         case VoteRecord(signed):
-            return wire.u8(1) + wire.u16(signed.signer) + _encode_vote(signed.vote) + signed.signature
+            return wire.u8(1) + encode_signed_vote(signed)
         case BlockRecord(proposal):
             return wire.u8(2) + _encode_proposal(proposal)
         case BatchRecord(signed_batch):
@@ -78,7 +93,11 @@ def encode_record(record: Record) -> bytes:
         case OpeningsRecord(openings):
             return wire.u8(4) + b"".join(_encode_opening(opening) for opening in openings)
         case CertificateRecord(certificate):
-            return wire.u8(5) + _encode_vote(certificate.vote) + encode_signatures(certificate.signatures)
+            return wire.u8(5) + encode_vote(certificate.vote) + encode_signatures(certificate.signatures)
+        case EvidenceRecord(data):
+            return wire.u8(6) + data
+        case SnapshotRecord(header, small, rows):
+            return wire.u8(7) + _long_bytes(header.body) + _long_bytes(small) + rows
         case _:
             assert_never(record)
 
@@ -89,46 +108,27 @@ def decode_record(data: bytes, group: Group) -> Record:
     kind = reader.u8()
     record: Record
     if kind == 1:
-        signer = OwnerId(reader.u16())
-        record = VoteRecord(SignedVote(signer, _read_vote(reader, group), Signature(reader.take(64))))
+        record = VoteRecord(read_signed_vote(reader, group.id, group.epoch))
     elif kind == 2:
         record = BlockRecord(_read_proposal(reader, group))
     elif kind == 3:
         signature = Signature(reader.take(64))
-        batch = decode_batch(reader.take(reader.remaining), group.parameters.batch_items_max)
+        batch = decode_batch(reader.take(reader.remaining), group.parameters)
         record = BatchRecord(SignedBatch(batch, signature))
     elif kind == 4:
         record = OpeningsRecord(tuple(_read_openings(reader)))
     elif kind == 5:
-        vote = _read_vote(reader, group)
+        vote = read_vote(reader, group.id, group.epoch)
         record = CertificateRecord(QuorumCertificate(vote, read_signatures(reader)))  # type: ignore[arg-type]
+    elif kind == 6:
+        record = EvidenceRecord(reader.take(reader.remaining))
+    elif kind == 7:
+        header = decode_header(reader.take(reader.u32()), group.id)
+        record = SnapshotRecord(header, reader.take(reader.u32()), reader.take(reader.remaining))
     else:
         raise MessageInvalid(f"a journal record has unknown kind {kind}")
     reader.end()
     return record
-
-
-def _encode_vote(vote: Vote) -> bytes:
-    match vote:
-        case Notarize():
-            return wire.u8(1) + wire.u32(vote.epoch) + wire.u64(vote.view) + vote.header
-        case Finalize():
-            return wire.u8(2) + wire.u32(vote.epoch) + wire.u64(vote.view) + vote.header
-        case Nullify():
-            return wire.u8(3) + wire.u32(vote.epoch) + wire.u64(vote.view)
-        case _:
-            assert_never(vote)
-
-
-def _read_vote(reader: wire.Reader, group: Group) -> Vote:
-    kind, epoch, view = reader.u8(), reader.u32(), View(reader.u64())
-    if epoch != 0 or kind not in _VOTES:
-        raise MessageInvalid(f"a vote has kind {kind} and epoch {epoch}")
-    form = _VOTES[kind]
-    if form is Nullify:
-        return Nullify(group.id, group.epoch, view)
-    header = Digest(reader.take(32))
-    return Notarize(group.id, group.epoch, view, header) if kind == 1 else Finalize(group.id, group.epoch, view, header)
 
 
 def _long_bytes(value: bytes) -> bytes:

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from dropbeard.agreement.accusing import accuse_of_batches
+from dropbeard.agreement.booting import (
+    ask_peers,
+    note_promise,
+    on_boot_answer,
+    on_boot_question,
+    stop_if_forgotten,
+    stop_if_lane_forgotten,
+)
 from dropbeard.agreement.effects import Effect, Report, Send, WakeAt
 from dropbeard.agreement.events import (
     AnswersCame,
@@ -12,7 +21,9 @@ from dropbeard.agreement.events import (
     EngineWasLost,
     Event,
     InferenceFailed,
+    ModelWasLoaded,
     Now,
+    OutcomeAsked,
     PeerConnected,
     PeerSpoke,
     RequestCame,
@@ -24,6 +35,7 @@ from dropbeard.agreement.holding import apply_towards
 from dropbeard.agreement.lane_store import fits_group
 from dropbeard.agreement.ordering import drive_view, on_proposal, repeat_after_us, vote_on_proposals
 from dropbeard.agreement.proposing import proposal_wait_us
+from dropbeard.agreement.recovering import on_fetch_input, on_input, want_inputs
 from dropbeard.agreement.replica_state import ReplicaState, scaled_timeouts
 from dropbeard.agreement.replies import reply_with_own_signature
 from dropbeard.agreement.requests import (
@@ -32,41 +44,62 @@ from dropbeard.agreement.requests import (
     on_engine_lost,
     on_engine_ready,
     on_inference_failed,
+    on_model_loaded,
+    on_outcome_asked,
     on_request,
     openings_to_clients,
 )
+from dropbeard.agreement.snapshots import on_bucket, on_fetch_bucket, on_fetch_snapshot, on_snapshot
 from dropbeard.agreement.voting import cast_finalizes, on_certificate, on_vote
+from dropbeard.types.ids import OwnerId
 from dropbeard.types.lanes import SignedBatch
 from dropbeard.types.messages import (
+    BootAnswer,
+    BootQuestion,
+    BucketNotice,
+    CatchupMessage,
     CertificateNotice,
     FetchBatches,
+    FetchBucket,
     FetchHeader,
+    FetchInput,
     FetchPage,
+    FetchSnapshot,
     FetchViews,
+    InputNotice,
     PageNotice,
     Proposal,
-    SignedVote,
+    SnapshotNotice,
     Status,
 )
 from dropbeard.types.statements import Finalize
+from dropbeard.types.votes import SignedVote
 
 
 def handle(state: ReplicaState, event: Event, now: Now) -> list[Effect]:
     """Turn one event into effects; the state is changed in place and nothing else is."""
     state.now = now
+    if state.halted is not None:
+        return []
     match event:
         case PeerSpoke():
             state.silent.pop(event.sender, None)  # rule 3.6: something authentic came
             return _on_peer(state, event)
         case BatchCame(sender, signed):
             state.silent.pop(sender, None)
+            if sender != state.me and signed.batch.owner == state.me:
+                return stop_if_lane_forgotten(state, signed.statement)
             return _on_batch(state, signed)
         case PeerConnected(peer):
             return [Send(peer, status_of(state))]
         case RequestCame(request, given):
             return on_request(state, request, given)
+        case OutcomeAsked(client, wanted):
+            return on_outcome_asked(state, client, wanted)
         case EngineIsReady():
             return on_engine_ready(state, event)
+        case ModelWasLoaded():
+            return on_model_loaded(state, event)
         case EngineWasLost():
             return on_engine_lost(state)
         case AnswersCame():
@@ -83,6 +116,8 @@ def _on_peer(state: ReplicaState, event: PeerSpoke) -> list[Effect]:
     message = event.message
     match message:
         case SignedVote():
+            if event.sender != state.me and message.signer == state.me:
+                return stop_if_forgotten(state, message)
             return [*on_vote(state, message), *_reply_to_clients(state, message)]
         case Proposal():
             return on_proposal(state, message)
@@ -95,6 +130,30 @@ def _on_peer(state: ReplicaState, event: PeerSpoke) -> list[Effect]:
             return []
         case FetchHeader() | FetchViews() | FetchPage() | FetchBatches():
             return on_fetch(state, event.sender, message)
+        case BootQuestion():
+            return on_boot_question(state, event.sender, message)
+        case BootAnswer():
+            return on_boot_answer(state, event.sender, message)
+        case FetchInput() | InputNotice() | FetchSnapshot() | SnapshotNotice() | FetchBucket() | BucketNotice():
+            return _on_catchup(state, event.sender, message)
+        case _:
+            assert_never(message)
+
+
+def _on_catchup(state: ReplicaState, sender: OwnerId, message: CatchupMessage) -> list[Effect]:
+    match message:
+        case FetchInput():
+            return on_fetch_input(state, sender, message)
+        case InputNotice():
+            return on_input(state, message)
+        case FetchSnapshot():
+            return on_fetch_snapshot(state, sender, message)
+        case SnapshotNotice():
+            return on_snapshot(state, message)
+        case FetchBucket():
+            return on_fetch_bucket(state, sender, message)
+        case BucketNotice():
+            return on_bucket(state, message)
         case _:
             assert_never(message)
 
@@ -113,9 +172,8 @@ def _on_batch(state: ReplicaState, signed: SignedBatch) -> list[Effect]:
     batch = signed.batch
     named = any(want[0] == "batch" and want[1] == batch.digest for want in state.fetches)
     kept = state.lanes.add(signed, state.final_lane_height(batch.owner), named)
-    effects: list[Effect] = []
-    if kept and len(state.lanes.twins(batch.owner, batch.lane_height)) > 1:
-        effects.append(Report(batch.owner, "DoubleLaneBatch"))
+    note_promise(state, signed.statement)
+    effects = accuse_of_batches(state, signed) if kept else []
     if kept and batch.owner == state.me:
         effects += openings_to_clients(state, batch)
     return effects
@@ -124,6 +182,9 @@ def _on_batch(state: ReplicaState, signed: SignedBatch) -> list[Effect]:
 def _end_turn(state: ReplicaState) -> list[Effect]:
     """All that follows from what is known now; called until nothing new comes of it."""
     effects = finalize_ready(state)
+    if not state.awake:
+        effects += ask_peers(state)
+        return [*effects, *_exchange(state), WakeAt(_next_wake(state))]
     effects += vote_on_proposals(state)
     effects += cast_finalizes(state)
     best = state.chain.block(state.best[1])
@@ -131,17 +192,21 @@ def _end_turn(state: ReplicaState) -> list[Effect]:
     if best is not None and apply_towards(state, best):
         after_best = state.chain.state_after(best)
     effects += extend_lane(state, after_best)
+    want_inputs(state, after_best)
     effects += drive_view(state)
+    return [*effects, *_exchange(state), WakeAt(_next_wake(state))]
+
+
+def _exchange(state: ReplicaState) -> list[Effect]:
+    """Status and fetches, which bind nobody."""
     want_reported(state)
-    effects += send_status(state)
-    effects += send_fetches(state)
-    return [*effects, WakeAt(_next_wake(state))]
+    return [*send_status(state), *send_fetches(state)]
 
 
 def _next_wake(state: ReplicaState) -> int:
     """The earliest monotonic time at which something follows without a new event."""
     rules = state.group.parameters
-    times = [state.next_status_us, *(fetch.next_us for fetch in state.fetches.values())]
+    times = [state.next_status_us, state.next_question_us, *(fetch.next_us for fetch in state.fetches.values())]
     if state.timer_from_us is not None:
         times += _view_times(state, state.timer_from_us)
     best_view, digest = state.best
@@ -152,6 +217,8 @@ def _next_wake(state: ReplicaState) -> int:
         times.append(state.mono + proposal_wait_us(state, best))
     if state.ticks:
         times.append(state.mono + (state.ticks[0][0] - state.wall))
+    if state.missing:
+        times.append(next(iter(state.missing.values()))[0] + rules.finalize_timeout_us)
     if state.ripe_ticks:
         times.append(state.own_batch_us + rules.block_interval_us)
     return min((time for time in times if time > state.mono), default=state.next_status_us)

@@ -9,13 +9,17 @@ from dropbeard.agreement.chain import Chain
 from dropbeard.agreement.events import Now
 from dropbeard.agreement.lane_store import LaneStore
 from dropbeard.agreement.ledger import Applied
-from dropbeard.types.blocks import Cut, LaneTip, Notarization, Nullification
-from dropbeard.types.group import Group
+from dropbeard.agreement.tables import ModelInForce
+from dropbeard.evidence.judge import Judge, Verdict
+from dropbeard.types.blocks import Cut, Header, LaneTip, Notarization, Nullification
+from dropbeard.types.checking import SignatureChecker
+from dropbeard.types.group import FIRST_VERSION, Group
 from dropbeard.types.ids import (
     GENESIS_VIEW,
     NO_DIGEST,
     ClientKey,
     Digest,
+    Height,
     LaneHeight,
     OwnerId,
     RequestId,
@@ -24,9 +28,12 @@ from dropbeard.types.ids import (
     Version,
     View,
 )
+from dropbeard.types.lanes import SignedPromise, SignedUpdate
 from dropbeard.types.limits import PERSISTED_MAX
-from dropbeard.types.messages import SignedVote
-from dropbeard.types.requests import Opening
+from dropbeard.types.messages import SnapshotNotice
+from dropbeard.types.requests import Opening, Request
+from dropbeard.types.task import Input
+from dropbeard.types.votes import SignedVote
 
 FIRST_VIEW = View(0)
 NO_TIME = TimeUs(0)
@@ -66,14 +73,20 @@ class OwnStage(enum.Enum):
 
 @dataclass(slots=True)
 class OwnRequest:
-    """A request that this replica admitted: what an attestation of it says, and how far it is."""
+    """A request that this replica admitted: what an attestation of it says, and how far it is under its version.
+
+    ``asked`` is kept until the final state shows the request as ended (rule 4.3): the owner's next model runs it again,
+    and peers that lack it fetch it (rule 2.3). None after a restart: it is fetched again where it is needed.
+    """
 
     client: ClientKey
     deadline: TimeUs
     patience_us: int
     body: Digest
     stage: OwnStage
-    opening: Opening | None = None
+    asked: tuple[Request, Input] | None = None
+    openings: dict[Version, Opening] = field(default_factory=dict)
+    """What we promised, by the model version that said it."""
 
 
 @dataclass(slots=True)
@@ -94,6 +107,16 @@ class Engine:
 
 
 @dataclass(slots=True)
+class Transfer:
+    """A snapshot on its way: the header that proves it, its outline, the buckets that came."""
+
+    header: Header
+    prover: Header
+    outline: SnapshotNotice | None = None
+    buckets: dict[Digest, bytes] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class ReplicaState:
     """The whole state machine of one replica. ``secret``: 32 bytes that salt its commitments (rule 2.6)."""
 
@@ -101,6 +124,7 @@ class ReplicaState:
     me: OwnerId
     secret: bytes
     now: Now
+    judge: Judge
     chain: Chain
     lanes: LaneStore
     rounds: dict[View, Round] = field(default_factory=dict)
@@ -115,6 +139,22 @@ class ReplicaState:
     silent: dict[OwnerId, None] = field(default_factory=dict)
     burnt: bool = False
     """Our last turn as leader was nullified (rule 3.3)."""
+    boot: int = 0
+    """How often this replica was started on its disk; 0: it has none that could be rolled back (rule 7.4)."""
+    awake: bool = True
+    """May it make statements? Not before enough peers said what they hold of its own."""
+    boot_answers: dict[OwnerId, None] = field(default_factory=dict)
+    next_question_us: int = 0
+    halted: str | None = None
+    own_vote_view: View = GENESIS_VIEW
+    """The highest view that a vote of ours was cast in."""
+    latest_votes: dict[OwnerId, SignedVote] = field(default_factory=dict)
+    latest_promises: dict[OwnerId, SignedPromise] = field(default_factory=dict)
+    transfer: Transfer | None = None
+    peer_stamps: dict[OwnerId, tuple[int, int]] = field(default_factory=dict)
+    """The last stamp of each peer and when it came."""
+    round_trips: dict[OwnerId, int] = field(default_factory=dict)
+    """Microseconds to each peer and back, smoothed (rule 3.7)."""
     peer_tips: dict[OwnerId, Cut] = field(default_factory=dict)
     peer_views: dict[OwnerId, View] = field(default_factory=dict)
     reported_us: dict[Digest, int] = field(default_factory=dict)
@@ -130,7 +170,14 @@ class ReplicaState:
     own_tip: LaneTip = field(default_factory=lambda: LaneTip(OwnerId(0), LaneHeight(0), NO_DIGEST))
     own_time: TimeUs = NO_TIME
     own_batch_us: int = 0
+    own_model: ModelInForce = ModelInForce(FIRST_VERSION, NO_DIGEST, Height(0), LaneHeight(0))
+    """Version and model that our lane is at: in force for the next batch we append (rule 4.3)."""
+    next_update: SignedUpdate | None = None
+    """The next model is loaded; the update leaves as soon as ``update_gap`` allows."""
     engine: Engine | None = None
+    missing: dict[RequestId, tuple[int, TimeUs]] = field(default_factory=dict)
+    """Requests that we owe an answer and whose input we lack: since when, and their deadline (rule 2.3). Each is open
+    in the ledger or our own, which bounds them."""
     mine: dict[RequestId, OwnRequest] = field(default_factory=dict)
     mine_by_client: dict[ClientKey, int] = field(default_factory=dict)
     """Requests of each client that have no final outcome here (rule 4.2)."""
@@ -140,7 +187,11 @@ class ReplicaState:
     ends: list[tuple[TimeUs, RequestId]] = field(default_factory=list)
     """Heap of (deadline, request) of ``mine``."""
     placed: dict[RequestId, list[Digest]] = field(default_factory=dict)
-    """Final blocks that hold entries of a request we admitted."""
+    """Final blocks that hold entries of a request; as long as those blocks are kept (rule 5.2)."""
+    evidence: dict[Verdict, bytes] = field(default_factory=dict)
+    """What we can show, one piece for each accused and offence (rule 8.1)."""
+    shown: dict[Verdict, None] = field(default_factory=dict)
+    """Pieces that stand in our own lane."""
     ticks: list[tuple[TimeUs, RequestId]] = field(default_factory=list)
     """Heap of (due, request) of records that f+1 lanes attest (rule 2.7)."""
     ripe_ticks: dict[tuple[TimeUs, RequestId], None] = field(default_factory=dict)
@@ -186,17 +237,43 @@ class ReplicaState:
         return next(tip.height for tip in self.chain.final.header.cut if tip.owner == owner)
 
 
+PROPOSE_TRIPS = 8
+ADVANCE_TRIPS = 16
+"""Time-outs in round trips: word of the work, a fetch, the proposal; the largest fetch and two votes (rule 3.7)."""
+
+TIMEOUT_FLOOR_SHARE = 2
+"""A measured time-out is never below this fraction of the genesis' own: one quiet moment must not start a storm."""
+
+
 def scaled_timeouts(state: ReplicaState) -> tuple[int, int]:
-    """(propose, advance) timeouts as grown by repeated failure, microseconds (rule 3.7)."""
+    """(propose, advance) timeouts: multiples of the round trip to the q-th fastest replica, at most the genesis' own,
+    then grown by repeated failure; microseconds (rule 3.7)."""
     rules = state.group.parameters
     growth = (rules.timeout_growth_percent / 100) ** state.failures
-    return int(rules.propose_timeout_us * growth), int(rules.advance_timeout_us * growth)
+    trip = _quorum_trip_us(state)
+    propose_us, advance_us = rules.propose_timeout_us, rules.advance_timeout_us
+    if trip is not None:
+        propose_us = min(propose_us, max(PROPOSE_TRIPS * trip, propose_us // TIMEOUT_FLOOR_SHARE))
+        advance_us = min(advance_us, max(ADVANCE_TRIPS * trip, advance_us // TIMEOUT_FLOOR_SHARE))
+    return int(propose_us * growth), int(advance_us * growth)
 
 
-def new_replica(group: Group, me: OwnerId, secret: bytes, now: Now) -> ReplicaState:
-    """A replica that has seen nothing."""
+def _quorum_trip_us(state: ReplicaState) -> int | None:
+    """Round trip to the q-th fastest replica, ourselves the fastest; None while too few were measured."""
+    others = state.group.quorum - 1
+    trips = sorted(state.round_trips.values())
+    return trips[others - 1] if 0 < others <= len(trips) else None
+
+
+def new_replica(
+    group: Group, me: OwnerId, secret: bytes, now: Now, checker: SignatureChecker, boot: int = 0
+) -> ReplicaState:
+    """A replica that has seen nothing. ``boot`` counts the starts on its disk; 0 without one (rule 7.4)."""
     chain = Chain(group)
-    state = ReplicaState(group, me, secret, now, chain, LaneStore(group))
+    judge = Judge(group, chain.final.header, checker)
+    state = ReplicaState(group, me, secret, now, judge, chain, LaneStore(group))
+    state.own_model = chain.base.models[me]
+    state.boot, state.awake = boot, boot == 0 or group.n - 1 <= group.f
     state.best = (GENESIS_VIEW, chain.final.header.digest)
     state.own_tip = LaneTip(me, LaneHeight(0), NO_DIGEST)
     return state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dropbeard.agreement.chain import Block
 from dropbeard.agreement.effects import Effect, SendClient
-from dropbeard.agreement.replica_state import ReplicaState
+from dropbeard.agreement.replica_state import OwnStage, ReplicaState
 from dropbeard.types.blocks import Header, Signatures
 from dropbeard.types.entries import Entry
 from dropbeard.types.ids import ClientKey, Digest, RequestId, Signature
@@ -23,18 +23,18 @@ def reply_with_own_signature(state: ReplicaState, header: Digest, signature: Sig
 
 def reply_with_finalization(state: ReplicaState, block: Block) -> list[Effect]:
     """Once a finalization covers a block that we did not finalize ourselves: the whole of it, with the links."""
-    proof = _proof_of(state, block)
+    proof = _proof_of(state, block, block.proved_by)
     if block.replied or proof is None:
         return []
     block.replied = True
     return _replies(block, *proof)
 
 
-def _proof_of(state: ReplicaState, block: Block) -> tuple[tuple[Header, ...], Signatures] | None:
-    if block.proved_by is None:
+def _proof_of(state: ReplicaState, block: Block, top: Digest | None) -> tuple[tuple[Header, ...], Signatures] | None:
+    if top is None:
         return None
-    finalization = state.chain.finalizations.get(block.proved_by)
-    headers = state.chain.links_down(block.proved_by, block)
+    finalization = state.chain.finalizations.get(top)
+    headers = state.chain.links_down(top, block)
     if finalization is None or headers is None or len(headers) > LINKS_MAX:
         return None
     return tuple(headers), finalization.signatures
@@ -60,15 +60,25 @@ def _reply(block: Block, headers: tuple[Header, ...], signatures: Signatures, ro
 
 
 def answer_retry(state: ReplicaState, client: ClientKey, request: RequestId) -> list[Effect]:
-    """All that is known of a request that came again: our opening, and each entry under a whole finalization."""
+    """All that is known of a client's own request: our openings, and each entry under one whole finalization.
+
+    The finalization is the one that covers the latest entry, so that the headers down to the base pass every
+    supplement (rule 5.1).
+    """
     effects: list[Effect] = []
     own = state.mine.get(request)
-    if own is not None and own.opening is not None:
-        effects.append(SendClient(client, Openings((own.opening,))))
-    for digest in state.placed.get(request, ()):
-        block = state.chain.block(digest)
-        proof = None if block is None else _proof_of(state, block)
-        if block is not None and block.applied is not None and proof is not None:
-            rows = [(i, entry) for i, entry in enumerate(block.applied.entries) if entry.request == request]
+    promised = () if own is None or own.client != client else tuple(own.openings.values())
+    if promised and own is not None and own.stage is not OwnStage.ANSWERED:
+        effects.append(SendClient(client, Openings(promised)))
+    blocks = [state.chain.block(digest) for digest in state.placed.get(request, ())]
+    held = [block for block in blocks if block is not None and block.applied is not None]
+    if not held:
+        return effects
+    top = held[-1].proved_by
+    for block in held:
+        proof = _proof_of(state, block, top)
+        entries = () if block.applied is None else block.applied.entries
+        rows = [(i, entry) for i, entry in enumerate(entries) if (entry.request, entry.client) == (request, client)]
+        if proof is not None and rows:
             effects.append(SendClient(client, _reply(block, *proof, rows)))
     return effects

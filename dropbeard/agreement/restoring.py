@@ -7,31 +7,39 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
+from dropbeard.agreement.booting import note_promise
 from dropbeard.agreement.chain import is_full
 from dropbeard.agreement.effects import Broadcast, Effect
 from dropbeard.agreement.events import Now
+from dropbeard.agreement.finality import finalize_ready
 from dropbeard.agreement.ordering import on_proposal
 from dropbeard.agreement.records import (
     BatchRecord,
     BlockRecord,
     CertificateRecord,
+    EvidenceRecord,
     OpeningsRecord,
     Record,
+    SnapshotRecord,
     VoteRecord,
 )
 from dropbeard.agreement.replica_state import OwnRequest, OwnStage, ReplicaState
+from dropbeard.agreement.requests import follow_update
+from dropbeard.agreement.snapshots import install
 from dropbeard.agreement.voting import on_certificate, on_vote
 from dropbeard.types.blocks import LaneTip
-from dropbeard.types.ids import RequestId, View
-from dropbeard.types.lanes import SignedBatch
+from dropbeard.types.ids import RequestId, Version, View
+from dropbeard.types.lanes import LaneBatch, SignedBatch
 from dropbeard.types.messages import Proposal
 from dropbeard.types.requests import Opening
+
+Opened = dict[tuple[RequestId, Version], Opening]
 
 
 def restore(state: ReplicaState, records: Iterable[Record], now: Now) -> list[Effect]:
     """Replay the journal in its order; what it asks to send is only our open proposal, sent again, never remade."""
     state.now = now
-    openings: dict[RequestId, Opening] = {}
+    openings: Opened = {}
     for record in records:
         match record:
             case VoteRecord(signed):
@@ -43,12 +51,20 @@ def restore(state: ReplicaState, records: Iterable[Record], now: Now) -> list[Ef
             case BatchRecord(signed_batch):
                 _restore_batch(state, signed_batch, openings)
             case OpeningsRecord(opened):
-                openings.update({opening.request: opening for opening in opened})
+                openings.update({(opening.request, opening.version): opening for opening in opened})
             case CertificateRecord(certificate):
                 on_certificate(state, certificate)
                 state.note_persisted(b"certificate" + certificate.vote.encode())
+                finalize_ready(state)
+            case SnapshotRecord(header, small, rows):
+                install(state, header, small, rows)
+            case EvidenceRecord(data):
+                verdict = state.judge.verdict_of_file(data)
+                if verdict is not None:
+                    state.evidence[verdict] = data
             case _:
                 assert_never(record)
+    state.wanted.clear()
     return _own_proposal_again(state)
 
 
@@ -67,21 +83,37 @@ def _restore_block(state: ReplicaState, proposal: Proposal) -> None:
         block.proposal = replace(proposal, pages=tuple(page for page in proposal.pages if not is_full(page)))
 
 
-def _restore_batch(state: ReplicaState, signed: SignedBatch, openings: dict[RequestId, Opening]) -> None:
+def _restore_batch(state: ReplicaState, signed: SignedBatch, openings: Opened) -> None:
     batch = signed.batch
     state.lanes.add(signed, state.final_lane_height(batch.owner), named=True)
     state.note_persisted(batch.digest)
+    note_promise(state, signed.statement)
     if batch.owner != state.me:
         return
     state.own_tip = LaneTip(state.me, batch.lane_height, batch.digest)
     state.own_time = batch.time
     for known, item in zip(batch.request_ids, batch.attestations, strict=True):
-        own = OwnRequest(item.client, item.deadline, item.patience_us, item.body, OwnStage.PROMISED)
-        own.opening = openings.get(known)
-        state.mine[known] = own
-        state.open_mine[known] = None
-        state.mine_by_client[item.client] = state.mine_by_client.get(item.client, 0) + 1
-        heapq.heappush(state.ends, (item.deadline, known))
+        own = state.mine.get(known)
+        if own is None:
+            own = OwnRequest(item.client, item.deadline, item.patience_us, item.body, OwnStage.PROMISED)
+            state.mine[known] = own
+            state.open_mine[known] = None
+            state.mine_by_client[item.client] = state.mine_by_client.get(item.client, 0) + 1
+            heapq.heappush(state.ends, (item.deadline, known))
+        own.stage = OwnStage.PROMISED
+        opening = openings.get((known, batch.version))
+        if opening is not None:
+            own.openings[batch.version] = opening
+    _restore_items(state, batch)
+
+
+def _restore_items(state: ReplicaState, batch: LaneBatch) -> None:
+    """What else stood in a batch of ours: evidence shown, and an update, after which old promises are run again."""
+    for data in batch.evidence:
+        verdict = state.judge.verdict(data)
+        if verdict is not None:
+            state.shown[verdict] = None
+    follow_update(state, batch)
 
 
 def _own_proposal_again(state: ReplicaState) -> list[Effect]:

@@ -14,6 +14,7 @@ from dropbeard.agreement.effects import (
     Broadcast,
     CastVote,
     Effect,
+    Halt,
     Infer,
     Persist,
     PromiseBatch,
@@ -35,13 +36,14 @@ from dropbeard.agreement.replica import handle
 from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.types.ids import Signature
 from dropbeard.types.lanes import SignedBatch
-from dropbeard.types.messages import BatchNotice, Proposal, SignedVote
+from dropbeard.types.messages import BatchNotice, Proposal
 from dropbeard.types.statements import Notarize, Statement
+from dropbeard.types.votes import SignedVote
 
 ROUNDS_MAX = 64
 """Times a turn may go round on its own votes; each round ends a view or casts a vote, so a few are usual."""
 
-Outgoing = Send | Broadcast | SendClient | Infer | Report
+Outgoing = Send | Broadcast | SendClient | Infer | Report | Halt
 
 
 class StatementSigner(Protocol):
@@ -110,7 +112,7 @@ class Turn:
                     self._promise(effect)
                 case WakeAt(at):
                     self._wake_at_us = at
-                case Send() | Broadcast() | SendClient() | Infer() | Report():
+                case Send() | Broadcast() | SendClient() | Infer() | Report() | Halt():
                     self._outgoing.append(effect)
                 case _:
                     assert_never(effect)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from dropbeard.agreement.effects import Broadcast, CastVote, Effect, Report
+from dropbeard.agreement.accusing import accuse_by_vote
+from dropbeard.agreement.booting import note_vote, stop_if_signed_without_us
+from dropbeard.agreement.effects import Broadcast, CastVote, Effect
 from dropbeard.agreement.holding import justify, persist_block, persist_certificate
 from dropbeard.agreement.replica_state import ReplicaState, Round
 from dropbeard.types.blocks import Page, QuorumCertificate, Signatures
 from dropbeard.types.ids import Digest, OwnerId, Signature, View
 from dropbeard.types.limits import PAGE_VIEWS, VIEW_WINDOW
-from dropbeard.types.messages import AnyCertificate, CertificateNotice, PageNotice, SignedVote
+from dropbeard.types.messages import AnyCertificate, CertificateNotice, PageNotice
 from dropbeard.types.statements import Finalize, Notarize, Nullify, Vote
+from dropbeard.types.votes import SignedVote
 
 DIGESTS_PER_SIGNER = 2
 """Different headers counted for one signer in one view: the second convicts it, a third adds nothing."""
@@ -58,22 +61,19 @@ def on_vote(state: ReplicaState, signed: SignedVote) -> list[Effect]:
     vote, signer = signed.vote, signed.signer
     round_ = state.round(vote.view)
     effects: list[Effect] = []
+    note_vote(state, signed)
     if signer == state.me:
         note_own_vote(round_, signed)
+        state.own_vote_view = max(state.own_vote_view, vote.view)
+    effects += accuse_by_vote(state, round_, signed)
     match vote:
         case Notarize():
-            effects += _offence(signer, vote, round_.notarizes)
             tally = _count(round_.notarizes, signed, vote.header)
         case Finalize():
-            effects += _offence(signer, vote, round_.finalizes)
             tally = _count(round_.finalizes, signed, vote.header)
-            if signer in round_.nullifies:
-                effects.append(Report(signer, "NullifyFinalize"))
         case Nullify():
             round_.nullifies[signer] = signed.signature
             tally = round_.nullifies
-            if any(signer in voters for voters in round_.finalizes.values()):
-                effects.append(Report(signer, "NullifyFinalize"))
         case _:
             assert_never(vote)
     if len(tally) == state.group.quorum:
@@ -96,12 +96,15 @@ def _count(
     return tally
 
 
-def _offence(
-    signer: OwnerId, vote: Notarize | Finalize, tallies: dict[Digest, dict[OwnerId, Signature]]
-) -> list[Effect]:
-    if any(signer in voters for header, voters in tallies.items() if header != vote.header):
-        return [Report(signer, f"Double{type(vote).__name__}")]
-    return []
+def _accuse_signers(state: ReplicaState, certificate: AnyCertificate) -> list[Effect]:
+    """A certificate may hold votes that never came here by themselves."""
+    if certificate.vote.view < state.chain.final.header.view:
+        return []
+    round_ = state.round(certificate.vote.view)
+    signed = [SignedVote(signer, certificate.vote, signature) for signer, signature in certificate.signatures]
+    for vote in signed:
+        note_vote(state, vote)
+    return [effect for vote in signed for effect in accuse_by_vote(state, round_, vote)]
 
 
 def note_own_vote(round_: Round, signed: SignedVote) -> None:
@@ -123,10 +126,11 @@ def on_certificate(state: ReplicaState, certificate: AnyCertificate) -> list[Eff
     if knows_certificate(state, certificate):
         return []
     vote = certificate.vote
+    accused = [*stop_if_signed_without_us(state, certificate), *_accuse_signers(state, certificate)]
     if isinstance(vote, Finalize):
         state.chain.finalizations[vote.header] = QuorumCertificate(vote, certificate.signatures)
         state.waiting_finalizations[vote.header] = None
-        return [Broadcast(CertificateNotice(certificate))]
+        return [*accused, Broadcast(CertificateNotice(certificate))]
     round_ = state.round(vote.view)
     if isinstance(vote, Notarize):
         if not round_.notarizations:
@@ -140,7 +144,7 @@ def on_certificate(state: ReplicaState, certificate: AnyCertificate) -> list[Eff
         _blame_leader(state, vote.view, round_)
     if vote.view >= state.view:
         _enter(state, View(vote.view + 1))
-    return [Broadcast(CertificateNotice(certificate)), *_spread_full_page(state, vote.view)]
+    return [*accused, Broadcast(CertificateNotice(certificate)), *_spread_full_page(state, vote.view)]
 
 
 def _spread_full_page(state: ReplicaState, view: View) -> list[Effect]:
@@ -189,7 +193,7 @@ def cast_finalizes(state: ReplicaState) -> list[Effect]:
             state.want("header", header, state.chain.final.header.height)
             continue
         justify(state, block)
-        if block.justified:  # R3: header and justification held and checked
+        if block.justified and block.header.view == view:  # R3: header and justification held and checked
             del state.waiting_to_finalize[(view, header)]
             round_.finalized = header
             effects += persist_block(state, block)

@@ -12,7 +12,7 @@ import click
 @click.argument("name")
 @click.option("--dir", "directory", type=click.Path(path_type=Path), required=True, help="Directory to make.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address at which others reach this node.")
-@click.option("--port", default=7400, show_default=True, help="Port for votes; lanes and clients get the next two.")
+@click.option("--port", default=7400, show_default=True, help="Port for votes; the next three are taken too.")
 @click.option("--model", default="efficientnet-lite0", show_default=True, help="First model, by its manifest's name.")
 @click.option("--backend", type=click.Choice(["onnx", "synthetic"]), default="onnx", show_default=True)
 @click.option("--passphrase-env", metavar="VAR", help="Encrypt owner and node key with the passphrase in $VAR.")

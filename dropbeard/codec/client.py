@@ -14,6 +14,7 @@ from dropbeard.types.entries import decode_entry
 from dropbeard.types.group import Group
 from dropbeard.types.ids import Digest, Epoch, GroupId, Nonce, OwnerId, RequestId, TimeUs, Version
 from dropbeard.types.messages import (
+    FetchOutcome,
     Hello,
     Openings,
     Rejected,
@@ -39,6 +40,8 @@ def _put_to_node(frame: Any, message: ToNode) -> None:
     match message:
         case Hello(group):
             frame.init("hello").group = group
+        case FetchOutcome(request):
+            frame.fetch = request
         case Submit():
             into = frame.init("submit")
             into.group, into.nonce, into.deadline = message.group, message.nonce, message.deadline
@@ -57,6 +60,8 @@ def _take_to_node(frame: Any) -> ToNode:
     which = str(frame.which())
     if which == "hello":
         return Hello(GroupId(exactly(frame.hello.group, 32, "a group id")))
+    if which == "fetch":
+        return FetchOutcome(RequestId(exactly(frame.fetch, 32, "a request id")))
     if which == "submit":
         row = frame.submit
         options = row.options

@@ -20,11 +20,14 @@ from dropbeard.types.blocks import (
 )
 from dropbeard.types.group import Group
 from dropbeard.types.ids import Digest, Height, LaneHeight, OwnerId, Signature, View
-from dropbeard.types.lanes import SignedBatch, decode_batch
+from dropbeard.types.lanes import SignedBatch, decode_batch, encode_promise, read_promise
 from dropbeard.types.messages import (
     AnyCertificate,
     BatchNotice,
+    BootAnswer,
+    BootQuestion,
     CertificateNotice,
+    Echo,
     FetchBatches,
     FetchHeader,
     FetchPage,
@@ -32,11 +35,11 @@ from dropbeard.types.messages import (
     LanesMessage,
     PageNotice,
     Proposal,
-    SignedVote,
     Status,
     VotesMessage,
 )
 from dropbeard.types.statements import Finalize, Notarize, Nullify, Vote
+from dropbeard.types.votes import SignedVote
 
 _KINDS = {Notarize: "notarize", Finalize: "finalize", Nullify: "nullify"}
 SIGNED_BYTES_MAX = 128 + 66 * limits.REPLICAS_MAX
@@ -55,16 +58,14 @@ def _estimate(message: VotesMessage) -> int:
     if isinstance(message, PageNotice):
         return len(message.page.encoded)
     if isinstance(message, Status):
-        return 2 * SIGNED_BYTES_MAX + TIP_BYTES * len(message.tips)
-    return SIGNED_BYTES_MAX
+        return 2 * SIGNED_BYTES_MAX + TIP_BYTES * (len(message.tips) + len(message.echoes))
+    return 2 * SIGNED_BYTES_MAX
 
 
 def _put_votes(frame: Any, message: VotesMessage) -> None:
     match message:
-        case SignedVote(signer, vote, signature):
-            into = frame.init("vote")
-            into.signer, into.signature = signer, signature
-            _put_vote(into.init("vote"), vote)
+        case SignedVote():
+            _put_signed(frame.init("vote"), message)
         case Proposal():
             _put_proposal(frame.init("proposal"), message)
         case CertificateNotice(certificate):
@@ -81,8 +82,25 @@ def _put_votes(frame: Any, message: VotesMessage) -> None:
             frame.fetchPage = digest
         case PageNotice(page):
             frame.page = page.encoded
+        case BootQuestion(boot):
+            frame.bootQuestion = boot
+        case BootAnswer():
+            _put_boot_answer(frame.init("bootAnswer"), message)
         case _:
             assert_never(message)
+
+
+def _put_signed(into: Any, signed: SignedVote) -> None:
+    into.signer, into.signature = signed.signer, signed.signature
+    _put_vote(into.init("vote"), signed.vote)
+
+
+def _put_boot_answer(into: Any, answer: BootAnswer) -> None:
+    into.boot = answer.boot
+    if answer.vote is not None:
+        _put_signed(into.init("vote"), answer.vote)
+    if answer.lane is not None:
+        into.lane = wire.u16(answer.lane.promise.owner) + encode_promise(answer.lane)
 
 
 def _put_vote(into: Any, vote: Vote) -> None:
@@ -110,6 +128,9 @@ def _put_status(into: Any, status: Status) -> None:
     rows = into.init("tips", len(status.tips))
     for row, tip in zip(rows, status.tips, strict=True):
         row.owner, row.height, row.digest = tip.owner, tip.height, tip.digest
+    into.stamp = status.stamp
+    for row, echo in zip(into.init("echoes", len(status.echoes)), status.echoes, strict=True):
+        row.owner, row.stamp, row.held = echo.owner, echo.stamp, echo.held_us
 
 
 def decode_votes(data: bytes, group: Group) -> VotesMessage:
@@ -122,9 +143,7 @@ def decode_votes(data: bytes, group: Group) -> VotesMessage:
 def _take_votes(frame: Any, group: Group) -> VotesMessage:
     which = str(frame.which())
     if which == "vote":
-        row = frame.vote
-        signer, signature = _member(row.signer, group), Signature(exactly(row.signature, 64, "a signature"))
-        return SignedVote(signer, _take_vote(row.vote, group), signature)
+        return _take_signed(frame.vote, group)
     if which == "proposal":
         return _take_proposal(frame.proposal, group)
     if which == "certificate":
@@ -139,9 +158,29 @@ def _take_votes(frame: Any, group: Group) -> VotesMessage:
         return FetchViews(View(asked.first), View(asked.last))
     if which == "fetchPage":
         return FetchPage(Digest(exactly(frame.fetchPage, 32, "a digest")))
+    if which == "bootQuestion":
+        return BootQuestion(frame.bootQuestion)
+    if which == "bootAnswer":
+        return _take_boot_answer(frame.bootAnswer, group)
     if which == "page":
         return PageNotice(decode_page(frame.page, group.id, group.epoch))
     raise MessageInvalid(f"a votes frame holds {which!r}")
+
+
+def _take_signed(row: Any, group: Group) -> SignedVote:
+    signer, signature = _member(row.signer, group), Signature(exactly(row.signature, 64, "a signature"))
+    return SignedVote(signer, _take_vote(row.vote, group), signature)
+
+
+def _take_boot_answer(row: Any, group: Group) -> BootAnswer:
+    vote = _take_signed(row.vote, group) if row._has("vote") else None
+    data, lane = row.lane, None
+    if data:
+        reader = wire.Reader(data)
+        owner = _member(reader.u16(), group)
+        lane = read_promise(reader, group.id, group.epoch, owner)
+        reader.end()
+    return BootAnswer(row.boot, vote, lane)
 
 
 def _member(owner: int, group: Group) -> OwnerId:
@@ -213,7 +252,8 @@ def _take_status(row: Any, group: Group) -> Status:
         LaneTip(_member(t.owner, group), LaneHeight(t.height), Digest(exactly(t.digest, 32, "a digest")))
         for t in at_most(row.tips, group.n, "tips")
     )
-    return Status(View(row.view), Height(row.finalHeight), best, finalization, tips)
+    echoes = tuple(Echo(_member(e.owner, group), e.stamp, e.held) for e in at_most(row.echoes, group.n, "echoes"))
+    return Status(View(row.view), Height(row.finalHeight), best, finalization, tips, row.stamp, echoes)
 
 
 def encode_lanes(message: LanesMessage) -> bytes:
@@ -248,7 +288,7 @@ def _take_lanes(frame: Any, group: Group) -> LanesMessage:
     which = str(frame.which())
     if which == "batch":
         row = frame.batch
-        batch = decode_batch(row.batch, group.parameters.batch_items_max)
+        batch = decode_batch(row.batch, group.parameters)
         if batch.group != group.id or batch.epoch != group.epoch:
             raise MessageInvalid("a lane batch of another group or epoch")
         _member(batch.owner, group)

@@ -77,7 +77,7 @@ class EngineDesk:
             case EngineAnswers(answers):
                 known = [(self._tickets.pop(ticket, None), output) for ticket, output in answers]
                 rows = tuple((request, output) for request, output in known if request is not None)
-                return [AnswersCame(rows)] if rows else []
+                return [AnswersCame(FIRST_VERSION, rows)] if rows else []
             case EngineFailure(ticket, reason, detail):
                 request = self._tickets.pop(ticket, None)
                 return [] if request is None else [InferenceFailed(request, _REASONS[reason], detail)]

@@ -6,14 +6,25 @@ from collections import Counter
 from typing import assert_never
 
 from dropbeard.agreement.effects import SendClient
-from dropbeard.agreement.events import BatchCame, Event, PeerSpoke, RequestCame
-from dropbeard.agreement.inspection import SignatureChecker, is_worth_handling
+from dropbeard.agreement.events import BatchCame, Event, OutcomeAsked, PeerSpoke, RequestCame
+from dropbeard.agreement.inspection import is_worth_handling
 from dropbeard.agreement.replica_state import ReplicaState
+from dropbeard.codec.catchup import decode_catchup
 from dropbeard.codec.client import decode_to_node
 from dropbeard.codec.peer import decode_lanes, decode_votes
 from dropbeard.errors import InputInvalid, MessageInvalid
+from dropbeard.types.checking import SignatureChecker
 from dropbeard.types.ids import ClientKey, OwnerId, RequestId
-from dropbeard.types.messages import BatchNotice, Hello, PeerMessage, Rejected, RejectReason, Submit, Welcome
+from dropbeard.types.messages import (
+    BatchNotice,
+    FetchOutcome,
+    Hello,
+    PeerMessage,
+    Rejected,
+    RejectReason,
+    Submit,
+    Welcome,
+)
 from dropbeard.types.requests import Request
 from dropbeard.types.task import Input
 
@@ -44,6 +55,15 @@ class Inbox:
             return []
         return self._from_peer(sender, message)
 
+    def from_catchup(self, sender: OwnerId, frames: list[bytes]) -> list[Event]:
+        """The frames of a message of the catchup socket."""
+        try:
+            message = decode_catchup(frames[0], frames[1] if len(frames) > 1 else None)
+        except MessageInvalid:
+            self.dropped["malformed catchup message"] += 1
+            return []
+        return self._from_peer(sender, message)
+
     def _from_peer(self, sender: OwnerId, message: PeerMessage) -> list[Event]:
         if not is_worth_handling(self._state, message, self._checker):
             self.dropped["known or not signed as it says"] += 1
@@ -64,6 +84,8 @@ class Inbox:
                 return [SendClient(client, self._greeting(message))]
             case Submit():
                 return [self._submitted(client, message, frame or b"")]
+            case FetchOutcome(request):
+                return [OutcomeAsked(client, request)]
             case _:
                 assert_never(message)
 

@@ -20,8 +20,8 @@ from dropbeard.signing.keys import read_private_file, write_private_file, write_
 from dropbeard.types.cards import CARD_FORMAT, Card, check_endpoint, check_name
 from dropbeard.types.node_config import Backend, EngineTable, KeysTable, NodeConfig
 
-PORTS: Final = 3
-"""A node listens on its port (votes) and the next two (lanes, clients)."""
+PORTS = 4
+"""A node listens on its port (votes) and the next three (lanes, clients, catching up)."""
 
 SALT_HEAD: Final = "dropbeard salt secret, keep private\n"
 
@@ -59,7 +59,7 @@ def make_node(plan: NodePlan, directory: Path) -> NewNode:
     if f"{plan.name}.toml" == plan.genesis:
         raise ConfigInvalid(f"the name {plan.name!r} is taken: {plan.genesis} is the group's file; choose another name")
     if not 1 <= plan.port <= 65_535 - PORTS + 1:
-        raise ConfigInvalid(f"port {plan.port} leaves no room: it and the next two must be between 1 and 65535")
+        raise ConfigInvalid(f"port {plan.port} leaves no room: it and the next three must be between 1 and 65535")
     # Before anything is made: a refused plan leaves not even a parent directory behind.
     check_endpoint(f"tcp://{plan.host}:{plan.port}", "init")
     model = _model_of(plan)
@@ -117,6 +117,7 @@ def _fill(plan: NodePlan, scratch: Path, model: bytes) -> None:
         votes=ports[0],
         lanes=ports[1],
         clients=ports[2],
+        catchup=ports[3],
         model=model.hex(),
         model_name="synthetic" if plan.backend == "synthetic" else plan.model,
     )

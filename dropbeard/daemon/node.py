@@ -78,7 +78,8 @@ class Node:
     ) -> None:
         journal, guard = Journal(store), Guard()
         now = read_clocks()
-        self.state: ReplicaState = new_replica(group, identity.owner.id, identity.salt_secret, now)
+        checker = NodeKeyChecker(group)
+        self.state: ReplicaState = new_replica(group, identity.owner.id, identity.salt_secret, now, checker, store.boot)
         records = _replay(journal, group)
         for record in records:
             _promise_again(guard, self.state, record)
@@ -86,7 +87,7 @@ class Node:
         self.turn.send_again(restore(self.state, records, now))
         self._counted: Counter[str] = Counter()
         self._next_count_us = now.monotonic_us + COUNTERS_EVERY_US
-        self._inbox = Inbox(self.state, NodeKeyChecker(group))
+        self._inbox = Inbox(self.state, checker)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             self._connect(group, identity, engine_endpoint, listen)
@@ -106,20 +107,21 @@ class Node:
     def _connect(self, group: Group, identity: Identity, engine_endpoint: str, listen: str | None) -> None:
         me, curve = identity.owner.id, identity.curve
         peers = frozenset(owner.curve_key for owner in group.owners if owner.id != me)
-        self._zap = ZapHandler(self._context, {"votes": peers, "lanes": peers, "clients": None})
+        self._zap = ZapHandler(self._context, {"votes": peers, "lanes": peers, "catchup": peers, "clients": None})
         self._votes = PeerLink(self._context, group, me, curve, "votes", listen)
         self._lanes = PeerLink(self._context, group, me, curve, "lanes", listen)
+        self._catchup = PeerLink(self._context, group, me, curve, "catchup", listen)
         self._clients = ClientListener(self._context, listening_at(identity.owner.endpoints.clients, listen), curve)
         model = group.owners[me].model
         self._engine = EngineLink(self._context, engine_endpoint)
         self._desk = EngineDesk(self._engine, (FIRST_VERSION, model))
-        self._outbox = Outbox(self.state, self._votes, self._lanes, self._clients)
+        self._outbox = Outbox(self.state, self._votes, self._lanes, self._catchup, self._clients)
 
     def serve(self, stop: StopSignal) -> None:
         """Turn after turn until asked to stop."""
         poller = zmq.Poller()
         sockets = [self._zap.socket, self._clients.socket, *self._desk.sockets()]
-        for source in (*sockets, *self._votes.sockets(), *self._lanes.sockets(), stop.fd):
+        for source in (*sockets, *self._peer_sockets(), stop.fd):
             poller.register(source, zmq.POLLIN)
         wake_at_us = 0
         pending: list[Event] = []
@@ -138,14 +140,23 @@ class Node:
                 pending = []
         log.info("node-stopped view=%d height=%d", self.state.view, self.state.chain.final.header.height)
 
+    def _links(self) -> tuple[PeerLink, ...]:
+        return self._votes, self._lanes, self._catchup
+
+    def _peer_sockets(self) -> list[zmq.Socket[bytes]]:
+        return [socket for link in self._links() for socket in link.sockets()]
+
     def _hear(self) -> list[Event]:
         """Drain every socket without blocking."""
         events: list[Event] = [PeerConnected(peer) for peer in self._votes.connected()]
         self._lanes.connected()
+        self._catchup.connected()
         for sender, data in self._votes.receive():
             events += self._inbox.from_votes(sender, data)
         for sender, data in self._lanes.receive():
             events += self._inbox.from_lanes(sender, data)
+        for sender, frames in self._catchup.receive_frames():
+            events += self._inbox.from_catchup(sender, frames)
         for heard in self._clients.receive():
             for found in self._inbox.from_client(heard.client, heard.data, heard.given):
                 if isinstance(found, SendClient):
@@ -160,7 +171,7 @@ class Node:
         self._next_count_us = now_us + COUNTERS_EVERY_US
         counts = Counter(self._inbox.dropped)
         counts.update({f"refused {domain}": n for domain, n in self._zap.refused.items()})
-        counts.update({f"to {peer}": n for link in (self._votes, self._lanes) for peer, n in link.not_sent.items()})
+        counts.update({f"to {peer}": n for link in self._links() for peer, n in link.not_sent.items()})
         counts.update({f"client {why}": n for why, n in self._clients.not_sent.items()})
         if counts != self._counted:
             self._counted = counts
@@ -170,8 +181,8 @@ class Node:
 
     def close(self) -> None:
         """Close every socket; what is queued to peers gets a moment to leave."""
-        self._votes.close()
-        self._lanes.close()
+        for link in self._links():
+            link.close()
         self._clients.close()
         self._engine.close()
         self._zap.close()

@@ -6,15 +6,27 @@ import logging
 from collections.abc import Sequence
 from typing import Final, assert_never
 
-from dropbeard.agreement.effects import Broadcast, Infer, Report, Send, SendClient
+from dropbeard.agreement.effects import Broadcast, Halt, Infer, Report, Send, SendClient
 from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.agreement.turn import Outgoing
+from dropbeard.codec.catchup import encode_catchup
 from dropbeard.codec.client import encode_to_client
 from dropbeard.codec.peer import encode_lanes, encode_votes
+from dropbeard.errors import StorageFailed
 from dropbeard.transport.clients import ClientListener
 from dropbeard.transport.peers import PeerLink
 from dropbeard.types.ids import OwnerId
-from dropbeard.types.messages import BatchNotice, FetchBatches, PeerMessage
+from dropbeard.types.messages import (
+    BatchNotice,
+    BucketNotice,
+    FetchBatches,
+    FetchBucket,
+    FetchInput,
+    FetchSnapshot,
+    InputNotice,
+    PeerMessage,
+    SnapshotNotice,
+)
 
 log = logging.getLogger("dropbeard.node")
 
@@ -25,10 +37,13 @@ REPORTS_MAX: Final = 1_000
 class Outbox:
     """Sends what a turn wants sent; work for the engine is handed back."""
 
-    def __init__(self, state: ReplicaState, votes: PeerLink, lanes: PeerLink, clients: ClientListener) -> None:
+    def __init__(
+        self, state: ReplicaState, votes: PeerLink, lanes: PeerLink, catchup: PeerLink, clients: ClientListener
+    ) -> None:
         self._state = state
         self._votes = votes
         self._lanes = lanes
+        self._catchup = catchup
         self._clients = clients
         self._reported: dict[tuple[OwnerId, str], None] = {}
 
@@ -47,17 +62,25 @@ class Outbox:
                     work.append(effect)
                 case Report(accused, offence):
                     self._report(accused, offence)
+                case Halt(reason):
+                    raise StorageFailed(reason)
                 case _:
                     assert_never(effect)
         return work
 
     def _to_peers(self, peers: Sequence[OwnerId], message: PeerMessage) -> None:
-        if isinstance(message, BatchNotice | FetchBatches):
-            link, data = self._lanes, encode_lanes(message)
-        else:
-            link, data = self._votes, encode_votes(message)
+        link, frames = self._encode(message)
         for peer in peers:
-            link.send(peer, data)
+            link.send(peer, *frames)
+
+    def _encode(self, message: PeerMessage) -> tuple[PeerLink, list[bytes]]:
+        match message:
+            case BatchNotice() | FetchBatches():
+                return self._lanes, [encode_lanes(message)]
+            case FetchInput() | InputNotice() | FetchSnapshot() | SnapshotNotice() | FetchBucket() | BucketNotice():
+                return self._catchup, encode_catchup(message)
+            case _:
+                return self._votes, [encode_votes(message)]
 
     def _report(self, accused: OwnerId, offence: str) -> None:
         """Once for each kind of offence and owner: a liar must not fill the log."""

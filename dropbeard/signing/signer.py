@@ -28,10 +28,11 @@ class NodeSigner:
 
 
 class NodeKeyChecker:
-    """Checks node-key signatures of a group's owners. Only good ones are remembered, with their exact bytes."""
+    """Checks signatures of a group's owners. Good ones of node keys are remembered, with their exact bytes."""
 
     def __init__(self, group: Group) -> None:
         self._keys: dict[OwnerId, PublicKey] = {o.id: PublicKey.from_bytes(o.node_key) for o in group.owners}
+        self._owner_keys = {o.id: o.owner_key for o in group.owners}
         self._good: dict[tuple[OwnerId, bytes, bytes], None] = {}
 
     def check(self, signer: OwnerId, statement: bytes, signature: Signature) -> bool:
@@ -46,3 +47,8 @@ class NodeKeyChecker:
             del self._good[next(iter(self._good))]
         self._good[name] = None
         return True
+
+    def check_owner(self, signer: OwnerId, statement: bytes, signature: Signature) -> bool:
+        """Did the owner key of ``signer`` sign exactly these bytes? Rare, so nothing is remembered."""
+        key = self._owner_keys.get(signer)
+        return key is not None and PublicKey.from_bytes(key).verify(statement, signature)

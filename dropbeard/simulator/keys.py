@@ -8,11 +8,11 @@ from typing import Protocol
 from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from dropbeard.agreement.inspection import SignatureChecker
 from dropbeard.signing.ecdsa_p256 import PrivateKey
 from dropbeard.signing.guard import Guard
 from dropbeard.signing.signer import NodeKeyChecker
 from dropbeard.simulator.options import SIMULATED, Options
+from dropbeard.types.checking import SignatureChecker
 from dropbeard.types.group import Endpoints, Group, Owner
 from dropbeard.types.ids import Digest, OwnerId, Signature
 from dropbeard.types.statements import Statement
@@ -44,7 +44,14 @@ class _StandInChecker:
         self._secrets = secrets
 
     def check(self, signer: OwnerId, statement: bytes, signature: Signature) -> bool:
-        return 0 <= signer < len(self._secrets) and blake3(statement, key=self._secrets[signer]).digest(64) == signature
+        return 0 <= signer < len(self._secrets) and _StandIn(self._secrets[signer]).sign(statement) == signature
+
+    def check_owner(self, signer: OwnerId, statement: bytes, signature: Signature) -> bool:
+        return 0 <= signer < len(self._secrets) and _owner_key(self._secrets[signer]).sign(statement) == signature
+
+
+def _owner_key(secret: bytes) -> _StandIn:
+    return _StandIn(blake3(secret + b"owner").digest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,7 @@ class Keys:
 
     group: Group
     keys: tuple[Key, ...]
+    owner_keys: tuple[Key, ...]
     checker: SignatureChecker
 
 
@@ -60,19 +68,22 @@ def make_keys(options: Options) -> Keys:
     """Keys and group from the seed alone."""
     secrets = [blake3(f"{options.seed}/{i}".encode(), derive_key_context=CONTEXT).digest() for i in range(options.n)]
     real = [PrivateKey(ec.derive_private_key(int.from_bytes(s[:31], "big") + 1, ec.SECP256R1())) for s in secrets]
+    cold = [PrivateKey(ec.derive_private_key(int.from_bytes(s[1:], "big") + 1, ec.SECP256R1())) for s in secrets]
     public = [key.public.to_bytes() for key in real] if options.real_keys else [b"\x02" + s for s in secrets]
-    owners = tuple(_owner(i, secrets[i], public[i]) for i in range(options.n))
+    owner_public = [key.public.to_bytes() for key in cold] if options.real_keys else [b"\x03" + s for s in secrets]
+    owners = tuple(_owner(i, secrets[i], public[i], owner_public[i]) for i in range(options.n))
     task = TaskSchema("simulated", LABELS, 2, 1 << 16, 1 << 16)
     group = Group("simulated", options.f, options.n - options.f, owners, task, SIMULATED)
     if options.real_keys:
-        return Keys(group, tuple(real), NodeKeyChecker(group))
-    return Keys(group, tuple(_StandIn(secret) for secret in secrets), _StandInChecker(secrets))
+        return Keys(group, tuple(real), tuple(cold), NodeKeyChecker(group))
+    stand_ins = tuple(_StandIn(secret) for secret in secrets)
+    return Keys(group, stand_ins, tuple(_owner_key(secret) for secret in secrets), _StandInChecker(secrets))
 
 
-def _owner(number: int, secret: bytes, node_key: bytes) -> Owner:
-    ends = Endpoints(*(f"tcp://127.0.0.1:{1_000 + 10 * number + i}" for i in range(3)))
+def _owner(number: int, secret: bytes, node_key: bytes, owner_key: bytes) -> Owner:
+    ends = Endpoints(*(f"tcp://127.0.0.1:{1_000 + 10 * number + i}" for i in range(4)))
     model = Digest(blake3(secret + b"model").digest())
-    return Owner(OwnerId(number), f"owner {number}", b"\x03" + secret, node_key, secret, ends, model, "simulated")
+    return Owner(OwnerId(number), f"owner {number}", owner_key, node_key, secret, ends, model, "simulated")
 
 
 class GuardedSigner:

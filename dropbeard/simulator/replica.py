@@ -82,7 +82,9 @@ class SimulatedReplica:
             elif isinstance(record, BatchRecord) and record.signed.batch.owner == self.owner:
                 guard.promise(record.signed.batch.promise)
         now = self._clock.now_of(self.owner)
-        state = new_replica(group, self.owner, group.owners[self.owner].curve_key, now)
+        state = new_replica(
+            group, self.owner, group.owners[self.owner].curve_key, now, self._keys.checker, self.life + 1
+        )
         turn = Turn(state, GuardedSigner(self._keys.keys[self.owner], guard), self.disk)
         turn.send_again(restore(state, records, now))
         return turn

@@ -97,7 +97,7 @@ def _stalls(world: World) -> list[str]:
         cut = {tip.owner: tip.height for tip in state.chain.final.header.cut}
         if cut[state.me] < state.own_tip.height:
             found.append(f"unordered: lane of {state.me} at {state.own_tip.height}, final cut {cut[state.me]}")
-        if state.mine and any(own.opening is None for own in state.mine.values()):
+        if state.mine and any(not own.openings for own in state.mine.values()):
             found.append(f"unanswered: replica {replica.owner} holds requests without an answer")
     return found + _without_outcome(world)
 

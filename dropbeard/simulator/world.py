@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 from blake3 import blake3
 
-from dropbeard.agreement.effects import Broadcast, Infer, Send, SendClient
+from dropbeard.agreement.effects import Broadcast, Halt, Infer, Send, SendClient
 from dropbeard.agreement.events import AnswersCame, Event, Now, PeerConnected, RequestCame
 from dropbeard.agreement.turn import Outgoing
+from dropbeard.codec.catchup import decode_catchup, encode_catchup
 from dropbeard.codec.peer import decode_lanes, decode_votes, encode_lanes, encode_votes
 from dropbeard.errors import PromiseConflict
 from dropbeard.simulator.keys import LABELS, make_keys
@@ -22,11 +23,25 @@ from dropbeard.simulator.replica import SimulatedReplica
 from dropbeard.types.blocks import Header
 from dropbeard.types.ids import ClientKey, Nonce, OwnerId, RequestId, TimeUs
 from dropbeard.types.lanes import LaneBatch
-from dropbeard.types.messages import BatchNotice, FetchBatches, Openings, PeerMessage, Proposal, Reply, SignedVote
+from dropbeard.types.messages import (
+    BatchNotice,
+    BucketNotice,
+    FetchBatches,
+    FetchBucket,
+    FetchInput,
+    FetchSnapshot,
+    InputNotice,
+    Openings,
+    PeerMessage,
+    Proposal,
+    Reply,
+    SnapshotNotice,
+)
 from dropbeard.types.parameters import MILLISECOND, SECOND
 from dropbeard.types.requests import Request
 from dropbeard.types.statements import LanePromise, Nullify, Statement
 from dropbeard.types.task import Classification, Input, InputKind
+from dropbeard.types.votes import SignedVote
 
 WALL_US = 1_800_000_000 * SECOND
 START_US = SECOND
@@ -187,7 +202,7 @@ class World:
 
         def done() -> None:
             if replica.up and replica.life == life:
-                self._turn(replica, [AnswersCame(((order.request, answer),))])
+                self._turn(replica, [AnswersCame(order.version, ((order.request, answer),))])
 
         self.at(self.now_us + self.rng.randint(1_000, 40_000), done)
 
@@ -241,6 +256,8 @@ class World:
             elif isinstance(effect.message, Reply):
                 self._say(f"reply from {replica.owner} at height {effect.message.headers[-1].height}")
                 self.on_replied(effect.message)
+        elif isinstance(effect, Halt):
+            self.oracle.flag(f"halted: honest owner {replica.owner}: {effect.reason}")
         else:
             self.oracle.flag(f"accused: honest owner {effect.accused} of {effect.offence}")
 
@@ -273,6 +290,9 @@ class World:
     def _through_codec(self, message: PeerMessage) -> PeerMessage:
         if isinstance(message, BatchNotice | FetchBatches):
             return decode_lanes(encode_lanes(message), self.keys.group)
+        if isinstance(message, FetchInput | InputNotice | FetchSnapshot | SnapshotNotice | FetchBucket | BucketNotice):
+            frames = encode_catchup(message)
+            return decode_catchup(frames[0], frames[1] if len(frames) > 1 else None)
         return decode_votes(encode_votes(message), self.keys.group)
 
     def _arrive(self, sender: int, replica: SimulatedReplica, message: PeerMessage) -> None:

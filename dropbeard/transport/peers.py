@@ -1,4 +1,4 @@
-"""One channel between replicas (votes, or lanes): a ROUTER to hear, a DEALER per peer to speak."""
+"""One channel between replicas (votes, lanes, or catching up): a ROUTER to hear, a DEALER per peer to speak."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dropbeard.transport.unfinished import UnfinishedGuard
 from dropbeard.transport.zap import key_of
 from dropbeard.types.group import Group
 from dropbeard.types.ids import OwnerId
-from dropbeard.types.limits import MESSAGE_BYTES_MAX
+from dropbeard.types.limits import BULK_BYTES_MAX, FRAMES_MAX, MESSAGE_BYTES_MAX
 
 HEARD_AT_ONCE_MAX: Final = 512
 """Messages taken off a channel in one turn."""
@@ -26,9 +26,10 @@ UNFINISHED_BYTES_MAX: Final = 16 * MESSAGE_BYTES_MAX
 
 
 class PeerLink:
-    """``channel`` is "votes" or "lanes": it names the endpoints of the genesis and the ZAP domain.
+    """``channel`` is "votes", "lanes" or "catchup": it names the endpoints of the genesis and the ZAP domain.
 
-    ``host`` is the address to listen on when it is not the genesis' own.
+    ``host`` is the address to listen on when it is not the genesis' own. Messages on "catchup" have one or two frames
+    of up to BULK_BYTES_MAX; elsewhere they have one of up to MESSAGE_BYTES_MAX.
     """
 
     def __init__(
@@ -40,17 +41,19 @@ class PeerLink:
         channel: str,
         host: str | None = None,
     ) -> None:
+        self._frames = FRAMES_MAX if channel == "catchup" else 1
+        self._bytes_max = BULK_BYTES_MAX if channel == "catchup" else MESSAGE_BYTES_MAX
         self._owners: Mapping[bytes, OwnerId] = {o.curve_key: o.id for o in group.owners if o.id != me}
         self.dropped: Counter[str] = Counter()
         self.not_sent: Counter[OwnerId] = Counter()
         self.socket: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
         self._speaking: dict[OwnerId, zmq.Socket[bytes]] = {}
         self.monitors: dict[OwnerId, Monitor] = {}
-        prepare(self.socket)
+        prepare(self.socket, self._bytes_max)
         keep_alive(self.socket)
         serve_curve(self.socket, secret, channel)
         bind(self.socket, listening_at(getattr(group.owners[me].endpoints, channel), host))
-        self._guard = UnfinishedGuard(self.socket, UNFINISHED_BYTES_MAX)
+        self._guard = UnfinishedGuard(self.socket, max(UNFINISHED_BYTES_MAX, FRAMES_MAX * self._bytes_max))
         for owner in group.owners:
             if owner.id != me:
                 self._speak_to(context, owner.id, getattr(owner.endpoints, channel), secret, owner.curve_key)
@@ -64,7 +67,7 @@ class PeerLink:
         server_key: bytes,
     ) -> None:
         socket: zmq.Socket[bytes] = context.socket(zmq.DEALER)
-        prepare(socket)
+        prepare(socket, self._bytes_max)
         keep_alive(socket)
         socket.set(zmq.IMMEDIATE, 1)  # nothing waits in a queue for a peer that is not there
         use_curve(socket, secret, server_key)
@@ -72,10 +75,10 @@ class PeerLink:
         socket.connect(endpoint)
         self._speaking[peer] = socket
 
-    def send(self, peer: OwnerId, data: bytes) -> bool:
+    def send(self, peer: OwnerId, *frames: bytes) -> bool:
         """Hand one message to ZeroMQ; False, and counted, when the peer is away or its queue is full (rule 3.9)."""
         try:
-            self._speaking[peer].send(data, zmq.NOBLOCK)
+            self._speaking[peer].send_multipart(frames, zmq.NOBLOCK, copy=False)
         except zmq.Again:
             self.not_sent[peer] += 1
             return False
@@ -83,12 +86,16 @@ class PeerLink:
 
     def receive(self) -> list[tuple[OwnerId, bytes]]:
         """What is waiting, with the peer whose CURVE key the connection proved; never blocks."""
+        return [(owner, frames[0]) for owner, frames in self.receive_frames()]
+
+    def receive_frames(self) -> list[tuple[OwnerId, list[bytes]]]:
+        """The same with every frame of each message."""
         heard = []
         for _ in range(HEARD_AT_ONCE_MAX):
-            frames = receive(self.socket, 2)
+            frames = receive(self.socket, 1 + self._frames)
             if frames is None:
                 break
-            if len(frames) != 2:  # routing id and one message
+            if len(frames) < 2:  # routing id and at least one more
                 self.dropped["frames"] += 1
                 continue
             owner = self._owners.get(key_of(frames[1]) or b"")
@@ -96,7 +103,7 @@ class PeerLink:
                 self.dropped["unknown key"] += 1
             else:
                 self._guard.note(frames[1])
-                heard.append((owner, frames[1].bytes))
+                heard.append((owner, [frame.bytes for frame in frames[1:]]))
         self.dropped["unfinished"] += self._guard.check()
         return heard
 

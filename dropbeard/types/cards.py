@@ -35,6 +35,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     votes: str
     lanes: str
     clients: str
+    catchup: str
     model: str
     model_name: str
 
@@ -53,7 +54,7 @@ def card_from_toml(text: str, what: str) -> Card:
 def owner_from_card(card: Card, owner: OwnerId, what: str) -> Owner:
     """The owner of a genesis that a card describes; ConfigInvalid when a value cannot be one."""
     check_name(card.name, what)
-    for endpoint in (card.votes, card.lanes, card.clients):
+    for endpoint in (card.votes, card.lanes, card.clients, card.catchup):
         check_endpoint(endpoint, what)
         if endpoint.startswith(_ANYWHERE):
             raise ConfigInvalid(f"{what}: nobody can reach {endpoint}; write the address that the others use")
@@ -70,7 +71,7 @@ def owner_from_card(card: Card, owner: OwnerId, what: str) -> Owner:
         owner_key=_hex(card.owner_key, PUBLIC_KEY_BYTES, "owner_key", what),
         node_key=_hex(card.node_key, PUBLIC_KEY_BYTES, "node_key", what),
         curve_key=_hex(card.curve_key, KEY_BYTES, "curve_key", what),
-        endpoints=Endpoints(card.votes, card.lanes, card.clients),
+        endpoints=Endpoints(card.votes, card.lanes, card.clients, card.catchup),
         model=Digest(_hex(card.model, DIGEST_BYTES, "model", what)),
         model_name=card.model_name,
     )
@@ -121,12 +122,12 @@ def group_from_cards(
 
 
 def _refuse_twins(cards: Sequence[tuple[str, Card]]) -> None:
-    keys = ("name", "owner_key", "node_key", "curve_key", "votes", "lanes", "clients")
+    keys = ("name", "owner_key", "node_key", "curve_key", "votes", "lanes", "clients", "catchup")
     seen: dict[tuple[str, str], tuple[int, str]] = {}
     for place, (what, card) in enumerate(cards):
         values: Mapping[str, str] = msgspec.structs.asdict(card)
         for key in keys:
-            kind = "endpoint" if key in ("votes", "lanes", "clients") else key
+            kind = "endpoint" if key in ("votes", "lanes", "clients", "catchup") else key
             first, other = seen.setdefault((kind, values[key]), (place, what))
             if first != place:
                 raise ConfigInvalid(f"{other} and {what} have the same {kind} {values[key]}; each owner needs its own")

@@ -47,6 +47,7 @@ class _OwnerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     votes: str
     lanes: str
     clients: str
+    catchup: str
     model: str
     model_name: str
 
@@ -95,6 +96,7 @@ def _owner_values(owner: Owner) -> dict[str, str | int]:
         "votes": owner.endpoints.votes,
         "lanes": owner.endpoints.lanes,
         "clients": owner.endpoints.clients,
+        "catchup": owner.endpoints.catchup,
         "model": owner.model.hex(),
         "model_name": owner.model_name,
     }

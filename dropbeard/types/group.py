@@ -25,10 +25,16 @@ class Endpoints:
     votes: str
     lanes: str
     clients: str
+    catchup: str
+
+    @property
+    def all(self) -> tuple[str, str, str, str]:
+        """Each of them, in their order."""
+        return self.votes, self.lanes, self.clients, self.catchup
 
     def encode(self) -> bytes:
-        """Canonical bytes: three short strings."""
-        return b"".join(wire.short_bytes(text.encode()) for text in (self.votes, self.lanes, self.clients))
+        """Canonical bytes: four short strings."""
+        return b"".join(wire.short_bytes(text.encode()) for text in self.all)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,7 @@ class Group:
             ("owner key", [owner.owner_key.hex() for owner in self.owners]),
             ("node key", [owner.node_key.hex() for owner in self.owners]),
             ("CURVE key", [owner.curve_key.hex() for owner in self.owners]),
-            ("endpoint", [end for owner in self.owners for end in _endpoints(owner)]),
+            ("endpoint", [end for owner in self.owners for end in owner.endpoints.all]),
         ):
             _refuse_duplicates(what, values)
 
@@ -132,10 +138,6 @@ class Group:
     def id(self) -> GroupId:
         """``group_id``: BLAKE3 of the canonical bytes."""
         return GroupId(digest(GENESIS, self.encode()))
-
-
-def _endpoints(owner: Owner) -> tuple[str, str, str]:
-    return owner.endpoints.votes, owner.endpoints.lanes, owner.endpoints.clients
 
 
 def _refuse_duplicates(what: str, values: Sequence[str]) -> None:

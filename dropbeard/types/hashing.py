@@ -27,6 +27,7 @@ STATE_SNAPSHOT: Final = "dropbeard 1 state root with snapshot"
 MERKLE_LEAF: Final = "dropbeard 1 merkle leaf"
 MERKLE_NODE: Final = "dropbeard 1 merkle node"
 MERKLE_ROOT: Final = "dropbeard 1 merkle root"
+EVIDENCE: Final = "dropbeard 1 evidence"
 RECORD: Final = "dropbeard 1 journal record"
 
 

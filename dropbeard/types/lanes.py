@@ -1,8 +1,10 @@
 """Lane batches: a replica's signed, hash-chained promises (rule 2.7).
 
 Layout of a batch's items: clients u16 and each 32 bytes (distinct, in the order of first use), attestations u16
-and each (client index u16, deadline u64, patience u32, body 32, commitment 32). A batch: group 32, epoch u32,
-owner u16, version u32, lane height u64, parent 32, time u64, items. One batch has exactly one such form (rule 2.8).
+and each (client index u16, deadline u64, patience u32, body 32, commitment 32), evidence u8 and each (u32 length and
+bytes), then u8 0, or u8 1 and a model update (version u32, model 32, the owner key's signature 64). A batch: group 32,
+epoch u32, owner u16, version u32, lane height u64, parent 32, time u64, items. One batch has exactly one such form
+(rule 2.8).
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dropbeard.errors import MessageInvalid
-from dropbeard.types import wire
+from dropbeard.types import limits, wire
 from dropbeard.types.hashing import ITEMS, LANE_BATCH, digest
 from dropbeard.types.ids import (
+    SIGNATURE_BYTES,
     ClientKey,
     Digest,
     Epoch,
@@ -26,8 +29,9 @@ from dropbeard.types.ids import (
     TimeUs,
     Version,
 )
+from dropbeard.types.parameters import Parameters
 from dropbeard.types.requests import request_id
-from dropbeard.types.statements import LanePromise
+from dropbeard.types.statements import LanePromise, ModelUpdate
 
 _ATTESTATION = struct.Struct("<HQI32s32s")
 
@@ -47,9 +51,21 @@ class Attestation:
         return request_id(self.client, self.deadline, self.patience_us, self.body)
 
 
+@dataclass(frozen=True, slots=True)
+class SignedUpdate:
+    """A model update with the owner key's signature (rule 4.3)."""
+
+    update: ModelUpdate
+    signature: Signature
+
+
 @dataclass(frozen=True)
 class LaneBatch:
-    """One link of a lane. Lane heights count from 1; the first batch's parent is 32 zero bytes."""
+    """One link of a lane. Lane heights count from 1; the first batch's parent is 32 zero bytes.
+
+    ``evidence``: files of dropbeard.evidence, unjudged (rule 8.1). ``update`` is the last item: what stands before it
+    is under the old version.
+    """
 
     group: GroupId
     epoch: Epoch
@@ -59,6 +75,8 @@ class LaneBatch:
     parent: Digest
     time: TimeUs
     attestations: tuple[Attestation, ...]
+    evidence: tuple[bytes, ...] = ()
+    update: SignedUpdate | None = None
 
     @cached_property
     def items_bytes(self) -> bytes:
@@ -69,7 +87,8 @@ class LaneBatch:
             at = index.setdefault(item.client, len(index))
             rows.append(_ATTESTATION.pack(at, item.deadline, item.patience_us, item.body, item.commitment))
         clients = wire.u16(len(index)) + b"".join(index)
-        return clients + wire.u16(len(rows)) + b"".join(rows)
+        shown = wire.u8(len(self.evidence)) + b"".join(wire.u32(len(data)) + data for data in self.evidence)
+        return clients + wire.u16(len(rows)) + b"".join(rows) + shown + _encode_update(self.update)
 
     @cached_property
     def promise(self) -> LanePromise:
@@ -102,29 +121,86 @@ class LaneBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedPromise:
+    """A batch's statement with its owner's signature: enough to show that it was signed."""
+
+    promise: LanePromise
+    signature: Signature
+
+
+@dataclass(frozen=True, slots=True)
 class SignedBatch:
     """A batch with its owner's signature over ``batch.promise``."""
 
     batch: LaneBatch
     signature: Signature
 
+    @property
+    def statement(self) -> SignedPromise:
+        """What was signed, without the items."""
+        return SignedPromise(self.batch.promise, self.signature)
 
-def decode_batch(data: bytes, items_max: int) -> LaneBatch:
-    """Read canonical bytes; MessageInvalid unless they are the one form of a batch with at most ``items_max`` items."""
+
+def encode_promise(signed: SignedPromise) -> bytes:
+    """version u32, lane height u64, parent 32, time u64, items 32, signature 64."""
+    promise = signed.promise
+    place = wire.u32(promise.version) + wire.u64(promise.lane_height) + promise.parent
+    return place + wire.u64(promise.time) + promise.items + signed.signature
+
+
+def read_promise(reader: wire.Reader, group: GroupId, epoch: Epoch, owner: OwnerId) -> SignedPromise:
+    """Take the statement of one of the owner's batches off ``reader``."""
+    version, height, parent = Version(reader.u32()), LaneHeight(reader.u64()), Digest(reader.take(32))
+    time, items = TimeUs(reader.u64()), Digest(reader.take(32))
+    promise = LanePromise(group, epoch, owner, version, height, parent, time, items)
+    return SignedPromise(promise, Signature(reader.take(SIGNATURE_BYTES)))
+
+
+def _encode_update(signed: SignedUpdate | None) -> bytes:
+    if signed is None:
+        return wire.u8(0)
+    return wire.u8(1) + wire.u32(signed.update.version) + signed.update.model + signed.signature
+
+
+def decode_batch(data: bytes, rules: Parameters) -> LaneBatch:
+    """Read canonical bytes; MessageInvalid unless they are the one form of a batch within a group's bounds (2.8)."""
     reader = wire.Reader(data)
     group, epoch = GroupId(reader.take(32)), Epoch(reader.u32())
     owner, version = OwnerId(reader.u16()), Version(reader.u32())
     lane_height, parent = LaneHeight(reader.u64()), Digest(reader.take(32))
     time = TimeUs(reader.u64())
     items_at = len(data) - reader.remaining
-    clients = [ClientKey(reader.take(32)) for _ in range(reader.count(items_max, "clients"))]
-    rows = reader.take(_ATTESTATION.size * reader.count(items_max, "attestations"))
+    most = rules.batch_items_max
+    clients = [ClientKey(reader.take(32)) for _ in range(reader.count(most, "clients"))]
+    rows = reader.take(_ATTESTATION.size * reader.count(most, "attestations"))
+    evidence = _read_evidence(reader, rules.evidence_max)
+    update = _read_update(reader, group, epoch, owner)
     reader.end()
     attestations = _decode_rows(rows, clients)
-    batch = LaneBatch(group, epoch, owner, version, lane_height, parent, time, attestations)
+    batch = LaneBatch(group, epoch, owner, version, lane_height, parent, time, attestations, evidence, update)
     if lane_height < 1 or batch.items_bytes != data[items_at:]:
         raise MessageInvalid("a lane batch is not in its canonical form")
     return batch
+
+
+def _read_evidence(reader: wire.Reader, most: int) -> tuple[bytes, ...]:
+    number = reader.u8()
+    if number > most:
+        raise MessageInvalid(f"{number} pieces of evidence in one batch, at most {most} allowed")
+    shown = tuple(reader.take(reader.u32()) for _ in range(number))
+    if sum(map(len, shown)) > limits.EVIDENCE_BATCH_BYTES_MAX:
+        raise MessageInvalid(f"a batch holds more than {limits.EVIDENCE_BATCH_BYTES_MAX} bytes of evidence")
+    return shown
+
+
+def _read_update(reader: wire.Reader, group: GroupId, epoch: Epoch, owner: OwnerId) -> SignedUpdate | None:
+    present = reader.u8()
+    if present > 1:
+        raise MessageInvalid(f"an update's mark is {present}, expected 0 or 1")
+    if not present:
+        return None
+    update = ModelUpdate(group, epoch, owner, Version(reader.u32()), Digest(reader.take(32)))
+    return SignedUpdate(update, Signature(reader.take(SIGNATURE_BYTES)))
 
 
 def _decode_rows(rows: bytes, clients: list[ClientKey]) -> tuple[Attestation, ...]:

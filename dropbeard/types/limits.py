@@ -27,6 +27,16 @@ MESSAGE_BYTES_MAX: Final = 1 << 20
 FRAMES_MAX: Final = 2
 """Header frame and, for a request, the input frame."""
 
+EVIDENCE_BYTES_MAX: Final = 256 << 10
+"""One piece of evidence in a lane; a larger one (a justification of many pages) exists only as a file."""
+
+EVIDENCE_BATCH_BYTES_MAX: Final = 512 << 10
+"""All evidence of one lane batch, which travels in one message."""
+
+EVIDENCE_FILE_BYTES_MAX: Final = 64 << 20
+EVIDENCE_KEPT_MAX: Final = 1_024
+"""Pieces of evidence that a replica remembers: one for each accused and kind, so 64 owners fit."""
+
 PAGE_VIEWS: Final = 64
 """Views in an aligned page of nullifications (rule 3.2)."""
 
@@ -57,6 +67,12 @@ PROPOSALS_PER_VIEW: Final = 2
 
 HISTORY_BLOCKS: Final = 16_384
 """Final blocks, with the lane batches they order, kept in memory to serve replicas and clients that are behind."""
+
+SNAPSHOT_BUCKETS_MAX: Final = 100_000
+"""Buckets of one second of deadlines: horizon and retention of a day each, and some."""
+
+BULK_BYTES_MAX: Final = 64 << 20
+"""The second frame on the catchup socket: an input, or one bucket of a snapshot."""
 
 PERSISTED_MAX: Final = 65_536
 """Names of journaled blocks, batches and certificates remembered, so that none is written twice in a short time."""

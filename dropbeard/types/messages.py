@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from dropbeard.types.blocks import Cut, Header, Justification, Page, QuorumCertificate, Signatures
 from dropbeard.types.entries import Entry
 from dropbeard.types.ids import (
+    ClientKey,
     Digest,
     Epoch,
     GroupId,
@@ -24,21 +25,13 @@ from dropbeard.types.ids import (
     TimeUs,
     View,
 )
-from dropbeard.types.lanes import SignedBatch
+from dropbeard.types.lanes import SignedBatch, SignedPromise
 from dropbeard.types.requests import Opening
-from dropbeard.types.statements import Finalize, Notarize, Nullify, Vote
-from dropbeard.types.task import InputKind
+from dropbeard.types.statements import Finalize, Notarize, Nullify
+from dropbeard.types.task import Input, InputKind
+from dropbeard.types.votes import SignedVote
 
 # --- votes socket ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class SignedVote:
-    """One replica's vote (rule 3.4)."""
-
-    signer: OwnerId
-    vote: Vote
-    signature: Signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +58,21 @@ class CertificateNotice:
 
 
 @dataclass(frozen=True, slots=True)
+class Echo:
+    """``stamp`` came from ``owner`` and lay here for ``held_us``."""
+
+    owner: OwnerId
+    stamp: int
+    held_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """Where a replica stands; sent every ``status_interval`` and on reconnect (rule 3.9).
 
     ``best``: notarization of its best block, None for the genesis. ``tips``: the highest batch it holds of each lane.
+    ``stamp`` is the sender's monotonic clock; ``echoes`` give back the last stamp of each peer, so that round trips can
+    be measured (rule 3.7).
     """
 
     view: View
@@ -76,6 +80,24 @@ class Status:
     best: QuorumCertificate[Notarize] | None
     finalization: QuorumCertificate[Finalize] | None
     tips: Cut
+    stamp: int = 0
+    echoes: tuple[Echo, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BootQuestion:
+    """A replica that just started asks what others hold of its statements (rule 7.4). ``boot`` counts its starts."""
+
+    boot: int
+
+
+@dataclass(frozen=True, slots=True)
+class BootAnswer:
+    """The asker's vote of the highest view and its lane's highest batch, as far as the sender knows (rule 7.4)."""
+
+    boot: int
+    vote: SignedVote | None
+    lane: SignedPromise | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +148,79 @@ class FetchBatches:
     above: LaneHeight
 
 
-VotesMessage = SignedVote | Proposal | CertificateNotice | Status | FetchHeader | FetchViews | FetchPage | PageNotice
+# --- catchup socket: bulk bytes between replicas, so that they never delay votes or lanes (rule 9) --------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FetchInput:
+    """Asks an attesting replica for a request and its input (rule 2.3)."""
+
+    request: RequestId
+
+
+@dataclass(frozen=True, slots=True)
+class InputNotice:
+    """A request as its client sent it, with the input in the next frame. Nobody else is shown inputs."""
+
+    client: ClientKey
+    nonce: Nonce
+    deadline: TimeUs
+    patience_us: int
+    options: bytes
+    given: Input
+
+
+@dataclass(frozen=True, slots=True)
+class FetchSnapshot:
+    """Asks for the outline of the snapshot of a height (rule 7.2)."""
+
+    height: Height
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotNotice:
+    """Everything of a snapshot but the buckets' rows (rule 4.1).
+
+    ``root``: state root of the height one interval above, before the snapshot is mixed into it; ``small``: rows of the
+    tables whose size depends on n; ``buckets``: (number, digest) in order.
+    """
+
+    height: Height
+    root: Digest
+    small: bytes
+    buckets: tuple[tuple[int, Digest], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FetchBucket:
+    """Asks for the rows of one bucket of a snapshot; its digest names them."""
+
+    height: Height
+    bucket: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class BucketNotice:
+    """The rows of one bucket, in the next frame."""
+
+    rows: bytes
+
+
+CatchupMessage = FetchInput | InputNotice | FetchSnapshot | SnapshotNotice | FetchBucket | BucketNotice
+VotesMessage = (
+    SignedVote
+    | Proposal
+    | CertificateNotice
+    | Status
+    | BootQuestion
+    | BootAnswer
+    | FetchHeader
+    | FetchViews
+    | FetchPage
+    | PageNotice
+)
 LanesMessage = BatchNotice | FetchBatches
-PeerMessage = VotesMessage | LanesMessage
+PeerMessage = VotesMessage | LanesMessage | CatchupMessage
 
 # --- clients socket -------------------------------------------------------------------------------------------------
 
@@ -143,6 +235,7 @@ class RejectReason(enum.IntEnum):
     OUT_OF_TIME = 5
     ENGINE_UNAVAILABLE = 6
     NO_CREDIT = 7
+    UNKNOWN_REQUEST = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,5 +300,12 @@ class Rejected:
     detail: str
 
 
-ToNode = Hello | Submit
+@dataclass(frozen=True, slots=True)
+class FetchOutcome:
+    """A client asks for its own request again, by id: openings, entries and what proves them (rule 5.2)."""
+
+    request: RequestId
+
+
+ToNode = Hello | Submit | FetchOutcome
 ToClient = Welcome | Openings | Reply | Rejected

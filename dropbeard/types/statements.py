@@ -77,5 +77,23 @@ class LanePromise:
         return self.domain + self.group + wire.u32(self.epoch) + place + wire.u64(self.time) + self.items
 
 
+@dataclass(frozen=True, slots=True)
+class ModelUpdate:
+    """From my next lane batch on I answer with this model (rule 4.3). Signed with the owner key, not the node key."""
+
+    domain: ClassVar[bytes] = b"dropbeard/1/model update\0"
+    group: GroupId
+    epoch: Epoch
+    owner: OwnerId
+    version: Version
+    model: Digest
+
+    def encode(self) -> bytes:
+        """domain, group, epoch, owner u16, version u32, model 32."""
+        return (
+            self.domain + self.group + wire.u32(self.epoch) + wire.u16(self.owner) + wire.u32(self.version) + self.model
+        )
+
+
 Vote = Notarize | Finalize | Nullify
 Statement = Notarize | Finalize | Nullify | LanePromise

@@ -110,7 +110,7 @@ def _owner(owner: dict[str, Any]) -> bytes:
         raise ValueError(f"a key or digest of owner {owner['id']} has the wrong length")
     place = struct.pack("<H", owner["id"]) + short(owner["name"].encode())
     keys = raw["owner_key"] + raw["node_key"] + raw["curve_key"]
-    endpoints = b"".join(short(owner[name].encode()) for name in ("votes", "lanes", "clients"))
+    endpoints = b"".join(short(owner[name].encode()) for name in ("votes", "lanes", "clients", "catchup"))
     return place + keys + endpoints + raw["model"] + short(owner["model_name"].encode())
 
 

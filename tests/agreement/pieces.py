@@ -11,6 +11,7 @@ from dropbeard.agreement.ledger import apply_block
 from dropbeard.agreement.ledger_state import StateView
 from dropbeard.agreement.replica import handle
 from dropbeard.agreement.replica_state import ReplicaState, new_replica
+from dropbeard.evidence.judge import Judge
 from dropbeard.simulator.keys import make_keys
 from dropbeard.simulator.options import options_for
 from dropbeard.types.blocks import Cut, Header, Justification, LaneTip, QuorumCertificate, Signatures
@@ -28,13 +29,15 @@ from dropbeard.types.ids import (
     View,
 )
 from dropbeard.types.lanes import Attestation, LaneBatch, SignedBatch
-from dropbeard.types.messages import CertificateNotice, Proposal, SignedVote
+from dropbeard.types.messages import CertificateNotice, Proposal
 from dropbeard.types.requests import body_digest
 from dropbeard.types.statements import Finalize, Notarize, Nullify, Vote
+from dropbeard.types.votes import SignedVote
 
 KEYS = make_keys(options_for(1, 4))
 GROUP = KEYS.group
 GENESIS = genesis_header(GROUP)
+JUDGE = Judge(GROUP, GENESIS, KEYS.checker)
 CLIENT = ClientKey(b"c" * 32)
 START = Now(1_000_000, TimeUs(1_000_000_000))
 SECRET = b"s" * 32
@@ -49,7 +52,7 @@ def later(us: int) -> Now:
 
 
 def replica(me: int = 0) -> ReplicaState:
-    return new_replica(GROUP, owner(me), SECRET, START)
+    return new_replica(GROUP, owner(me), SECRET, START, KEYS.checker)
 
 
 def sign(number: int, vote: Vote) -> Signature:
@@ -115,7 +118,9 @@ def cut_with(*tips: LaneBatch, over: Cut = GENESIS.cut) -> Cut:
 
 def first_block(state: ReplicaState, view: int, *tips: LaneBatch, **changed: object) -> Proposal:
     """A valid child of the genesis in ``view`` 0 that orders ``tips`` (each a lane's first batch)."""
-    applied = apply_block(GROUP, _genesis_view(state), GENESIS, {made.owner: [made] for made in tips})
+    applied = apply_block(
+        GROUP, _genesis_view(state), GENESIS, {made.owner: [made] for made in tips}, state.judge.verdict
+    )
     justification = Justification(None, ())
     fields: dict[str, object] = {
         "group": GROUP.id,

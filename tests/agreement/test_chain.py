@@ -10,6 +10,7 @@ import pytest
 from dropbeard.agreement.chain import Block, Chain, is_full, make_pages, statically_valid
 from dropbeard.agreement.effects import Broadcast
 from dropbeard.agreement.inspection import is_worth_handling
+from dropbeard.evidence.justification import cover_fault, static_fault
 from dropbeard.types.blocks import Header, Justification, Page, QuorumCertificate
 from dropbeard.types.ids import Digest, Epoch, GroupId, Height, View
 from dropbeard.types.limits import PAGE_VIEWS
@@ -74,7 +75,8 @@ def complaint(views: Sequence[Sequence[int]], view: int, **changed: object) -> s
     for each in pages:
         chain.add_page(each)
     made = proposal_over(GENESIS, view, pages, **changed)
-    return chain.check_justification(Block(made.header, made, 0), chain.final)
+    wrong = static_fault(GROUP, GENESIS, made.header, made.justification)
+    return wrong or cover_fault(made.header, made.justification, chain.final.header, chain.pages)
 
 
 def test_a_nullification_of_each_view_between_justifies_a_block() -> None:

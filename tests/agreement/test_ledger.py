@@ -14,7 +14,7 @@ from dropbeard.types.entries import Entry, EntryKind
 from dropbeard.types.ids import Height, OwnerId, Version
 from dropbeard.types.lanes import Attestation, LaneBatch
 from dropbeard.types.parameters import SECOND
-from tests.agreement.pieces import GENESIS, GROUP, attestation, batch, owner
+from tests.agreement.pieces import GENESIS, GROUP, JUDGE, attestation, batch, owner
 
 RULES = GROUP.parameters
 T = 1_000 * SECOND
@@ -42,7 +42,7 @@ class Ledger:
 
     def order(self, ordered: Mapping[OwnerId, list[LaneBatch]]) -> Applied:
         view = StateView(self.base, [applied.delta for applied in self.waiting])
-        applied = apply_block(GROUP, view, self.header, ordered)
+        applied = apply_block(GROUP, view, self.header, ordered, JUDGE.verdict)
         self.waiting.append(applied)
         height = Height(self.header.height + 1)
         self.header = replace(self.header, height=height, time=applied.time, state_root=applied.state_root)
@@ -267,7 +267,7 @@ def test_buckets_that_emptied_leave_nothing_behind() -> None:
     ledger.tick(FAR)
     for step in range(RULES.snapshot_interval):
         ledger.tick(FAR + step)
-    assert (ledger.base.whole.members, ledger.base.whole.digests) == ({}, {})
+    assert (ledger.base.whole.members, ledger.base.whole.buckets) == ({}, {})
 
 
 def test_the_state_root_covers_every_change_and_not_the_order_of_tables() -> None:

@@ -9,11 +9,14 @@ import pytest
 from dropbeard.agreement.effects import Broadcast, CastVote, Effect, Persist, Propose, Report, Send
 from dropbeard.agreement.events import TurnEnded
 from dropbeard.agreement.inspection import is_worth_handling
+from dropbeard.agreement.records import EvidenceRecord
 from dropbeard.agreement.replica import handle
 from dropbeard.agreement.replica_state import ReplicaState
+from dropbeard.evidence.kinds import BatchPair, encode_evidence
 from dropbeard.types.blocks import Justification, LaneTip, Page
 from dropbeard.types.ids import Digest, Height, LaneHeight, Signature, TimeUs, View
-from dropbeard.types.messages import BatchNotice, Proposal, SignedVote
+from dropbeard.types.messages import BatchNotice, Proposal
+from dropbeard.types.votes import SignedVote
 from tests.agreement.pieces import (
     GENESIS,
     GROUP,
@@ -177,7 +180,9 @@ def test_two_batches_at_one_height_convict_their_owner_and_a_third_is_not_kept()
     state = replica(1)
     twins = [batch(2, [attestation(i)]) for i in range(3)]
     assert feed(state, [came(twins[0])]) == []
-    assert feed(state, [came(twins[1])]) == [Report(owner(2), "DoubleLaneBatch")]
+    pair = BatchPair(signed_batch(twins[0]).statement, signed_batch(twins[1]).statement)
+    shown = EvidenceRecord(encode_evidence(GROUP, pair))
+    assert feed(state, [came(twins[1])]) == [Persist(shown), Report(owner(2), "DOUBLE_BATCH")]
     assert feed(state, [came(twins[2])]) == []
     assert len(state.lanes.twins(owner(2), LaneHeight(1))) == 2
 

@@ -18,6 +18,7 @@ from dropbeard.types.task import Input, InputKind
 from tests.agreement.pieces import (
     CLIENT,
     GROUP,
+    JUDGE,
     START,
     attestation,
     batch,
@@ -75,7 +76,7 @@ def child_of(state: ReplicaState, parent: Proposal, view: int) -> Proposal:
     assert block is not None
     before = state.chain.state_after(block)
     assert before is not None
-    applied = apply_block(GROUP, before, parent.header, {})
+    applied = apply_block(GROUP, before, parent.header, {}, JUDGE.verdict)
     why = Justification(notarization_of(parent.header), ())
     at, roots = parent.header, (applied.tree.root, applied.state_root, why.digest)
     height = Height(at.height + 1)

@@ -16,6 +16,7 @@ from dropbeard.agreement.events import (
     RequestCame,
 )
 from dropbeard.agreement.replica_state import ReplicaState
+from dropbeard.types.group import FIRST_VERSION
 from dropbeard.types.ids import Digest, GroupId, LaneHeight, Nonce, RequestId, TimeUs, Version
 from dropbeard.types.messages import Openings, Rejected, RejectReason, Reply
 from dropbeard.types.parameters import SECOND
@@ -70,7 +71,7 @@ def promised(effects: list[Effect]) -> list[PromiseBatch]:
 
 def test_a_request_in_order_goes_to_the_engine() -> None:
     event = asked()
-    assert feed(ready(), [event]) == [Infer(event.request.id, GIVEN, event.request.deadline)]
+    assert feed(ready(), [event]) == [Infer(event.request.id, GIVEN, event.request.deadline, FIRST_VERSION)]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_a_retry_is_never_run_twice() -> None:
 def test_an_answer_is_promised_in_a_lane_batch_and_opened_when_that_is_signed() -> None:
     state = ready()
     request = asked().request
-    feed(state, [asked(), AnswersCame(((request.id, OUTPUT),))])
+    feed(state, [asked(), AnswersCame(FIRST_VERSION, ((request.id, OUTPUT),))])
     (promise,) = promised(end_turn(state))
     (opening,) = promise.openings
     assert (opening.request, opening.owner, opening.version, opening.model) == (request.id, 1, 1, MODEL)
@@ -135,19 +136,25 @@ def test_an_answer_is_promised_in_a_lane_batch_and_opened_when_that_is_signed() 
 def test_a_second_answer_to_one_request_is_ignored() -> None:
     state = ready()
     request = asked().request
-    feed(state, [asked(), AnswersCame(((request.id, OUTPUT),))])
+    feed(state, [asked(), AnswersCame(FIRST_VERSION, ((request.id, OUTPUT),))])
     end_turn(state)
-    feed(state, [AnswersCame(((request.id, b"other answer"),)), AnswersCame(((RequestId(bytes(32)), OUTPUT),))])
+    feed(
+        state,
+        [
+            AnswersCame(FIRST_VERSION, ((request.id, b"other answer"),)),
+            AnswersCame(FIRST_VERSION, ((RequestId(bytes(32)), OUTPUT),)),
+        ],
+    )
     assert promised(end_turn(state)) == []
 
 
 def test_a_lane_chains_its_batches_and_its_time_never_falls() -> None:
     state = ready()
     first, second = asked(1).request, asked(2).request
-    feed(state, [asked(1), asked(2), AnswersCame(((first.id, OUTPUT),))])
+    feed(state, [asked(1), asked(2), AnswersCame(FIRST_VERSION, ((first.id, OUTPUT),))])
     (one,) = promised(end_turn(state))
     state.own_time = TimeUs(START.wall_us + 7)
-    feed(state, [AnswersCame(((second.id, OUTPUT),))])
+    feed(state, [AnswersCame(FIRST_VERSION, ((second.id, OUTPUT),))])
     (two,) = promised(end_turn(state))
     assert (two.batch.lane_height, two.batch.parent, two.batch.time) == (2, one.batch.digest, START.wall_us + 7)
 
@@ -157,7 +164,7 @@ def test_a_lost_engine_rejects_what_it_was_running_and_a_retry_is_admitted_again
     feed(state, [asked()])
     assert rejections(feed(state, [EngineWasLost()])) == [RejectReason.ENGINE_UNAVAILABLE]
     feed(state, [EngineIsReady(Version(1), MODEL, 8)])
-    assert feed(state, [asked()]) == [Infer(asked().request.id, GIVEN, asked().request.deadline)]
+    assert feed(state, [asked()]) == [Infer(asked().request.id, GIVEN, asked().request.deadline, FIRST_VERSION)]
 
 
 def test_a_failed_inference_is_told_to_its_client_and_frees_its_credit() -> None:
@@ -232,6 +239,6 @@ def test_who_did_not_finalize_a_block_sends_its_clients_the_whole_finalization()
 def test_own_lane_times_follow_the_clock() -> None:
     state = ready()
     feed(state, [asked()], later(40))
-    feed(state, [AnswersCame(((asked().request.id, OUTPUT),))], later(50))
+    feed(state, [AnswersCame(FIRST_VERSION, ((asked().request.id, OUTPUT),))], later(50))
     (promise,) = promised(end_turn(state, 60))
     assert promise.batch.time == START.wall_us + 60

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -10,8 +11,8 @@ from dropbeard.agreement.effects import Broadcast, CastVote
 from dropbeard.agreement.records import BatchRecord, BlockRecord, CertificateRecord, Record, VoteRecord
 from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.agreement.restoring import restore
-from dropbeard.types.blocks import Justification, Page
-from dropbeard.types.ids import View
+from dropbeard.types.blocks import Justification, Page, page_ranges
+from dropbeard.types.ids import GENESIS_VIEW, NO_DIGEST, View
 from dropbeard.types.limits import PAGE_VIEWS, PAGES_INLINE_MAX, VIEW_WINDOW
 from dropbeard.types.messages import Proposal
 from tests.agreement.pieces import (
@@ -72,7 +73,8 @@ def test_a_nullify_is_not_forgotten_however_far_the_view_had_jumped(view: int) -
 
 def test_a_notarize_is_not_forgotten_however_far_the_view_had_jumped() -> None:
     made = batch(2, [attestation(1)])
-    proposal = first_block(replica(1), FAR, made)
+    pages = Justification(None, tuple(NO_DIGEST for _ in page_ranges(GENESIS_VIEW, View(FAR))))
+    proposal = replace(first_block(replica(1), FAR, made, justification=pages.digest), justification=pages)
     vote = signed_vote(1, notarize(proposal.header))
     state = restored(1, [BlockRecord(proposal), BatchRecord(signed_batch(made)), VoteRecord(vote)])
     assert state.round(View(FAR)).notarized == proposal.header.digest

@@ -24,11 +24,13 @@ from dropbeard.errors import MessageInvalid, PromiseConflict, StorageFailed
 from dropbeard.signing.guard import Guard
 from dropbeard.simulator.keys import GuardedSigner
 from dropbeard.types.blocks import Justification, Page
+from dropbeard.types.group import FIRST_VERSION
 from dropbeard.types.ids import Nonce, RequestId, TimeUs, Version
-from dropbeard.types.messages import BatchNotice, Openings, Proposal, SignedVote
+from dropbeard.types.messages import BatchNotice, Openings, Proposal
 from dropbeard.types.requests import Opening, Request
 from dropbeard.types.statements import Notarize
 from dropbeard.types.task import Input, InputKind
+from dropbeard.types.votes import SignedVote
 from tests.agreement.pieces import (
     CLIENT,
     GROUP,
@@ -83,7 +85,7 @@ def answered(me: int, journal: Memory) -> tuple[Turn, Outcome]:
     run(turn, EngineIsReady(Version(1), GROUP.owners[me].model, 8))
     out = run(turn, RequestCame(REQUEST, GIVEN))
     assert [e.request for e in out.outgoing if isinstance(e, Infer)] == [REQUEST.id]
-    return turn, run(turn, AnswersCame(((REQUEST.id, bytes(12)),)))
+    return turn, run(turn, AnswersCame(FIRST_VERSION, ((REQUEST.id, bytes(12)),)))
 
 
 def test_one_commit_for_each_turn_with_openings_batch_block_and_vote_before_anything_is_sent() -> None:
@@ -102,7 +104,7 @@ def test_a_turn_whose_promises_cannot_be_stored_sends_nothing() -> None:
     run(turn, EngineIsReady(Version(1), GROUP.owners[0].model, 8), RequestCame(REQUEST, GIVEN))
     journal.fails = True
     with pytest.raises(StorageFailed):
-        run(turn, AnswersCame(((REQUEST.id, bytes(12)),)))
+        run(turn, AnswersCame(FIRST_VERSION, ((REQUEST.id, bytes(12)),)))
 
 
 def test_a_turn_without_a_promise_writes_nothing() -> None:

@@ -74,9 +74,9 @@ def test_r1_a_second_proposal_of_the_view_is_not_notarized() -> None:
     assert other.header.view == 0
     effects = tell(state, 0, other)
     assert votes([*effects, *end(state)]) == []
-    assert Report(owner(0), "DoubleNotarize") not in effects
+    assert Report(owner(0), "DOUBLE_NOTARIZE") not in effects
     tell(state, 0, signed_vote(0, notarize(with_block()[1].header)))
-    assert Report(owner(0), "DoubleNotarize") in tell(state, 0, signed_vote(0, notarize(other.header)))
+    assert Report(owner(0), "DOUBLE_NOTARIZE") in tell(state, 0, signed_vote(0, notarize(other.header)))
 
 
 def test_a_quorum_of_notarize_is_a_notarization_passed_on_and_leads_to_the_next_view() -> None:
@@ -270,7 +270,7 @@ def test_nullify_and_finalize_of_one_view_are_reported() -> None:
     state, proposal = with_block()
     tell(state, 3, signed_vote(3, Finalize(GROUP.id, GROUP.epoch, proposal.header.view, proposal.header.digest)))
     effects = tell(state, 3, signed_vote(3, Nullify(GROUP.id, GROUP.epoch, proposal.header.view)))
-    assert Report(owner(3), "NullifyFinalize") in effects
+    assert Report(owner(3), "NULLIFY_FINALIZE") in effects
 
 
 def test_a_full_page_of_nullifications_is_spread() -> None:

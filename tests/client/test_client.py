@@ -27,7 +27,7 @@ def dead_endpoint() -> str:
 def group() -> Group:
     """A group whose ports nobody listens on."""
     base: Group = recorded().group
-    owners = [replace(o, endpoints=Endpoints(*(dead_endpoint() for _ in range(3)))) for o in base.owners]
+    owners = [replace(o, endpoints=Endpoints(*(dead_endpoint() for _ in range(4)))) for o in base.owners]
     return replace(base, owners=tuple(owners))
 
 

@@ -55,7 +55,6 @@ from dropbeard.types.messages import (
     Rejected,
     RejectReason,
     Reply,
-    SignedVote,
     Status,
     Submit,
     ToClient,
@@ -66,6 +65,7 @@ from dropbeard.types.messages import (
 from dropbeard.types.requests import Opening
 from dropbeard.types.statements import Finalize, Notarize, Nullify
 from dropbeard.types.task import InputKind
+from dropbeard.types.votes import SignedVote
 
 GROUP = make_keys(options_for(1, 4)).group
 D = Digest(bytes(range(32)))

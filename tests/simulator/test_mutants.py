@@ -135,11 +135,11 @@ def test_a_mutant_without_patience_is_caught(monkeypatch: Patch) -> None:
 def test_a_mutant_that_agrees_with_too_few_answers_is_caught(monkeypatch: Patch) -> None:
     plain = ledger.apply_block
 
-    def lenient(group: Any, before: Any, parent: Any, ordered: Any) -> Any:
+    def lenient(group: Any, before: Any, parent: Any, ordered: Any, verdict: Any) -> Any:
         # Two answers where the genesis asks for three; the group's own check would refuse such a genesis.
         weaker = replace(group)
         object.__setattr__(weaker, "answers", 2)
-        return plain(weaker, before, parent, ordered)
+        return plain(weaker, before, parent, ordered, verdict)
 
     monkeypatch.setattr("dropbeard.agreement.holding.apply_block", lenient)
     monkeypatch.setattr("dropbeard.agreement.proposing.apply_block", lenient)
@@ -167,8 +167,8 @@ def test_a_mutant_that_opens_another_answer_is_caught(monkeypatch: Patch) -> Non
     def lies(state: ReplicaState, batch: Any) -> list[Effect]:
         for request in batch.request_ids:
             own = state.mine.get(request)
-            if own is not None and own.opening is not None:
-                own.opening = replace(own.opening, output=own.opening.output[::-1])
+            if own is not None:
+                own.openings = {v: replace(o, output=o.output[::-1]) for v, o in own.openings.items()}
         return plain(state, batch)
 
     monkeypatch.setattr(replica, "openings_to_clients", lies)

@@ -43,8 +43,8 @@ def free_endpoints(count: int) -> list[str]:
 def make_group(n: int = 4) -> Sockets:
     base = make_keys(options_for(1, n)).group
     secrets = [CurveSecret.generate() for _ in range(n)]
-    ends = free_endpoints(3 * n)
-    owners = tuple(_moved(o, secrets[i], Endpoints(*ends[3 * i : 3 * i + 3])) for i, o in enumerate(base.owners))
+    ends = free_endpoints(4 * n)
+    owners = tuple(_moved(o, secrets[i], Endpoints(*ends[4 * i : 4 * i + 4])) for i, o in enumerate(base.owners))
     return Sockets(Group("sockets", base.f, base.answers, owners, base.task, base.parameters), secrets)
 
 

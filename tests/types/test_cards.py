@@ -16,6 +16,7 @@ CARD = Card(
     votes="tcp://alice.example:7400",
     lanes="tcp://10.0.0.1:7401",
     clients="ipc:///run/dropbeard/clients",
+    catchup="tcp://alice.example:7403",
     model="44" * 32,
     model_name="efficientnet-lite0",
 )

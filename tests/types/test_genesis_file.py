@@ -17,7 +17,7 @@ from dropbeard.types.parameters import Parameters
 
 
 def owner(number: int, name: str = "", model_name: str = "net") -> Owner:
-    ports = [f"tcp://10.0.0.{number + 1}:{7400 + channel}" for channel in range(3)]
+    ports = [f"tcp://10.0.0.{number + 1}:{7400 + channel}" for channel in range(4)]
     owner_key, node_key = (bytes([2 + number % 2, kind, number]) + bytes(30) for kind in (1, 2))
     model = Digest(bytes([number]) * 32)
     curve = bytes([number]) + bytes(31)

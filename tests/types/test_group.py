@@ -20,7 +20,7 @@ TASK = TaskSchema("pictures", ("cat", "dog"), 2, 1 << 20, 1_000_000)
 def owner(number: int) -> Owner:
     """An owner with keys of its own (of the right length; nothing is signed here)."""
     mark = bytes([number])
-    ends = Endpoints(*(f"tcp://10.0.0.{number}:{port}" for port in (7400, 7401, 7402)))
+    ends = Endpoints(*(f"tcp://10.0.0.{number}:{port}" for port in (7400, 7401, 7402, 7403)))
     keys = b"\x02" + mark * 32, b"\x03" + mark * 32, mark * 32
     return Owner(OwnerId(number), f"owner {number}", *keys, ends, Digest(b"m" * 32), "model")
 

@@ -51,7 +51,7 @@ def filled(byte: int) -> Digest:
 
 def _owner(number: int, key: PrivateKey) -> Owner:
     port = 7400 + 10 * number
-    ends = Endpoints(*(f"tcp://127.0.0.1:{port + i}" for i in range(3)))
+    ends = Endpoints(*(f"tcp://127.0.0.1:{port + i}" for i in range(4)))
     cold, curve = PrivateKey.generate().public.to_bytes(), bytes([number + 1]) * 32
     identity = OwnerId(number), f"owner {number}", cold, key.public.to_bytes(), curve
     return Owner(*identity, ends, filled(0x40 + number), f"model-{number}")

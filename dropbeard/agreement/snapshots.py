@@ -1,0 +1,153 @@
+"""Catching up by a snapshot that the state root of a final header proves, from any peers (rules 4.1, 7.1, 7.2)."""
+
+from __future__ import annotations
+
+import heapq
+
+from dropbeard.agreement.chain import Block
+from dropbeard.agreement.effects import Effect, Persist, Send
+from dropbeard.agreement.ledger import nothing_applied
+from dropbeard.agreement.ledger_state import Base
+from dropbeard.agreement.records import SnapshotRecord
+from dropbeard.agreement.replica_state import ReplicaState, Transfer
+from dropbeard.agreement.requests import close_own
+from dropbeard.agreement.rows import base_from_rows
+from dropbeard.agreement.whole_state import snapshot_digest, snapshot_root
+from dropbeard.types import hashing
+from dropbeard.types.blocks import Header
+from dropbeard.types.ids import Height, OwnerId, View
+from dropbeard.types.messages import BucketNotice, FetchBucket, FetchSnapshot, SnapshotNotice
+
+LAG_INTERVALS = 2
+"""A replica that is this many snapshot intervals behind takes a snapshot; blocks are faster for less."""
+
+
+def lags(state: ReplicaState, block: Block) -> bool:
+    """Is this finalized block so far ahead that a snapshot is due?"""
+    return block.header.height - state.chain.final.header.height > LAG_INTERVALS * _interval(state)
+
+
+def _interval(state: ReplicaState) -> int:
+    return state.group.parameters.snapshot_interval
+
+
+def catch_up(state: ReplicaState, block: Block) -> list[Effect]:
+    """Fetch headers down from a finalized block to the snapshot it proves, then the snapshot, then install it."""
+    proved = Height((block.header.height // _interval(state) - 1) * _interval(state))
+    transfer = state.transfer
+    if transfer is None or transfer.header.height < proved:
+        transfer = state.transfer = _begin(state, block, proved)
+    if transfer is None:
+        return []
+    outline = transfer.outline
+    if outline is None:
+        state.want("snapshot", transfer.header.height)
+        return []
+    missing = [digest for _, digest in outline.buckets if digest not in transfer.buckets]
+    for digest in missing:
+        state.want("bucket", digest, transfer.header.height)
+    return [] if missing else _install(state, transfer, outline)
+
+
+def _begin(state: ReplicaState, block: Block, proved: Height) -> Transfer | None:
+    prover: Header | None = None
+    at = block.header
+    while at.height > proved:
+        if at.height == proved + _interval(state):
+            prover = at
+        below = state.chain.block(at.parent)
+        if below is None:
+            state.want("header", at.parent, proved - 1)
+            return None
+        if below.header.height != at.height - 1:
+            return None
+        at = below.header
+    return None if prover is None else Transfer(at, prover)
+
+
+def on_snapshot(state: ReplicaState, notice: SnapshotNotice) -> list[Effect]:
+    """An outline counts if the prover's state root covers exactly it."""
+    transfer = state.transfer
+    if transfer is None or transfer.outline is not None or notice.height != transfer.header.height:
+        return []
+    whole = snapshot_digest(notice.height, notice.small, notice.buckets)
+    if snapshot_root(notice.root, whole) == transfer.prover.state_root:
+        transfer.outline = notice
+    return []
+
+
+def on_bucket(state: ReplicaState, notice: BucketNotice) -> list[Effect]:
+    """Rows count if the outline names their digest."""
+    transfer = state.transfer
+    if transfer is None or transfer.outline is None:
+        return []
+    digest = hashing.digest(hashing.STATE_BUCKET, notice.rows)
+    if any(digest == known for _, known in transfer.outline.buckets):
+        transfer.buckets[digest] = notice.rows
+    return []
+
+
+def _install(state: ReplicaState, transfer: Transfer, outline: SnapshotNotice) -> list[Effect]:
+    rows = b"".join(transfer.buckets[digest] for _, digest in outline.buckets)
+    state.transfer = None
+    install(state, transfer.header, outline.small, rows)
+    return [Persist(SnapshotRecord(transfer.header, outline.small, rows))]
+
+
+def install(state: ReplicaState, header: Header, small: bytes, rows: bytes) -> None:
+    """Stand at the snapshot's height as if every block below had been applied here."""
+    base = base_from_rows(state.group, header, small, rows)
+    chain = state.chain
+    known = chain.blocks.get(header.digest)
+    proposal = None if known is None else known.proposal
+    chain.base = base
+    chain.final = Block(header, proposal, state.mono, applied=nothing_applied(header), justified=True)
+    chain.blocks = {d: b for d, b in chain.blocks.items() if b.header.height > header.height}
+    chain.blocks[header.digest] = chain.final
+    for block in chain.blocks.values():
+        if block is not chain.final:
+            block.applied = block.refused = None
+    chain.heights, chain.oldest = {header.height: header.digest}, header.height
+    state.lanes.forget_below(header.cut)
+    state.placed.clear()
+    for view in [v for v in state.rounds if v < header.view]:
+        del state.rounds[View(view)]
+    _renew(state, base)
+
+
+def _renew(state: ReplicaState, base: Base) -> None:
+    """Own requests that ended in skipped blocks; what falls due, and what we lack, among the open ones."""
+    for request in list(state.open_mine):
+        if request in base.outcomes and state.me in base.outcomes[request].owners:
+            close_own(state, request, state.mine[request])
+    state.ticks.clear()
+    state.ripe_ticks.clear()
+    for request, record in base.open.items():
+        if len(record.answers) > state.group.f:
+            heapq.heappush(state.ticks, (record.due, request))
+            if request not in state.mine:
+                state.missing.setdefault(request, (state.mono, record.deadline))
+
+
+def on_fetch_snapshot(state: ReplicaState, sender: OwnerId, asked: FetchSnapshot) -> list[Effect]:
+    """Show the outline of a snapshot that is kept, with the root that leads to its proof."""
+    snapshot = state.chain.base.whole.snapshots.get(asked.height)
+    above = state.chain.heights.get(Height(asked.height + _interval(state)))
+    prover = None if above is None else state.chain.blocks[above]
+    if snapshot is None or prover is None or prover.applied is None:
+        return []
+    parent = state.chain.block(prover.header.parent)
+    if parent is None:
+        return []
+    root = prover.applied.delta.root(parent.header.state_root)
+    outline = tuple((number, digest) for number, (digest, _) in snapshot.buckets.items())
+    return [Send(sender, SnapshotNotice(asked.height, root, snapshot.small, outline))]
+
+
+def on_fetch_bucket(state: ReplicaState, sender: OwnerId, asked: FetchBucket) -> list[Effect]:
+    """Show one bucket of a snapshot that is kept."""
+    snapshot = state.chain.base.whole.snapshots.get(asked.height)
+    for digest, rows in () if snapshot is None else snapshot.buckets.values():
+        if digest == asked.bucket:
+            return [Send(sender, BucketNotice(rows))]
+    return []

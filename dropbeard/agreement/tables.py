@@ -1,0 +1,136 @@
+"""The ledger's tables, and the changes that one block makes to them (rules 4.1, 4.2)."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from dropbeard.evidence.judge import Verdict
+from dropbeard.types import wire
+from dropbeard.types.hashing import STATE, digest
+from dropbeard.types.ids import ClientKey, Digest, Height, LaneHeight, OwnerId, RequestId, TimeUs, Version
+from dropbeard.types.lanes import LaneBatch
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInForce:
+    """A row of the model table: which version of an owner's model counts, since which height, and at which height of
+    its lane the update stood (rule 4.3).
+    """
+
+    version: Version
+    model: Digest
+    since: Height
+    lane_height: LaneHeight
+
+    def encode(self) -> bytes:
+        """version u32, model 32, since u64, lane height u64."""
+        return wire.u32(self.version) + self.model + wire.u64(self.since) + wire.u64(self.lane_height)
+
+    def after(self, batch: LaneBatch, gap: int, since: Height) -> ModelInForce | None:
+        """The row after a batch of this lane; None unless a valid update stands in it (rule 4.3)."""
+        if batch.update is None or batch.version != self.version or batch.lane_height < self.lane_height + gap:
+            return None
+        update = batch.update.update
+        if update.version != self.version + 1:
+            return None
+        return ModelInForce(update.version, update.model, since, batch.lane_height)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One owner's attestation in a record."""
+
+    owner: OwnerId
+    version: Version
+    commitment: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An open request (rule 4.4). ``reached``: block time at which it first had enough answers; ``due``: block time
+    at which it is looked at again; ``charged``: the lane whose open_max it counts against, or None (rule 4.2).
+    """
+
+    client: ClientKey
+    deadline: TimeUs
+    patience_us: int
+    answers: tuple[Counted, ...]
+    charged: OwnerId | None
+    reached: TimeUs | None
+    due: TimeUs
+
+    def encode(self) -> bytes:
+        """client 32, deadline u64, patience u32, charged i64 (-1 none), reached i64 (-1 none), due u64, answers."""
+        times = wire.u64(self.deadline) + wire.u32(self.patience_us)
+        marks = wire.i64(-1 if self.charged is None else self.charged)
+        marks += wire.i64(-1 if self.reached is None else self.reached) + wire.u64(self.due)
+        rows = [wire.u16(a.owner) + wire.u32(a.version) + a.commitment for a in self.answers]
+        return self.client + times + marks + wire.u16(len(rows)) + b"".join(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An agreed request, remembered until ``due`` = deadline + retention (rule 4.6); ``owners`` are in its entries."""
+
+    client: ClientKey
+    deadline: TimeUs
+    owners: tuple[OwnerId, ...]
+    due: TimeUs
+
+    def encode(self) -> bytes:
+        """client 32, deadline u64, due u64, owners u16 and each u16."""
+        owners = wire.u16(len(self.owners)) + b"".join(wire.u16(owner) for owner in self.owners)
+        return self.client + wire.u64(self.deadline) + wire.u64(self.due) + owners
+
+
+class Table(enum.IntEnum):
+    """Tables in the order in which changes are hashed."""
+
+    MODELS = 1
+    LANE_TIMES = 2
+    OPEN = 3
+    OUTCOMES = 4
+    CHARGES = 5
+    USAGE = 6
+    MARKS = 7
+
+
+@dataclass(slots=True)
+class Delta:
+    """What one block changes; None stands for a removed row. ``dues``: (due, request id) of rows it wrote."""
+
+    models: dict[OwnerId, ModelInForce] = field(default_factory=dict)
+    lane_times: dict[OwnerId, TimeUs] = field(default_factory=dict)
+    open: dict[RequestId, Record | None] = field(default_factory=dict)
+    outcomes: dict[RequestId, Outcome | None] = field(default_factory=dict)
+    charges: dict[OwnerId, int] = field(default_factory=dict)
+    usage: dict[OwnerId, int] = field(default_factory=dict)
+    marks: dict[Verdict, Height] = field(default_factory=dict)
+    dues: list[tuple[TimeUs, RequestId]] = field(default_factory=list)
+
+    def rows(self) -> list[bytes]:
+        """The changes in their one order, by table, then key: table u8, key, u8 1 and the row or u8 0 (rule 4.1)."""
+        parts: list[bytes] = []
+        for owner, model in sorted(self.models.items()):
+            parts.append(row_bytes(Table.MODELS, wire.u16(owner), model.encode()))
+        for owner, time in sorted(self.lane_times.items()):
+            parts.append(row_bytes(Table.LANE_TIMES, wire.u16(owner), wire.u64(time)))
+        for request, record in sorted(self.open.items(), key=lambda item: item[0]):
+            parts.append(row_bytes(Table.OPEN, request, None if record is None else record.encode()))
+        for request, outcome in sorted(self.outcomes.items(), key=lambda item: item[0]):
+            parts.append(row_bytes(Table.OUTCOMES, request, None if outcome is None else outcome.encode()))
+        for table, counts in ((Table.CHARGES, self.charges), (Table.USAGE, self.usage)):
+            parts += [row_bytes(table, wire.u16(owner), wire.u64(count)) for owner, count in sorted(counts.items())]
+        for (owner, offence), height in sorted(self.marks.items()):
+            parts.append(row_bytes(Table.MARKS, wire.u16(owner) + wire.u8(offence), wire.u64(height)))
+        return parts
+
+    def root(self, parent: Digest) -> Digest:
+        """H(parent's state root, these changes), rule 4.1."""
+        return digest(STATE, parent, *self.rows())
+
+
+def row_bytes(table: Table, key: bytes, value: bytes | None) -> bytes:
+    """table u8, key, u8 1 and the row (u32 length and bytes), or u8 0 for a removed one."""
+    return wire.u8(table) + key + (wire.u8(0) if value is None else wire.u8(1) + wire.u32(len(value)) + value)

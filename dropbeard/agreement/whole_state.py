@@ -1,0 +1,92 @@
+"""Snapshots of the whole final state, and what proves them (rules 4.1, 7.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from dropbeard.agreement.tables import Outcome, Record, Table, row_bytes
+from dropbeard.types import wire
+from dropbeard.types.hashing import STATE_BUCKET, STATE_SNAPSHOT, STATE_WHOLE, digest
+from dropbeard.types.ids import Digest, Height, RequestId
+
+BUCKET_US = 1_000_000
+"""Open records and outcomes lie in buckets of one second of deadline; only touched buckets are hashed again."""
+
+SNAPSHOTS_KEPT = 3
+"""The one that the latest header at mK proves, the one above, and one below for who is still fetching it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole state at a height: rows of the small tables, and (digest, rows) of each bucket in order."""
+
+    digest: Digest
+    small: bytes
+    buckets: Mapping[int, tuple[Digest, bytes]]
+
+
+def snapshot_digest(height: Height, small: bytes, buckets: Iterable[tuple[int, Digest]]) -> Digest:
+    """Digest of the whole state: height u64, the small tables, then each bucket (u64, digest) in order (rule 4.1)."""
+    return digest(STATE_WHOLE, wire.u64(height), small, *(wire.u64(number) + found for number, found in buckets))
+
+
+def snapshot_root(root: Digest, whole: Digest) -> Digest:
+    """The state root at mK: it covers the digest of the whole state at (m-1)K (rule 4.1)."""
+    return digest(STATE_SNAPSHOT, root, whole)
+
+
+@dataclass(slots=True)
+class WholeState:
+    """Snapshots of the final state at heights that are multiples of ``interval`` (rule 4.1).
+
+    The header at mK covers the digest of the state at (m-1)K, so that no voter has to compute it in a hurry.
+    """
+
+    interval: int
+    snapshots: dict[Height, Snapshot] = field(default_factory=dict)
+    members: dict[int, dict[tuple[Table, RequestId], None]] = field(default_factory=dict)
+    buckets: dict[int, tuple[Digest, bytes]] = field(default_factory=dict)
+    touched: dict[int, None] = field(default_factory=dict)
+
+    def note(
+        self, table: Table, request: RequestId, before: Record | Outcome | None, after: Record | Outcome | None
+    ) -> None:
+        """A row changed."""
+        deadline = after.deadline if after is not None else before.deadline if before is not None else None
+        if deadline is None:
+            return
+        bucket = deadline // BUCKET_US
+        self.touched[bucket] = None
+        members = self.members.setdefault(bucket, {})
+        if after is None:
+            members.pop((table, request), None)
+        else:
+            members[table, request] = None
+
+    def take_snapshot(
+        self, height: Height, small: bytes, tables: Mapping[Table, Mapping[RequestId, Record | Outcome]]
+    ) -> None:
+        """Keep the whole state as it is now; only buckets that changed are encoded and hashed again."""
+        for bucket in self.touched:
+            members = self.members[bucket]
+            if members:
+                rows = [
+                    row_bytes(table, request, tables[table][request].encode()) for table, request in sorted(members)
+                ]
+                joined = b"".join(rows)
+                self.buckets[bucket] = digest(STATE_BUCKET, joined), joined
+            else:
+                del self.members[bucket]
+                self.buckets.pop(bucket, None)
+        self.touched.clear()
+        ordered = dict(sorted(self.buckets.items()))
+        whole = snapshot_digest(height, small, [(number, found) for number, (found, _) in ordered.items()])
+        self.snapshots[height] = Snapshot(whole, small, ordered)
+        for old in sorted(self.snapshots)[:-SNAPSHOTS_KEPT]:
+            del self.snapshots[old]
+
+    def copy(self) -> WholeState:
+        """A copy that may go another way."""
+        members = {bucket: dict(rows) for bucket, rows in self.members.items()}
+        return WholeState(self.interval, dict(self.snapshots), members, dict(self.buckets), dict(self.touched))
