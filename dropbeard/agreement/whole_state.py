@@ -86,6 +86,12 @@ class WholeState:
         for old in sorted(self.snapshots)[:-SNAPSHOTS_KEPT]:
             del self.snapshots[old]
 
+    @property
+    def latest(self) -> tuple[Height, Digest]:
+        """Height and digest of the newest snapshot."""
+        height = max(self.snapshots)
+        return height, self.snapshots[height].digest
+
     def copy(self) -> WholeState:
         """A copy that may go another way."""
         members = {bucket: dict(rows) for bucket, rows in self.members.items()}

@@ -1,9 +1,9 @@
-"""What one seed turns on and off: each schedule has some of the trouble, few have all of it."""
+"""What one seed turns on and off: each schedule has some of the trouble, few have all of it (swarm testing)."""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from dropbeard.types.parameters import MILLISECOND, SECOND, Parameters
@@ -26,8 +26,32 @@ SIMULATED: Final = Parameters(
     lane_window=64,
     block_batches_max=8,
     snapshot_interval=8,
+    update_gap=2,
 )
 """Time-outs for links of 1 to 10 ms, so that a schedule of a few virtual seconds holds many views."""
+
+CAST: Final = (
+    "silent",
+    "slow",
+    "equivocating-leader",
+    "equivocating-lane",
+    "vote-flipper",
+    "copycat",
+    "withholder",
+    "forger",
+    "replayer",
+    "stale-version",
+    "starving-leader",
+    "unjustified-leader",
+    "rotten-evidence",
+    "amnesiac",
+    "snapshot-liar",
+    "twins",
+)
+"""Every way in which a simulated owner lies (rule 10)."""
+
+TWINS_EVERY: Final = 4
+"""Every fourth seed runs one key in two instances."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,48 +67,100 @@ class Options:
     delay_us: int
     slow_share: float
     """Messages that take up to thirty times ``delay_us``: reordering."""
-    silent: int
-    """Replicas that never say anything: a leader's turn in n."""
+    byzantine: tuple[str, ...]
+    """What each liar does; the owners are drawn by the seed. More than f of them is allowed, and breaks safety."""
+    updates: int
     crashes: int
     partitions: int
+    one_way_cuts: int
+    engine_losses: int
+    floods: int
+    """Bursts of one client at one replica."""
     skew_us: int
     through_codec: bool
     real_keys: bool
     heal_us: int
     end_us: int
+    without: frozenset[int] = frozenset()
+    """Numbers of planned events that are left out, to make a failing schedule smaller."""
 
     @property
     def f(self) -> int:
         """Faults tolerated."""
         return (self.n - 1) // 3
 
+    def calm(self, what: str) -> Options:
+        """The same without one kind of trouble; ValueError when there is no such kind."""
+        if what not in CALMED:
+            raise ValueError(f"{what} is none of {', '.join(CALMED)}")
+        return replace(self, **{what: CALMED[what]})  # type: ignore[arg-type]
 
-def options_for(seed: int, n: int | None = None) -> Options:
-    """The schedule of a seed; ``n`` is 4 or 7 by the seed unless given."""
+
+CALMED: Final[dict[str, object]] = {
+    "loss": 0.0,
+    "duplicates": 0.0,
+    "slow_share": 0.0,
+    "skew_us": 0,
+    "through_codec": False,
+    "byzantine": (),
+}
+"""Trouble that is no planned event, and its absence."""
+
+
+def options_for(seed: int, n: int | None = None, byzantine: str = "auto") -> Options:
+    """The schedule of a seed; ``n`` is 4 or 7 by the seed unless given.
+
+    ``byzantine``: "auto" (by the seed), "none", or a name of CAST for every liar.
+    """
     rng = random.Random(f"options {seed}")
     size = n if n is not None else rng.choice((4, 4, 7))
-    faults = (size - 1) // 3
 
     def sometimes(share: float, low: float, high: float) -> float:
         value = rng.uniform(low, high)
         return value if rng.random() < share else 0.0
 
-    heal_us = rng.randint(1, 4) * SECOND
-    return Options(
+    def now_and_then(share: float, most: int) -> int:
+        value = rng.randint(1, most)
+        return value if rng.random() < share else 0
+
+    heal_us = SECOND + rng.randint(300, 1_500) * MILLISECOND
+    made = Options(
         seed=seed,
         n=size,
-        requests=rng.randint(20, 40),
+        requests=rng.randint(20, 30),
         clients=rng.randint(1, 3),
-        loss=sometimes(0.6, 0.01, 0.25),
-        duplicates=sometimes(0.5, 0.01, 0.2),
+        loss=sometimes(0.5, 0.01, 0.25),
+        duplicates=sometimes(0.4, 0.01, 0.2),
         delay_us=rng.choice((1, 3, 8)) * MILLISECOND,
-        slow_share=sometimes(0.5, 0.02, 0.3),
-        silent=rng.randint(1, faults) if rng.random() < 0.35 else 0,
-        crashes=rng.randint(1, 4) if rng.random() < 0.45 else 0,
-        partitions=rng.randint(1, 3) if rng.random() < 0.3 else 0,
+        slow_share=sometimes(0.4, 0.02, 0.3),
+        byzantine=_liars(rng, seed, size, byzantine),
+        updates=2,
+        crashes=now_and_then(0.45, 3),
+        partitions=now_and_then(0.25, 2),
+        one_way_cuts=now_and_then(0.2, 2),
+        engine_losses=now_and_then(0.2, 2),
+        floods=now_and_then(0.1, 2),
         skew_us=int(sometimes(0.4, 0, 30 * MILLISECOND)),
-        through_codec=rng.random() < 0.25,
+        through_codec=rng.random() < 0.2,
         real_keys=seed % REAL_KEYS_EVERY == 0,
         heal_us=heal_us,
-        end_us=heal_us + 8 * SECOND,
+        end_us=heal_us + 9 * SECOND,
     )
+    if made.byzantine or made.crashes or made.partitions or made.one_way_cuts or made.loss:
+        return made
+    return replace(made, crashes=1)
+
+
+def _liars(rng: random.Random, seed: int, n: int, byzantine: str) -> tuple[str, ...]:
+    """At most f of them; one of any kind in most schedules that have some."""
+    drawn = tuple(rng.choice(CAST) for _ in range(rng.randint(1, (n - 1) // 3)))
+    some = rng.random() < 0.7
+    if byzantine == "none":
+        return ()
+    if byzantine != "auto":
+        if byzantine not in CAST:
+            raise ValueError(f"{byzantine} is none of auto, none, {', '.join(CAST)}")
+        return (byzantine,) * len(drawn)
+    if seed % TWINS_EVERY == 0:
+        return ("twins", *drawn[1:])
+    return drawn if some else ()

@@ -31,9 +31,10 @@ class _Slots:
 
 @dataclass(slots=True)
 class Oracle:
-    """Watches one schedule in which every replica that speaks is honest."""
+    """Watches one schedule. ``liars`` may sign anything; what is checked of signing is checked of the others."""
 
     group: Group
+    liars: frozenset[int] = frozenset()
     found: list[str] = field(default_factory=list)
     final: dict[int, bytes] = field(default_factory=dict)
     """Header digest by height, as q Finalize signatures make it."""
@@ -46,10 +47,12 @@ class Oracle:
     _slots: dict[tuple[int, int], _Slots] = field(default_factory=dict)
     _voters: dict[tuple[str, int, bytes], set[int]] = field(default_factory=dict)
     _lanes: dict[tuple[int, int], bytes] = field(default_factory=dict)
-    _promises: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
+    _promises: dict[tuple[int, int, bytes], bytes] = field(default_factory=dict)
     _final_views: dict[int, bytes] = field(default_factory=dict)
     _notarized_in: dict[int, set[bytes]] = field(default_factory=dict)
     _judged: int = 0
+    _agreed: dict[bytes, None] = field(default_factory=dict)
+    _states: dict[int, bytes] = field(default_factory=dict)
     _ledger: ReferenceLedger = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,7 +75,14 @@ class Oracle:
         slots = self._slots.setdefault((owner, statement.view), _Slots())
         self._check_slots(owner, slots, statement)
         name = b"" if isinstance(statement, Nullify) else bytes(statement.header)
-        key = (type(statement).__name__, int(statement.view), name)
+        self._count(owner, (type(statement).__name__, int(statement.view), name))
+
+    def lied(self, owner: int, vote: Notarize | Finalize | Nullify) -> None:
+        """A liar's vote, validly signed, is out: it counts towards certificates and is held to nothing."""
+        name = b"" if isinstance(vote, Nullify) else bytes(vote.header)
+        self._count(owner, (type(vote).__name__, int(vote.view), name))
+
+    def _count(self, owner: int, key: tuple[str, int, bytes]) -> None:
         voters = self._voters.setdefault(key, set())
         voters.add(owner)
         if 2 * len(voters) > len(self.group.owners) + self.group.f:
@@ -131,6 +141,11 @@ class Oracle:
         if header.height > 0 and self.final.get(header.height) != header.digest:
             self.flag(f"believed-final: owner {owner} at height {header.height} without a quorum")
 
+    def stands_at(self, owner: int, height: int, whole: bytes) -> None:
+        """An honest replica's digest of its whole state at a height: equal at all (4.1)."""
+        if self._states.setdefault(height, whole) != whole:
+            self.flag(f"whole-state: owner {owner} has another state at height {height}")
+
     # --- what is proposed and promised --------------------------------------------------------------------------------
 
     def proposed(self, header: Header) -> None:
@@ -142,15 +157,15 @@ class Oracle:
         if batch.digest in self.batches:
             return
         self.batches[batch.digest] = batch
-        for item in batch.attestations:
-            name = (int(batch.owner), bytes(item.request_id()))
+        for item in () if int(batch.owner) in self.liars else batch.attestations:
+            name = (int(batch.owner), int(batch.version), bytes(item.request_id()))
             if self._promises.setdefault(name, item.commitment) != item.commitment:
                 self.flag(f"double-commitment: owner {batch.owner} promised two answers to one request")
 
     def opened(self, owner: int, openings: Openings) -> None:
         """An owner opened answers to a client: each matches what it promised (2.6, 2.9)."""
         for opening in openings.openings:
-            promised = self._promises.get((owner, bytes(opening.request)))
+            promised = self._promises.get((owner, int(opening.version), bytes(opening.request)))
             if promised is None:
                 self.flag(f"opened-unpromised: owner {owner}")
             elif opening.commitment() != promised:
@@ -175,6 +190,13 @@ class Oracle:
             for kind, request, _, _ in entries:
                 if kind in (1, 2) and self.outcomes.setdefault(request, kind) != kind:
                     self.flag("two-outcomes: a request was agreed and expired")
+                if kind == 1:
+                    self._agree(request)
+
+    def _agree(self, request: bytes) -> None:
+        if request in self._agreed:
+            self.flag("agreed-twice: a request has two agreed entries")
+        self._agreed[request] = None
 
     def _ordered(self, header: Header) -> dict[int, list[LaneBatch]] | None:
         parent = self.headers.get(header.parent)
@@ -200,8 +222,8 @@ class Oracle:
         for kind, request, client, said in entries:
             parts = [bytes((kind,)), request, client, len(said).to_bytes(2, "little")]
             for owner, commitment in said:
-                model = self.group.owners[owner].model
-                parts += [owner.to_bytes(2, "little"), (1).to_bytes(4, "little"), model, commitment]
+                version, model = self._ledger.models[owner]
+                parts += [owner.to_bytes(2, "little"), version.to_bytes(4, "little"), model, commitment]
             rows.append(b"".join(parts))
         return rows
 

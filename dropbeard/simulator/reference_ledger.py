@@ -1,7 +1,7 @@
 """The ledger again, written from the rules alone, for the oracle: slow, plain, sharing no code with the product.
 
 One dictionary of records, everything looked at after every block. Entries come out as (kind, request id, client,
-((owner, commitment), ...)) in their order.
+((owner, commitment), ...)) in their order; ``models`` says which version and model of each owner is in force.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dropbeard.types.lanes import LaneBatch
 AGREED, EXPIRED, SUPPLEMENT = 1, 2, 3
 
 PlainEntry = tuple[int, bytes, bytes, tuple[tuple[int, bytes], ...]]
+Late = list[tuple[int, int, bytes]]
 
 
 @dataclass(slots=True)
@@ -21,10 +22,11 @@ class _Seen:
     client: bytes
     deadline: int
     patience: int
-    said: dict[int, bytes] = field(default_factory=dict)
+    said: dict[int, tuple[int, bytes]] = field(default_factory=dict)
+    """Version and commitment, by owner."""
     charged: int | None = None
     enough_at: int | None = None
-    entered: dict[int, bytes] | None = None
+    entered: set[int] | None = None
     """Owners in its entries once it is agreed."""
 
 
@@ -38,6 +40,8 @@ class ReferenceLedger:
         self._lane_time = dict.fromkeys(range(self._n), 0)
         self._seen: dict[bytes, _Seen] = {}
         self._height = 0
+        self.models: dict[int, tuple[int, bytes]] = {int(o.id): (1, bytes(o.model)) for o in group.owners}
+        self._updated_at = dict.fromkeys(range(self._n), 0)
 
     def apply(self, lanes: dict[int, list[LaneBatch]]) -> tuple[int, list[PlainEntry]]:
         """Block time and entries of the next block, which orders these batches (each lane ascending)."""
@@ -47,23 +51,29 @@ class ReferenceLedger:
                 self._lane_time[owner] = max(self._lane_time[owner], batch.time)
         heard = sorted(self._lane_time.values())
         self._time = max(self._time, heard[self._n - 1 - self._f])
-        late: dict[bytes, dict[int, bytes]] = {}
+        late: dict[bytes, Late] = {}
         for step in range(self._n):
             owner = (self._height + step) % self._n
             for batch in lanes.get(owner, []):
-                self._take(owner, batch, late)
+                if batch.version == self.models[owner][0]:
+                    self._take(owner, batch, late)
+                    self._update(owner, batch)
         entries = self._decide() + self._supplements(late)
         return self._time, sorted(entries, key=lambda entry: (entry[0], entry[1]))
 
-    def _take(self, owner: int, batch: LaneBatch, late: dict[bytes, dict[int, bytes]]) -> None:
-        if batch.version != 1:
-            return
+    def _update(self, owner: int, batch: LaneBatch) -> None:
+        given, version = batch.update, self.models[owner][0]
+        soonest = self._updated_at[owner] + self._rules.update_gap
+        if given is not None and given.update.version - 1 == version and batch.lane_height >= soonest:
+            self.models[owner] = (int(given.update.version), bytes(given.update.model))
+            self._updated_at[owner] = int(batch.lane_height)
+
+    def _take(self, owner: int, batch: LaneBatch, late: dict[bytes, Late]) -> None:
         for item in batch.attestations:
             name = item.request_id()
             seen = self._seen.get(name)
             if seen is not None and seen.entered is not None:
-                if owner not in seen.entered:
-                    late.setdefault(name, {}).setdefault(owner, item.commitment)
+                late.setdefault(name, []).append((owner, int(batch.version), item.commitment))
                 continue
             if item.deadline <= self._time or item.deadline - batch.time > self._rules.horizon_us:
                 continue
@@ -71,9 +81,13 @@ class ReferenceLedger:
                 if sum(1 for s in self._seen.values() if s.charged == owner) >= self._rules.open_max:
                     continue
                 seen = self._seen[name] = _Seen(item.client, item.deadline, item.patience_us, charged=owner)
-            elif owner not in seen.said and seen.charged != owner:
+            elif owner not in self._in_force(seen) and seen.charged != owner:
                 seen.charged = None
-            seen.said.setdefault(owner, item.commitment)
+            if owner not in self._in_force(seen):
+                seen.said[owner] = (int(batch.version), item.commitment)
+
+    def _in_force(self, seen: _Seen) -> dict[int, bytes]:
+        return {o: said for o, (version, said) in sorted(seen.said.items()) if version == self.models[o][0]}
 
     def _decide(self) -> list[PlainEntry]:
         entries = []
@@ -82,30 +96,37 @@ class ReferenceLedger:
                 if self._time >= seen.deadline + self._rules.retention_us:
                     del self._seen[name]
                 continue
-            if len(seen.said) >= self._answers and seen.enough_at is None:
+            said = self._in_force(seen)
+            if len(said) >= self._answers and seen.enough_at is None:
                 seen.enough_at = self._time
-            if self._is_agreed(seen):
-                seen.entered, seen.charged = dict(seen.said), None
-                entries.append(_entry(AGREED, name, seen.client, seen.said))
+            if self._is_agreed(seen, len(said)):
+                seen.entered, seen.charged = set(said), None
+                entries.append(_entry(AGREED, name, seen.client, said))
             elif self._time >= seen.deadline:
-                if len(seen.said) > self._f:
-                    entries.append(_entry(EXPIRED, name, seen.client, seen.said))
+                if len(said) > self._f:
+                    entries.append(_entry(EXPIRED, name, seen.client, said))
                 del self._seen[name]
         return entries
 
-    def _is_agreed(self, seen: _Seen) -> bool:
-        if seen.enough_at is None or len(seen.said) < self._answers:
+    def _is_agreed(self, seen: _Seen, count: int) -> bool:
+        if seen.enough_at is None or count < self._answers:
             return False
         waited = self._time - seen.enough_at >= seen.patience
         near = seen.deadline - self._time <= self._rules.near_us
-        return len(seen.said) == self._n or waited or near
+        return count == self._n or waited or near
 
-    def _supplements(self, late: dict[bytes, dict[int, bytes]]) -> list[PlainEntry]:
+    def _supplements(self, late: dict[bytes, Late]) -> list[PlainEntry]:
         entries = []
-        for name, said in late.items():
+        for name, rows in late.items():
             seen = self._seen.get(name)
-            if seen is not None and seen.entered is not None:
-                seen.entered.update(said)
+            if seen is None or seen.entered is None:
+                continue
+            said: dict[int, bytes] = {}
+            for owner, version, commitment in rows:
+                if owner not in seen.entered and version == self.models[owner][0]:
+                    said.setdefault(owner, commitment)
+            if said:
+                seen.entered |= set(said)
                 entries.append(_entry(SUPPLEMENT, name, seen.client, said))
         return entries
 

@@ -13,7 +13,6 @@ from dropbeard.agreement.restoring import restore
 from dropbeard.agreement.turn import Outcome, Turn
 from dropbeard.signing.guard import Guard
 from dropbeard.simulator.keys import GuardedSigner, Keys
-from dropbeard.types.group import FIRST_VERSION
 from dropbeard.types.ids import OwnerId
 from dropbeard.types.lanes import LaneBatch
 from dropbeard.types.messages import BatchNotice, PeerMessage
@@ -46,7 +45,7 @@ class Disk:
 class Clock(Protocol):
     """The replica's clocks at this moment."""
 
-    def now_of(self, owner: int) -> Now:
+    def now_of(self, owner: int, seat: int) -> Now:
         """Monotonic and wall time."""
 
 
@@ -60,13 +59,25 @@ class Watcher(Protocol):
         """The batch of such a statement."""
 
 
-class SimulatedReplica:
-    """Lives, crashes, comes back from its disk."""
+class NoGuard(Guard):
+    """A liar's: it promises anything."""
 
-    def __init__(self, owner: OwnerId, keys: Keys, clock: Clock, watcher: Watcher) -> None:
+    def promise(self, statement: Statement) -> None:
+        """Fine."""
+
+
+class SimulatedReplica:
+    """Lives, crashes, comes back from its disk. ``seat`` tells twins apart, who share an owner."""
+
+    def __init__(self, owner: OwnerId, seat: int, keys: Keys, clock: Clock, watcher: Watcher) -> None:
         self.owner = owner
+        self.seat = seat
         self.up = True
         self.life = 0
+        self.engine_life = 0
+        self.looked_at = -1
+        """Height of the last snapshot that the oracle saw."""
+        self._lies = False
         self.disk = Disk(self._committed)
         self._keys = keys
         self._clock = clock
@@ -74,17 +85,16 @@ class SimulatedReplica:
         self.turn = self._boot()
 
     def _boot(self) -> Turn:
-        group, guard = self._keys.group, Guard()
+        group, guard = self._keys.group, NoGuard() if self._lies else Guard()
         records = [decode_record(data, group) for data in self.disk.records]
         for record in records:
             if isinstance(record, VoteRecord):
                 guard.promise(record.signed.vote)
             elif isinstance(record, BatchRecord) and record.signed.batch.owner == self.owner:
                 guard.promise(record.signed.batch.promise)
-        now = self._clock.now_of(self.owner)
-        state = new_replica(
-            group, self.owner, group.owners[self.owner].curve_key, now, self._keys.checker, self.life + 1
-        )
+        now = self._clock.now_of(self.owner, self.seat)
+        boot = 0 if self._lies else self.life + 1
+        state = new_replica(group, self.owner, group.owners[self.owner].curve_key, now, self._keys.checker, boot)
         turn = Turn(state, GuardedSigner(self._keys.keys[self.owner], guard), self.disk)
         turn.send_again(restore(state, records, now))
         return turn
@@ -107,11 +117,25 @@ class SimulatedReplica:
 
     def ready(self) -> EngineIsReady:
         """The engine says what it runs."""
-        return EngineIsReady(FIRST_VERSION, self._keys.group.owners[self.owner].model, 1_000)
+        model = self.turn.state.own_model
+        return EngineIsReady(model.version, model.model, 1_000)
+
+    def lie(self) -> None:
+        """From now on without a guard, and asking nobody what it promised before."""
+        self._lies = True
+        self.turn = self._boot()
+
+    def forget(self, share: float) -> None:
+        """The disk goes back to an earlier day: what is left is this share of its records."""
+        del self.disk.records[int(share * len(self.disk.records)) :]
+
+    def has_stored(self, signature: bytes) -> bool:
+        """Is the statement with this signature on the disk?"""
+        return any(signature in record for record in reversed(self.disk.records))
 
     def hear(self, sender: int, message: PeerMessage) -> Event | None:
         """A peer's message as an event, unless it says nothing new or is not signed as it says."""
-        self.turn.state.now = self._clock.now_of(self.owner)
+        self.turn.state.now = self._clock.now_of(self.owner, self.seat)
         if not is_worth_handling(self.turn.state, message, self._keys.checker):
             return None
         if isinstance(message, BatchNotice):
@@ -121,7 +145,7 @@ class SimulatedReplica:
     def run(self, events: Sequence[Event]) -> Outcome | None:
         """One turn; None when the replica crashed in it."""
         try:
-            return self.turn.run(events, self._clock.now_of(self.owner))
+            return self.turn.run(events, self._clock.now_of(self.owner, self.seat))
         except Crashed:
             self.up = False
             return None

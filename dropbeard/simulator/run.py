@@ -1,17 +1,25 @@
-"""Run schedules and sum them up; after the heal progress is owed (rule 10, liveness)."""
+"""Run schedules and sum them up."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from blake3 import blake3
 
-from dropbeard.simulator.options import options_for
-from dropbeard.simulator.world import WALL_US, World
+from dropbeard.simulator.culprits import unpunished_fork, wrongly_convicted
+from dropbeard.simulator.options import Options, options_for
+from dropbeard.simulator.settling import is_settled, stalls, unobtainable
+from dropbeard.simulator.world import World
 
 SHOWN_MAX = 5
+JOBS_MAX = 64
+CHUNK = 8
+"""Seeds handed to a worker at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +32,7 @@ class Report:
     requests: int
     agreed: int
     expired: int
+    byzantine: tuple[str, ...]
     violations: tuple[str, ...]
     stalls: tuple[str, ...]
     trace_hash: str
@@ -47,72 +56,70 @@ class Summary:
         return {name: getattr(self, name) for name in names}
 
 
-def simulate(seed: int, n: int | None = None, log: Callable[[str], None] | None = None) -> Report:
-    """One schedule, from its seed alone."""
-    world = World(options_for(seed, n), log)
-    world.run()
-    stalls = [] if world.oracle.found else _stalls(world)
+def run_world(options: Options, log: Callable[[str], None] | None = None) -> Report:
+    """One schedule."""
+    world = World(options, log)
+    world.run(is_settled)
+    violations = list(world.oracle.found)
+    lacking: list[str] = []
+    if not violations:
+        lacking = stalls(world)
+        violations += wrongly_convicted(world)
+    if not violations and not lacking:
+        lacking = unobtainable(world)
+    violations += unpunished_fork(world)
     kinds = list(world.oracle.outcomes.values())
     return Report(
-        seed=seed,
+        seed=options.seed,
         events=world.events,
         heights=len(world.oracle.final),
-        requests=len(world.asked),
+        requests=len(world.clients.asked),
         agreed=kinds.count(1),
         expired=kinds.count(2),
-        violations=tuple(world.oracle.found),
-        stalls=tuple(stalls),
+        byzantine=tuple(f"{owner} {kind}" for owner, kind in world.roles.items()),
+        violations=tuple(violations),
+        stalls=tuple(lacking),
         trace_hash=world.trace.hexdigest(),
     )
 
 
-def simulate_all(seeds: Iterable[int], n: int | None = None) -> Summary:
-    """Every seed, one after the other."""
+def simulate(
+    seed: int, n: int | None = None, log: Callable[[str], None] | None = None, byzantine: str = "auto"
+) -> Report:
+    """One schedule, from its seed alone."""
+    return run_world(options_for(seed, n, byzantine), log)
+
+
+def simulate_all(seeds: Iterable[int], n: int | None = None, byzantine: str = "auto", jobs: int = 1) -> Summary:
+    """Every seed; ``jobs`` processes side by side give the same figures."""
     summary, trace, started = Summary(), blake3(), time.monotonic()
-    for seed in seeds:
-        report = simulate(seed, n)
-        summary.schedules += 1
-        summary.events += report.events
-        summary.violations += len(report.violations)
-        summary.stalls += len(report.stalls)
-        trace.update(report.trace_hash.encode())
-        if (report.violations or report.stalls) and len(summary.failed) < SHOWN_MAX:
-            summary.failed.append(report)
+    one = partial(_one, n, byzantine)
+    if jobs == 1:
+        for seed in seeds:
+            _add(summary, trace, one(seed))
+    else:
+        with ProcessPoolExecutor(min(jobs, JOBS_MAX)) as pool:
+            for report in pool.map(one, seeds, chunksize=CHUNK):
+                _add(summary, trace, report)
     summary.seconds = round(time.monotonic() - started, 3)
     summary.trace_hash = trace.hexdigest()
     return summary
 
 
-def _stalls(world: World) -> list[str]:
-    """At the end, seconds after the heal and after every deadline: nothing is owed any more."""
-    found = []
-    speaking = [r for r in world.replicas if r.owner not in world.silent]
-    tops = {int(r.owner): r.turn.state.chain.final.header.height for r in speaking}
-    if max(tops.values()) - min(tops.values()) > 1:
-        found.append(f"lagging: final heights {tops}")
-    for replica in speaking:
-        state = replica.turn.state
-        if state.chain.base.open:
-            found.append(f"open: replica {replica.owner} has {len(state.chain.base.open)} undecided records")
-        cut = {tip.owner: tip.height for tip in state.chain.final.header.cut}
-        if cut[state.me] < state.own_tip.height:
-            found.append(f"unordered: lane of {state.me} at {state.own_tip.height}, final cut {cut[state.me]}")
-        if state.mine and any(not own.openings for own in state.mine.values()):
-            found.append(f"unanswered: replica {replica.owner} holds requests without an answer")
-    return found + _without_outcome(world)
+def _one(n: int | None, byzantine: str, seed: int) -> Report:
+    return simulate(seed, n, None, byzantine)
 
 
-def _without_outcome(world: World) -> list[str]:
-    """Requests that more than f owners promised well in time and that have no outcome."""
-    owners: dict[bytes, set[int]] = {}
-    for batch in world.oracle.batches.values():
-        for item in batch.attestations:
-            if batch.time + world.options.skew_us < item.deadline:
-                owners.setdefault(item.request_id(), set()).add(int(batch.owner))
-    missing = 0
-    for request, asked in world.asked.items():
-        answered = len(owners.get(request, ()))
-        healed_before = asked.request.deadline - WALL_US > world.options.heal_us + 2_000_000
-        if answered >= world.keys.group.answers and healed_before and request not in world.oracle.outcomes:
-            missing += 1
-    return [f"no-outcome: {missing} requests that enough owners answered in time"] if missing else []
+def _add(summary: Summary, trace: blake3, report: Report) -> None:
+    summary.schedules += 1
+    summary.events += report.events
+    summary.violations += len(report.violations)
+    summary.stalls += len(report.stalls)
+    trace.update(report.trace_hash.encode())
+    if (report.violations or report.stalls) and len(summary.failed) < SHOWN_MAX:
+        summary.failed.append(report)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -4,59 +4,46 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 
 from blake3 import blake3
 
 from dropbeard.agreement.effects import Broadcast, Halt, Infer, Send, SendClient
-from dropbeard.agreement.events import AnswersCame, Event, Now, PeerConnected, RequestCame
-from dropbeard.agreement.turn import Outgoing
-from dropbeard.codec.catchup import decode_catchup, encode_catchup
-from dropbeard.codec.peer import decode_lanes, decode_votes, encode_lanes, encode_votes
-from dropbeard.errors import PromiseConflict
-from dropbeard.simulator.keys import LABELS, make_keys
-from dropbeard.simulator.network import Network
-from dropbeard.simulator.options import Options
-from dropbeard.simulator.oracle import Oracle
-from dropbeard.simulator.replica import SimulatedReplica
-from dropbeard.types.blocks import Header
-from dropbeard.types.ids import ClientKey, Nonce, OwnerId, RequestId, TimeUs
-from dropbeard.types.lanes import LaneBatch
-from dropbeard.types.messages import (
-    BatchNotice,
-    BucketNotice,
-    FetchBatches,
-    FetchBucket,
-    FetchInput,
-    FetchSnapshot,
-    InputNotice,
-    Openings,
-    PeerMessage,
-    Proposal,
-    Reply,
-    SnapshotNotice,
+from dropbeard.agreement.events import (
+    AnswersCame,
+    EngineWasLost,
+    Event,
+    ModelWasLoaded,
+    Now,
+    OutcomeAsked,
+    PeerConnected,
 )
+from dropbeard.agreement.replica_state import scaled_timeouts
+from dropbeard.agreement.turn import Outgoing
+from dropbeard.errors import PromiseConflict
+from dropbeard.simulator.keys import make_keys
+from dropbeard.simulator.liars import make as make_liar
+from dropbeard.simulator.liars.base import Liar
+from dropbeard.simulator.network import HEALED_DELAY_US, Network
+from dropbeard.simulator.options import SIMULATED, Options
+from dropbeard.simulator.oracle import Oracle
+from dropbeard.simulator.people import RETRY_US, SERVICE_MAX_US, WALL_US, Asked, Clients, answer, next_update
+from dropbeard.simulator.plan import CRASH_MAX_US, FLOOD_REQUESTS, START_US, Planned, plan_for
+from dropbeard.simulator.replica import SimulatedReplica
+from dropbeard.simulator.wiretap import Wiretap, through_codec, without_signatures
+from dropbeard.types.ids import OwnerId, RequestId, TimeUs, Version
+from dropbeard.types.lanes import LaneBatch
+from dropbeard.types.messages import Openings, PeerMessage, Reply
 from dropbeard.types.parameters import MILLISECOND, SECOND
-from dropbeard.types.requests import Request
 from dropbeard.types.statements import LanePromise, Nullify, Statement
-from dropbeard.types.task import Classification, Input, InputKind
-from dropbeard.types.votes import SignedVote
 
-WALL_US = 1_800_000_000 * SECOND
-START_US = SECOND
-RETRY_US = 700 * MILLISECOND
 EVENTS_MAX = 400_000
 """A schedule that needs more is stuck in a storm, which is a finding."""
 
-
-@dataclass(slots=True)
-class Asked:
-    """A client's request and the replicas that took it."""
-
-    request: Request
-    given: Input
-    takers: dict[int, None] = field(default_factory=dict)
+SETTLE_EVERY_US = 400 * MILLISECOND
+HEALING_REQUEST = 9_000
+OFFSET_US = 7_919
+"""Monotonic clocks differ by this much from seat to seat."""
 
 
 class World:
@@ -67,49 +54,65 @@ class World:
         self.now_us = START_US
         self.events = 0
         self.log = log
-        self.asked: dict[RequestId, Asked] = {}
-        self.stored: dict[tuple[int, bytes], None] = {}
-        self.replicas: list[SimulatedReplica] = []
-        self.rng = random.Random(f"world {self.options.seed}")
-        self.keys = make_keys(self.options)
-        self.oracle = Oracle(self.keys.group)
-        self.on_opened: Callable[[int, Openings], None] = self.oracle.opened
-        self.on_replied: Callable[[Reply], None] = self.oracle.replied
-        self.network = Network(self.options, self.rng)
-        self.trace = blake3(f"{self.options}".encode())
-        self.skews = [self.rng.randint(-self.options.skew_us, self.options.skew_us) for _ in range(self.options.n)]
-        self.silent = set(self.rng.sample(range(self.options.n), self.options.silent))
+        self.rng = random.Random(f"world {options.seed}")
+        self.keys = make_keys(options)
+        self.clients = Clients(options, self.keys)
+        roles = random.Random(f"roles {options.seed}").sample(range(options.n), len(options.byzantine))
+        self.roles: dict[int, str] = dict(zip(roles, options.byzantine, strict=True))
+        self.oracle = Oracle(self.keys.group, frozenset(roles))
+        self.tap = Wiretap(self.keys, self.oracle)
+        self.trace = blake3(f"{options}".encode())
+        self.skews = [self.rng.randint(-options.skew_us, options.skew_us) for _ in range(options.n)]
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
         self._wakes: dict[int, int] = {}
-        self.replicas += [SimulatedReplica(OwnerId(i), self.keys, self, self) for i in range(self.options.n)]
+        self._shown: list[Outgoing] = []
+        self.due_us = 0
+        self.final_at_heal = EVENTS_MAX
+        self.recovered_us: int | None = None
+        self.liars: dict[int, Liar] = {}
+        owners = [*range(options.n), *(owner for owner, kind in self.roles.items() if kind == "twins")]
+        self.replicas = [SimulatedReplica(OwnerId(o), seat, self.keys, self, self) for seat, o in enumerate(owners)]
+        self.network = Network(options, len(owners), self.rng)
+        for replica in self.replicas:
+            if replica.owner in self.roles:
+                replica.lie()
+                luck = random.Random(f"liar {options.seed} {replica.seat}")
+                self.liars[replica.seat] = make_liar(self.roles[replica.owner], replica, self.keys, luck)
         self._plan()
+
+    @property
+    def honest(self) -> list[SimulatedReplica]:
+        """Those whose word is checked."""
+        return [replica for replica in self.replicas if replica.seat not in self.liars]
 
     # --- what the replicas see of the world ---------------------------------------------------------------------------
 
-    def now_of(self, owner: int) -> Now:
+    def now_of(self, owner: int, seat: int) -> Now:
         """Clocks of one replica: monotonic ones differ by an offset, wall ones by the skew."""
-        return Now(self.now_us + owner * 7_919, TimeUs(WALL_US + self.now_us + self.skews[owner]))
+        return Now(self.now_us + seat * OFFSET_US, TimeUs(WALL_US + self.now_us + self.skews[owner]))
 
     def signed(self, owner: OwnerId, statement: Statement) -> None:
-        """Every statement goes to the oracle and into the trace, without what signatures leave in headers."""
+        """Every statement on a disk goes into the trace, less signatures; an honest one is held to its rules."""
         if self.log is not None:
             place = statement.lane_height if isinstance(statement, LanePromise) else statement.view
-            self._say(f"owner {owner} promises {type(statement).__name__} {place}")
-        self.oracle.signed(owner, statement)
+            self.say(f"owner {owner} promises {type(statement).__name__} {place}")
+        if owner not in self.oracle.liars:
+            self.oracle.signed(owner, statement)
         if isinstance(statement, LanePromise):
             what = statement.encode()
         elif isinstance(statement, Nullify):
             what = b"nullify"
         else:
             header = self.oracle.headers.get(statement.header)
-            what = statement.domain + (b"" if header is None else _without_signatures(header))
+            what = statement.domain + (b"" if header is None else without_signatures(header))
         view = -1 if isinstance(statement, LanePromise) else int(statement.view)
         self.trace.update(f"{self.now_us} {owner} {view} ".encode() + what)
 
     def promised(self, batch: LaneBatch) -> None:
         """A replica's own batch is on disk."""
-        self.oracle.promised(batch)
+        if batch.owner not in self.oracle.liars:
+            self.oracle.promised(batch)
 
     # --- the schedule -------------------------------------------------------------------------------------------------
 
@@ -119,103 +122,152 @@ class World:
         heapq.heappush(self._queue, (time_us, self._order, action))
 
     def _plan(self) -> None:
-        options, rng = self.options, self.rng
         for replica in self.replicas:
-            self.at(START_US + rng.randint(0, 20_000), lambda r=replica: self._turn(r, [r.ready()]))  # type: ignore[misc]
-        for number in range(options.requests):
-            self.at(rng.randint(START_US, options.heal_us + SECOND), lambda k=number: self._ask(k))  # type: ignore[misc]
-        speaking = [i for i in range(options.n) if i not in self.silent]
-        for _ in range(options.crashes):
-            victim = self.replicas[rng.choice(speaking)]
-            self.at(rng.randint(START_US, options.heal_us), lambda r=victim: self._crash(r))  # type: ignore[misc]
-        for _ in range(options.partitions):
-            self.at(rng.randint(START_US, options.heal_us), self.network.split)
-            self.at(rng.randint(START_US, options.heal_us), self.network.heal)
-        self.at(options.heal_us, self._heal)
+            self.at(START_US + self.rng.randint(0, 20_000), lambda r=replica: self.turn(r, [r.ready()]))  # type: ignore[misc]
+        for number, planned in enumerate(plan_for(self.options)):
+            if number not in self.options.without:
+                self.at(planned.time_us, lambda k=number, p=planned: self._happen(k, p))  # type: ignore[misc]
+        self.at(self.options.heal_us, self._heal)
+
+    def _happen(self, number: int, planned: Planned) -> None:
+        rng, replica = random.Random(planned.luck), self.replicas[planned.whom]
+        if planned.what != "ask":
+            self.say(f"planned event {number}: {planned.what} {planned.whom}")
+        match planned.what:
+            case "ask":
+                asked = self.clients.ask(number, self.now_us, rng)
+                self._submit(asked, [i for i in range(self.options.n) if rng.random() < 0.95])
+            case "flood":
+                for asked in self.clients.burst(number, FLOOD_REQUESTS, self.now_us):
+                    self._request_at(replica, asked)
+            case "update":
+                self._update(replica)
+            case "crash":
+                self._crash(replica, rng)
+            case "amnesia":
+                self._forget(rng)
+            case "split":
+                self.network.split(rng)
+            case "cut":
+                self.network.cut_one_way(rng)
+            case "mend":
+                self.network.heal()
+            case "engine":
+                self._lose_engine(replica, rng)
+            case _:
+                raise AssertionError(f"nobody plans {planned.what}")
 
     def _heal(self) -> None:
+        """From here on the network is kind; one more request makes sure that there is work."""
         self.network.heal()
         for replica in self.replicas:
-            if not replica.up:
-                self._restart(replica)
+            self._restart(replica)
+        timeouts = [sum(scaled_timeouts(replica.turn.state)) for replica in self.honest]
+        patience_us = (self.options.f + 1) * max(timeouts) + 10 * HEALED_DELAY_US
+        self.due_us = self.now_us + patience_us + SERVICE_MAX_US + SIMULATED.status_interval_us
+        self.final_at_heal = len(self.oracle.final)
+        self._submit(self.clients.ask(HEALING_REQUEST, self.now_us, self.rng), list(range(self.options.n)))
 
-    def run(self) -> None:
-        """Until the end of the schedule."""
+    def late_recovery(self) -> list[str]:
+        """A finalization is owed within f+1 view timeouts, as they stood at the heal, and 10 delays (rule 10)."""
+        late = self.recovered_us is None or self.recovered_us > self.due_us
+        return [f"late: no finalization by {self.due_us} us, the first came at {self.recovered_us}"] if late else []
+
+    def run(self, settled: Callable[[World], bool] = lambda world: False) -> None:
+        """Until the end of the schedule, or until nothing is owed any more after the heal."""
+        next_look_us = self.options.heal_us + SECOND
         while self._queue and self._queue[0][0] <= self.options.end_us:
             self.now_us, _, action = heapq.heappop(self._queue)
             action()
+            if self.recovered_us is None and len(self.oracle.final) > self.final_at_heal:
+                self.recovered_us = self.now_us
             if self.oracle.found or self.events > EVENTS_MAX:
                 break
+            if self.now_us >= next_look_us:
+                next_look_us = self.now_us + SETTLE_EVERY_US
+                if settled(self):
+                    break
         if self.events > EVENTS_MAX:
             self.oracle.flag(f"storm: more than {EVENTS_MAX} events")
         self.oracle.judge_ledger()
         self.oracle.judge_replies()
 
-    def _crash(self, replica: SimulatedReplica) -> None:
+    def _update(self, replica: SimulatedReplica) -> None:
+        if replica.up and replica.turn.state.next_update is None:
+            version = Version(replica.turn.state.own_model.version + 1)
+            self.turn(replica, [ModelWasLoaded(next_update(self.keys, replica.owner, version))])
+
+    def _crash(self, replica: SimulatedReplica, rng: random.Random) -> None:
         """Now, or in the middle of its next commit."""
-        how = self.rng.randrange(3)
+        how = rng.randrange(3)
         replica.disk.crash_before = how == 1
         replica.disk.crash_after = how == 2
-        if how == 0 and replica.up:
+        if how == 0:
             replica.up = False
-        self.at(self.now_us + self.rng.randint(1_000, SECOND), lambda: self._restart(replica))
+        self.at(self.now_us + rng.randint(1_000, CRASH_MAX_US), lambda: self._restart(replica))
+
+    def _forget(self, rng: random.Random) -> None:
+        """An amnesiac's disk goes back to an earlier day."""
+        for seat, liar in self.liars.items():
+            if self.roles[liar.owner] == "amnesiac":
+                replica = self.replicas[seat]
+                replica.up = False
+                replica.forget(rng.random())
+                self._restart(replica)
 
     def _restart(self, replica: SimulatedReplica) -> None:
         replica.disk.crash_before = replica.disk.crash_after = False
         if replica.up:
             return
-        self._say(f"restart {replica.owner} with {len(replica.disk.records)} records")
+        self.say(f"restart {replica.owner} with {len(replica.disk.records)} records")
         replica.restart()
-        self._turn(replica, [replica.ready(), *(PeerConnected(peer) for peer in replica.turn.state.peers)])
+        self.turn(replica, [replica.ready(), *(PeerConnected(peer) for peer in replica.turn.state.peers)])
+
+    def _lose_engine(self, replica: SimulatedReplica, rng: random.Random) -> None:
+        replica.engine_life += 1
+        self.turn(replica, [EngineWasLost()])
+        back_us = self.now_us + rng.randint(1_000, CRASH_MAX_US)
+        self.at(back_us, lambda: self.turn(replica, [replica.ready()]))
 
     # --- clients and engines ------------------------------------------------------------------------------------------
 
-    def _ask(self, number: int) -> None:
-        rng = self.rng
-        given = Input(InputKind.ENCODED_IMAGE, (0, 0, 0), f"picture {self.options.seed} {number}".encode())
-        client = ClientKey(bytes([number % self.options.clients + 1]) * 32)
-        patience_us = rng.choice((0, 50 * MILLISECOND, 2 * SECOND))
-        deadline = TimeUs(WALL_US + self.now_us + rng.randint(300 * MILLISECOND, 4 * SECOND))
-        request = Request(client, self.keys.group.id, Nonce(number), deadline, patience_us, b"", given.digest())
-        self.asked[request.id] = Asked(request, given)
-        to = [i for i in range(self.options.n) if rng.random() < 0.95]
-        self._submit(self.asked[request.id], to)
-
     def _submit(self, asked: Asked, to: list[int]) -> None:
-        event = RequestCame(asked.request, asked.given)
-        for owner in to:
-            for time_us in self.network.arrivals(self.now_us, None, owner):
-                self.at(time_us, lambda o=owner: self._request_at(self.replicas[o], event))  # type: ignore[misc]
+        for seat in to:
+            for time_us in self.network.arrivals(self.now_us, None, seat):
+                self.at(time_us, lambda s=seat: self._request_at(self.replicas[s], asked))  # type: ignore[misc]
         if asked.request.deadline > WALL_US + self.now_us:
             every = list(range(self.options.n))
             self.at(self.now_us + RETRY_US, lambda: self._submit(asked, every))
 
-    def _request_at(self, replica: SimulatedReplica, event: RequestCame) -> None:
-        if replica.up and replica.owner not in self.silent:
-            self._turn(replica, [event])
-            if replica.admitted(event):
-                self.asked[event.request.id].takers[replica.owner] = None
+    def _request_at(self, replica: SimulatedReplica, asked: Asked) -> None:
+        if replica.up:
+            self.turn(replica, [asked.event])
+            if replica.admitted(asked.event):
+                asked.takers[replica.owner] = None
 
     def _infer(self, replica: SimulatedReplica, order: Infer) -> None:
-        life = replica.life
-        answer = self._answer(replica.owner, order.given)
+        life = replica.life, replica.engine_life
+        output = answer(replica.owner, order.version, order.given)
 
         def done() -> None:
-            if replica.up and replica.life == life:
-                self._turn(replica, [AnswersCame(order.version, ((order.request, answer),))])
+            if (replica.life, replica.engine_life) == life:
+                self.turn(replica, [AnswersCame(order.version, ((order.request, output),))])
 
-        self.at(self.now_us + self.rng.randint(1_000, 40_000), done)
+        self.at(self.now_us + self.rng.randint(1_000, SERVICE_MAX_US), done)
 
-    def _answer(self, owner: int, given: Input) -> bytes:
-        """Owners agree mostly, and each answers an input in one way only."""
-        seed = blake3(given.digest() + bytes([owner])).digest()
-        first = given.digest()[0] % len(LABELS) if seed[0] < 200 else seed[1] % len(LABELS)
-        return Classification(((first, 40_000), ((first + 1) % len(LABELS), 20_000))).encode()
+    def shown_to(self, replica: SimulatedReplica, request: RequestId) -> list[Openings | Reply]:
+        """What a replica shows the client that asks for its request again, by id."""
+        self._shown.clear()
+        client = self.clients.asked[request].request.client
+        self.turn(replica, [OutcomeAsked(client, request)])
+        rows = [effect.message for effect in self._shown if isinstance(effect, SendClient) and effect.client == client]
+        return [message for message in rows if isinstance(message, Openings | Reply)]
 
     # --- turns and messages -------------------------------------------------------------------------------------------
 
-    def _turn(self, replica: SimulatedReplica, events: list[Event]) -> None:
-        if not replica.up or replica.owner in self.silent:
+    def turn(self, replica: SimulatedReplica, events: list[Event]) -> None:
+        """One turn of a replica, and all that it says in it."""
+        if not replica.up:
             return
         self.events += 1
         try:
@@ -224,92 +276,90 @@ class World:
             self.oracle.flag(f"guard: owner {replica.owner}: {conflict}")
             return
         if outcome is None:
-            self._say(f"crash {replica.owner} in a commit")
+            self.say(f"crash {replica.owner} in a commit")
             return
-        self.oracle.believes_final(replica.owner, replica.turn.state.chain.final.header)
-        for effect in outcome.outgoing:
-            self._carry_out(replica, effect)
-        self._wake(replica, outcome.wake_at_us - replica.owner * 7_919)
+        liar = self.liars.get(replica.seat)
+        if liar is None:
+            self._look_at(replica)
+        said = outcome.outgoing if liar is None else liar.twist(outcome.outgoing)
+        self._carry_out(replica, said)
+        self._wake(replica, outcome.wake_at_us - replica.seat * OFFSET_US)
+
+    def _look_at(self, replica: SimulatedReplica) -> None:
+        chain = replica.turn.state.chain
+        self.oracle.believes_final(replica.owner, chain.final.header)
+        height, whole = chain.base.whole.latest
+        if height != replica.looked_at:
+            replica.looked_at = height
+            self.oracle.stands_at(replica.owner, height, whole)
 
     def _wake(self, replica: SimulatedReplica, time_us: int) -> None:
-        if self._wakes.get(replica.owner, 0) > self.now_us and self._wakes[replica.owner] <= time_us:
+        seat = replica.seat
+        if self._wakes.get(seat, 0) > self.now_us and self._wakes[seat] <= time_us:
             return
-        self._wakes[replica.owner] = max(time_us, self.now_us + 1)
+        self._wakes[seat] = max(time_us, self.now_us + 1)
         life = replica.life
 
         def wake() -> None:
             if replica.life == life:
-                self._turn(replica, [])
+                self.turn(replica, [])
 
-        self.at(self._wakes[replica.owner], wake)
+        self.at(self._wakes[seat], wake)
 
-    def _carry_out(self, replica: SimulatedReplica, effect: Outgoing) -> None:
-        if isinstance(effect, Send):
-            self._send(replica, [effect.peer], effect.message)
-        elif isinstance(effect, Broadcast):
-            self._send(replica, replica.turn.state.peers, effect.message)
-        elif isinstance(effect, Infer):
-            self._infer(replica, effect)
-        elif isinstance(effect, SendClient):
+    def _carry_out(self, replica: SimulatedReplica, outgoing: Sequence[Outgoing]) -> None:
+        self._shown = list(outgoing)
+        for effect in outgoing:
+            if isinstance(effect, Send):
+                self._send(replica, (effect.peer,), effect.message)
+            elif isinstance(effect, Broadcast):
+                self._send(replica, replica.turn.state.peers, effect.message)
+            elif isinstance(effect, Infer):
+                self._infer(replica, effect)
+            elif replica.seat not in self.liars:
+                self._judge(replica, effect)
+
+    def _judge(self, replica: SimulatedReplica, effect: Outgoing) -> None:
+        """What an honest replica tells clients and operators."""
+        if isinstance(effect, SendClient):
             if isinstance(effect.message, Openings):
-                self.on_opened(replica.owner, effect.message)
+                self.oracle.opened(replica.owner, effect.message)
             elif isinstance(effect.message, Reply):
-                self._say(f"reply from {replica.owner} at height {effect.message.headers[-1].height}")
-                self.on_replied(effect.message)
+                self.oracle.replied(effect.message)
         elif isinstance(effect, Halt):
+            replica.up = False
             self.oracle.flag(f"halted: honest owner {replica.owner}: {effect.reason}")
-        else:
+        elif not isinstance(effect, Send | Broadcast | Infer) and effect.accused not in self.oracle.liars:
             self.oracle.flag(f"accused: honest owner {effect.accused} of {effect.offence}")
 
-    def _send(
-        self, replica: SimulatedReplica, peers: list[OwnerId] | tuple[OwnerId, ...], message: PeerMessage
-    ) -> None:
-        self._show(replica, message)
+    def _send(self, replica: SimulatedReplica, peers: Sequence[OwnerId], message: PeerMessage) -> None:
+        self.tap.heard(replica, message, replica.seat in self.liars)
         if self.options.through_codec:
-            message = self._through_codec(message)
+            message = through_codec(self.keys.group, message)
+        liar = self.liars.get(replica.seat)
+        later_us = 0 if liar is None else liar.delay_us()
         for peer in peers:
-            for time_us in self.network.arrivals(self.now_us, replica.owner, peer):
-                self.at(time_us, lambda p=peer: self._arrive(replica.owner, self.replicas[p], message))  # type: ignore[misc]
+            for seat in self._seats_of(peer):
+                for time_us in self.network.arrivals(self.now_us, replica.seat, seat):
+                    self.at(time_us + later_us, lambda s=seat: self._arrive(replica.owner, self.replicas[s], message))  # type: ignore[misc]
 
-    def _show(self, replica: SimulatedReplica, message: PeerMessage) -> None:
-        """The oracle sees what is sent; an own statement must be on disk by then (3.8)."""
-        signature = b""
-        if isinstance(message, Proposal):
-            self.oracle.proposed(message.header)
-            own = self.keys.group.leader(message.header.view) == replica.owner
-            signature = message.signature if own else b""
-        elif isinstance(message, BatchNotice):
-            signature = message.signed.signature if message.signed.batch.owner == replica.owner else b""
-        elif isinstance(message, SignedVote):
-            signature = message.signature
-        if signature and (replica.owner, signature) not in self.stored:
-            if not any(signature in record for record in reversed(replica.disk.records)):
-                self.oracle.flag(f"sent-before-stored: owner {replica.owner} {type(message).__name__}")
-            self.stored[replica.owner, signature] = None
-
-    def _through_codec(self, message: PeerMessage) -> PeerMessage:
-        if isinstance(message, BatchNotice | FetchBatches):
-            return decode_lanes(encode_lanes(message), self.keys.group)
-        if isinstance(message, FetchInput | InputNotice | FetchSnapshot | SnapshotNotice | FetchBucket | BucketNotice):
-            frames = encode_catchup(message)
-            return decode_catchup(frames[0], frames[1] if len(frames) > 1 else None)
-        return decode_votes(encode_votes(message), self.keys.group)
+    def _seats_of(self, owner: OwnerId) -> list[int]:
+        extra = [replica.seat for replica in self.replicas[self.options.n :] if replica.owner == owner]
+        return [int(owner), *extra]
 
     def _arrive(self, sender: int, replica: SimulatedReplica, message: PeerMessage) -> None:
-        if not replica.up or replica.owner in self.silent:
+        if not replica.up:
             return
         self.events += 1
+        liar = self.liars.get(replica.seat)
+        said = None if liar is None else liar.hears(sender, message)
+        if said is not None:
+            self._carry_out(replica, said)
+            return
         event = replica.hear(sender, message)
         if event is not None:
-            self._turn(replica, [event])
+            self.turn(replica, [event])
 
-    def _say(self, what: str) -> None:
+    def say(self, what: str) -> None:
+        """One line of the trace for people."""
         if self.log is not None:
             self.log(f"{self.now_us / 1000:12.3f} ms  {what}")
-
-
-def _without_signatures(header: Header) -> bytes:
-    """A header less parent and justification, whose digests depend on which signatures came first."""
-    cut = b"".join(tip.digest for tip in header.cut)
-    roots = header.entries_root + header.state_root
-    return f"{header.height} {header.view} {header.parent_view} {header.time} ".encode() + cut + roots

@@ -1,0 +1,62 @@
+"""Whom the honest replicas' disks convict (rules 6.2, 8.1)."""
+
+from __future__ import annotations
+
+from dropbeard.agreement.chain import genesis_header
+from dropbeard.agreement.records import (
+    BatchRecord,
+    BlockRecord,
+    CertificateRecord,
+    EvidenceRecord,
+    OpeningsRecord,
+    SnapshotRecord,
+    VoteRecord,
+    decode_record,
+)
+from dropbeard.evidence.judge import Judge
+from dropbeard.evidence.pairs import Pool
+from dropbeard.simulator.world import World
+
+
+def convicted(world: World) -> set[int]:
+    """Owners against whom the statements on all honest disks hold evidence."""
+    group = world.keys.group
+    judge = Judge(group, genesis_header(group), world.keys.checker)
+    pool = Pool(judge)
+    for replica in world.honest:
+        for data in replica.disk.records:
+            match decode_record(data, group):
+                case VoteRecord(signed):
+                    pool.add_vote(signed)
+                case BlockRecord(proposal):
+                    pool.add_proposal(proposal)
+                case BatchRecord(batch):
+                    pool.add_batch(batch)
+                case CertificateRecord(certificate):
+                    pool.add_certificate(certificate)
+                case OpeningsRecord() | EvidenceRecord() | SnapshotRecord():
+                    pass
+    return {int(owner) for owner, _ in pool.convictions()}
+
+
+def wrongly_convicted(world: World) -> list[str]:
+    """No honest replica is ever convicted: not on a disk, not in a ledger, not by all disks together."""
+    honest = {int(replica.owner) for replica in world.honest}
+    found = []
+    for replica in world.honest:
+        state = replica.turn.state
+        named = {int(owner) for owner, _ in (*state.evidence, *state.chain.base.marks)}
+        if named & honest:
+            found.append(f"convicted: replica {replica.owner} convicts honest {sorted(named & honest)}")
+    if convicted(world) & honest:
+        found.append(f"convicted: the disks convict honest {sorted(convicted(world) & honest)}")
+    return found
+
+
+def unpunished_fork(world: World) -> list[str]:
+    """Two conflicting finalizations convict at least f+1 replicas, as long as fewer than q lie (rule 6.2)."""
+    if not any(what.startswith("fork") for what in world.oracle.found):
+        return []
+    if len(world.oracle.liars) >= world.keys.group.quorum or len(convicted(world)) > world.keys.group.f:
+        return []
+    return [f"unpunished: a fork convicts {sorted(convicted(world))}, fewer than f+1"]

@@ -1,0 +1,46 @@
+"""What happens in a schedule besides what the replicas do: a numbered list of events, so that each can be left out."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from dropbeard.simulator.options import Options
+from dropbeard.types.parameters import MILLISECOND, SECOND
+
+START_US = SECOND
+FLOOD_REQUESTS = 60
+CRASH_MAX_US = 600 * MILLISECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """``what`` happens at ``time_us`` to seat or client ``whom``; ``luck`` seeds whatever else is drawn for it."""
+
+    time_us: int
+    what: str
+    whom: int
+    luck: int
+
+
+def plan_for(options: Options) -> list[Planned]:
+    """Every planned event of the schedule, those left out included: numbers must not move."""
+    rng = random.Random(f"plan {options.seed}")
+    last_us = options.heal_us
+
+    def some(count: int, what: str, until_us: int = last_us) -> list[Planned]:
+        return [
+            Planned(rng.randint(START_US, until_us), what, rng.randrange(options.n), rng.getrandbits(32))
+            for _ in range(count)
+        ]
+
+    planned = some(options.requests, "ask", last_us + 300 * MILLISECOND)
+    planned += some(options.updates, "update")
+    planned += some(options.crashes, "crash")
+    planned += some(options.partitions, "split")
+    planned += some(options.one_way_cuts, "cut")
+    planned += some(options.partitions + options.one_way_cuts, "mend")
+    planned += some(options.engine_losses, "engine")
+    planned += some(options.floods, "flood")
+    planned += some(2 * options.byzantine.count("amnesiac"), "amnesia")
+    return sorted(planned, key=lambda event: event.time_us)

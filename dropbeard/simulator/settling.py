@@ -1,0 +1,102 @@
+"""After the heal progress is owed: what is lacking, and what must be obtainable at the end (rule 10, liveness)."""
+
+from __future__ import annotations
+
+from dropbeard.simulator.people import WALL_US
+from dropbeard.simulator.replica import SimulatedReplica
+from dropbeard.simulator.world import World
+from dropbeard.types.entries import EntryKind
+from dropbeard.types.ids import OwnerId, RequestId
+from dropbeard.types.messages import Openings, Reply
+
+
+def stalls(world: World) -> list[str]:
+    """What is owed and not there: nothing, some time after the heal and every deadline."""
+    found = world.late_recovery()
+    tops = {replica.seat: replica.turn.state.chain.final.header.height for replica in world.honest}
+    if max(tops.values()) - min(tops.values()) > 1:
+        found.append(f"lagging: final heights {tops}")
+    for replica in world.honest:
+        found += _owed_by(replica)
+    return found + _without_outcome(world)
+
+
+def _owed_by(replica: SimulatedReplica) -> list[str]:
+    state = replica.turn.state
+    if not replica.up or not state.awake:
+        return [f"down: replica {replica.owner}"]
+    found = []
+    undecided = [record for record in state.chain.base.open.values() if len(record.answers) > state.group.f]
+    if undecided:
+        found.append(f"open: replica {replica.owner} has {len(undecided)} undecided records")
+    cut = {tip.owner: tip.height for tip in state.chain.final.header.cut}
+    if cut[state.me] < state.own_tip.height:
+        found.append(f"unordered: lane of {state.me} at {state.own_tip.height}, final cut {cut[state.me]}")
+    if any(not state.mine[request].openings for request in state.open_mine):
+        found.append(f"unanswered: replica {replica.owner} holds requests without an answer")
+    return found
+
+
+def _without_outcome(world: World) -> list[str]:
+    """Requests that ``answers`` honest owners promised well in time and that have no outcome."""
+    owners: dict[bytes, set[int]] = {}
+    for batch in world.oracle.batches.values():
+        if int(batch.owner) in world.oracle.liars:
+            continue
+        for item in batch.attestations:
+            if batch.time + world.options.skew_us < item.deadline:
+                owners.setdefault(item.request_id(), set()).add(int(batch.owner))
+    missing = 0
+    for request, asked in world.clients.asked.items():
+        healed_before = asked.request.deadline - WALL_US > world.options.heal_us + 2_000_000
+        enough = len(owners.get(request, ())) >= world.keys.group.answers
+        if enough and healed_before and request not in world.oracle.outcomes:
+            missing += 1
+    return [f"no-outcome: {missing} requests that enough owners answered in time"] if missing else []
+
+
+def is_settled(world: World) -> bool:
+    """Is every deadline past, and nothing owed?"""
+    wall_us = WALL_US + world.now_us - world.options.skew_us
+    over = all(asked.request.deadline + 300_000 < wall_us for asked in world.clients.asked.values())
+    return over and not stalls(world)
+
+
+def unobtainable(world: World) -> list[str]:
+    """A certificate of each ended request can be put together from what honest replicas show its client (5.2)."""
+    missing = [request for request in world.oracle.outcomes if not _is_obtainable(world, RequestId(request))]
+    return [f"unobtainable: {len(missing)} of {len(world.oracle.outcomes)} outcomes"] if missing else []
+
+
+def _is_obtainable(world: World, request: RequestId) -> bool:
+    group = world.keys.group
+    kinds: set[EntryKind] = set()
+    promised: dict[OwnerId, bytes] = {}
+    opened: set[OwnerId] = set()
+    for replica in world.honest:
+        for message in world.shown_to(replica, request):
+            if isinstance(message, Reply):
+                _take_reply(world, message, request, kinds, promised)
+            elif isinstance(message, Openings):
+                opened |= {o.owner for o in message.openings if o.commitment() in promised.values()}
+    for replica in world.honest:
+        for message in world.shown_to(replica, request):
+            if isinstance(message, Openings):
+                opened |= {o.owner for o in message.openings if promised.get(o.owner) == o.commitment()}
+    if EntryKind.EXPIRED in kinds:
+        return True
+    silent = {owner for owner in promised if int(owner) in world.oracle.liars}
+    honest = set(promised) - silent
+    return EntryKind.AGREED in kinds and opened >= honest and len(promised) >= group.answers
+
+
+def _take_reply(
+    world: World, reply: Reply, request: RequestId, kinds: set[EntryKind], promised: dict[OwnerId, bytes]
+) -> None:
+    if 2 * len(reply.signatures) <= len(world.keys.group.owners) + world.keys.group.f:
+        return
+    for _, entry in reply.entries:
+        if entry.request == request:
+            kinds.add(entry.kind)
+            for promise in entry.promises:
+                promised.setdefault(promise.owner, promise.commitment)
