@@ -1,7 +1,8 @@
-"""One simulated replica: the real core and turn, a journal that keeps what was committed, an engine, a life."""
+"""One simulated replica: the real core, turn and journal on a simulated disk, an engine, a life."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -11,8 +12,11 @@ from dropbeard.agreement.records import BatchRecord, VoteRecord, decode_record
 from dropbeard.agreement.replica_state import new_replica
 from dropbeard.agreement.restoring import restore
 from dropbeard.agreement.turn import Outcome, Turn
+from dropbeard.errors import StorageFailed
 from dropbeard.signing.guard import Guard
+from dropbeard.simulator.disk import Crashed, SimulatedDisk, SimulatedStore
 from dropbeard.simulator.keys import GuardedSigner, Keys
+from dropbeard.storage.records import Journal
 from dropbeard.types.group import FIRST_VERSION
 from dropbeard.types.ids import OwnerId
 from dropbeard.types.lanes import LaneBatch
@@ -20,27 +24,17 @@ from dropbeard.types.messages import BatchNotice, PeerMessage
 from dropbeard.types.statements import Statement
 
 
-class Crashed(Exception):
-    """The replica went down in the middle of a turn; nothing of the turn is sent."""
+class WatchedJournal:
+    """The journal of one life; ``committed`` hears of what it has on disk."""
 
-
-class Disk:
-    """Keeps what was committed. ``crash_before`` or ``crash_after`` make the next commit the last act of this life."""
-
-    def __init__(self, on_commit: Callable[[Sequence[bytes]], None]) -> None:
-        self._on_commit = on_commit
-        self.records: list[bytes] = []
-        self.crash_before = False
-        self.crash_after = False
+    def __init__(self, journal: Journal, committed: Callable[[Sequence[bytes]], None]) -> None:
+        self._journal = journal
+        self._committed = committed
 
     def append(self, records: Sequence[bytes]) -> None:
         """Commit all records, or crash."""
-        if self.crash_before:
-            raise Crashed
-        self.records += records
-        self._on_commit(records)
-        if self.crash_after:
-            raise Crashed
+        self._journal.append(records)
+        self._committed(records)
 
 
 class Clock(Protocol):
@@ -67,7 +61,10 @@ class SimulatedReplica:
         self.owner = owner
         self.up = True
         self.life = 0
-        self.disk = Disk(self._committed)
+        self.failed: StorageFailed | None = None
+        """Why the last start or the last commit failed: such a replica stays down and counts among the f."""
+        self.disk = SimulatedDisk(random.Random(f"disk {keys.group.id.hex()} {owner}"))
+        self._told = 0
         self._keys = keys
         self._clock = clock
         self._watcher = watcher
@@ -75,7 +72,12 @@ class SimulatedReplica:
 
     def _boot(self) -> Turn:
         group, guard = self._keys.group, Guard()
-        records = [decode_record(data, group) for data in self.disk.records]
+        journal = Journal(SimulatedStore(self.disk))
+        stored = list(journal.replay())
+        # A crash may leave records that nobody has heard of: they bind from now on.
+        self._tell(stored[self._told :])
+        self._told = len(stored)
+        records = [decode_record(data, group) for data in stored]
         for record in records:
             if isinstance(record, VoteRecord):
                 guard.promise(record.signed.vote)
@@ -83,11 +85,12 @@ class SimulatedReplica:
                 guard.promise(record.signed.batch.promise)
         now = self._clock.now_of(self.owner)
         state = new_replica(group, self.owner, group.owners[self.owner].curve_key, now)
-        turn = Turn(state, GuardedSigner(self._keys.keys[self.owner], guard), self.disk)
+        turn = Turn(state, GuardedSigner(self._keys.keys[self.owner], guard), WatchedJournal(journal, self._tell))
         turn.send_again(restore(state, records, now))
         return turn
 
-    def _committed(self, records: Sequence[bytes]) -> None:
+    def _tell(self, records: Sequence[bytes]) -> None:
+        self._told += len(records)
         for data in records:
             record = decode_record(data, self._keys.group)
             if isinstance(record, VoteRecord):
@@ -97,11 +100,14 @@ class SimulatedReplica:
                 self._watcher.promised(record.signed.batch)
 
     def restart(self) -> None:
-        """Come back with what the disk kept."""
-        self.up = True
+        """Come back with what the disk kept, or stay down when that is damaged."""
         self.life += 1
-        self.disk.crash_before = self.disk.crash_after = False
-        self.turn = self._boot()
+        self.disk.crash()
+        try:
+            self.turn = self._boot()
+            self.up, self.failed = True, None
+        except StorageFailed as wrong:
+            self.failed = wrong
 
     def ready(self) -> EngineIsReady:
         """The engine says what it runs."""
@@ -117,12 +123,14 @@ class SimulatedReplica:
         return PeerSpoke(OwnerId(sender), message)
 
     def run(self, events: Sequence[Event]) -> Outcome | None:
-        """One turn; None when the replica crashed in it."""
+        """One turn; None when the replica crashed in it or its journal failed, as a node then stops."""
         try:
             return self.turn.run(events, self._clock.now_of(self.owner))
         except Crashed:
             self.up = False
-            return None
+        except StorageFailed as wrong:
+            self.up, self.failed = False, wrong
+        return None
 
     def admitted(self, event: RequestCame) -> bool:
         """Did it take the request?"""
