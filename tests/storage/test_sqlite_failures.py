@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from dropbeard.storage.sqlite_store import SqliteStore
 TIMEOUT_S = 30
 KILLS = 20
 COMMIT_RECORDS = 3
+COMMITS = 20
 TMPFS_BYTES = 1 << 20
 PROGRAM = f"""
 import os, sys
@@ -184,3 +186,52 @@ def test_after_a_failed_write_nothing_is_written_before_a_new_start(tmp_path: Pa
     journal.append([b"after the restart"])
     assert list(Journal(store).replay()) == [b"acknowledged", b"after the restart"]
     store.close()
+
+
+def append_while_syncs_fail(directory: Path, first: str = "") -> list[str]:
+    """What each of many commits comes to when all syncs but some first fail; ``first`` is run on the open store."""
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("making a sync fail needs strace")
+    SqliteStore(directory).close()
+    program = f"""
+from pathlib import Path
+from dropbeard.errors import StorageFailed
+from dropbeard.storage.records import Journal
+from dropbeard.storage.sqlite_store import SqliteStore
+store = SqliteStore(Path({str(directory)!r}))
+journal = Journal(store)
+list(journal.replay())
+{first}
+for _ in range({COMMITS}):
+    try:
+        journal.append([b"record"])
+        print("acknowledged", flush=True)
+    except StorageFailed as wrong:
+        print(wrong, flush=True)
+"""
+    # Spared are the mark's two at the start, those that begin the log, and a few commits'.
+    faults = ["-e", "inject=fdatasync:error=EIO:when=10+", "-e", "inject=fsync:error=EIO:when=3+"]
+    command = [strace, "-f", "-qq", "-o", "/dev/null", *faults, sys.executable, "-c", program]
+    child = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    if "ptrace" in child.stderr:
+        pytest.skip(f"this machine lets strace follow nothing: {child.stderr.strip()}")
+    return child.stdout.splitlines()
+
+
+def test_a_commit_whose_sync_fails_is_not_acknowledged_and_not_tried_again(tmp_path: Path) -> None:
+    said = append_while_syncs_fail(tmp_path)
+    acknowledged = said.count("acknowledged")
+    assert 0 < acknowledged < COMMITS - 1
+    assert said[:acknowledged] == ["acknowledged"] * acknowledged
+    assert said[acknowledged].startswith("the journal cannot be written: disk I/O error")
+    assert all(line.endswith("restart the node") for line in said[acknowledged + 1 :])
+    store = SqliteStore(tmp_path)
+    assert acknowledged <= len(list(Journal(store).replay())) <= acknowledged + 1
+    store.close()
+
+
+@pytest.mark.parametrize("level", ["OFF", "NORMAL"])
+def test_a_mutant_that_commits_without_a_sync_acknowledges_what_no_disk_holds(tmp_path: Path, level: str) -> None:
+    unsynced = f"store._database.execute('PRAGMA synchronous={level}')"
+    assert append_while_syncs_fail(tmp_path, unsynced) == ["acknowledged"] * COMMITS
