@@ -24,7 +24,7 @@ def convicted(world: World) -> set[int]:
     judge = Judge(group, genesis_header(group), world.keys.checker)
     pool = Pool(judge)
     for replica in world.honest:
-        for data in replica.disk.records:
+        for data in replica.stored():
             match decode_record(data, group):
                 case VoteRecord(signed):
                     pool.add_vote(signed)

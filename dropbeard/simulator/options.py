@@ -46,6 +46,9 @@ CAST: Final = (
     "rotten-evidence",
     "amnesiac",
     "snapshot-liar",
+    "rolled-back",
+    "lying-disk",
+    "rotten-disk",
     "twins",
 )
 """Every way in which a simulated owner lies (rule 10)."""
@@ -74,6 +77,7 @@ class Options:
     partitions: int
     one_way_cuts: int
     engine_losses: int
+    full_disks: int
     floods: int
     """Bursts of one client at one replica."""
     skew_us: int
@@ -139,6 +143,7 @@ def options_for(seed: int, n: int | None = None, byzantine: str = "auto") -> Opt
         partitions=now_and_then(0.25, 2),
         one_way_cuts=now_and_then(0.2, 2),
         engine_losses=now_and_then(0.2, 2),
+        full_disks=now_and_then(0.15, 1),
         floods=now_and_then(0.1, 2),
         skew_us=int(sometimes(0.4, 0, 30 * MILLISECOND)),
         through_codec=rng.random() < 0.2,

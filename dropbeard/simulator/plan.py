@@ -10,6 +10,9 @@ from dropbeard.types.parameters import MILLISECOND, SECOND
 
 START_US = SECOND
 FLOOD_REQUESTS = 60
+DISK_TROUBLE = {"amnesiac": "roll-back", "rolled-back": "roll-back", "lying-disk": "crash-liar", "rotten-disk": "rot"}
+"""What happens to the disks of those whose lie is their disk."""
+
 CRASH_MAX_US = 600 * MILLISECOND
 
 
@@ -42,5 +45,7 @@ def plan_for(options: Options) -> list[Planned]:
     planned += some(options.partitions + options.one_way_cuts, "mend")
     planned += some(options.engine_losses, "engine")
     planned += some(options.floods, "flood")
-    planned += some(2 * options.byzantine.count("amnesiac"), "amnesia")
+    planned += some(options.full_disks, "full")
+    for kind, what in DISK_TROUBLE.items():
+        planned += some(2 * options.byzantine.count(kind), what)
     return sorted(planned, key=lambda event: event.time_us)

@@ -1,7 +1,8 @@
-"""One simulated replica: the real core and turn, a journal that keeps what was committed, an engine, a life."""
+"""One simulated replica: the real core, turn and journal on a simulated disk, an engine, a life."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -11,35 +12,28 @@ from dropbeard.agreement.records import BatchRecord, VoteRecord, decode_record
 from dropbeard.agreement.replica_state import new_replica
 from dropbeard.agreement.restoring import restore
 from dropbeard.agreement.turn import Outcome, Turn
+from dropbeard.errors import StorageFailed
 from dropbeard.signing.guard import Guard
+from dropbeard.simulator.disk import Crashed, SimulatedDisk, SimulatedStore
 from dropbeard.simulator.keys import GuardedSigner, Keys
+from dropbeard.storage.records import HEAD_BYTES, Journal
 from dropbeard.types.ids import OwnerId
 from dropbeard.types.lanes import LaneBatch
 from dropbeard.types.messages import BatchNotice, PeerMessage
 from dropbeard.types.statements import Statement
 
 
-class Crashed(Exception):
-    """The replica went down in the middle of a turn; nothing of the turn is sent."""
+class WatchedJournal:
+    """The journal of one life; ``committed`` hears of what it has on disk."""
 
-
-class Disk:
-    """Keeps what was committed. ``crash_before`` or ``crash_after`` make the next commit the last act of this life."""
-
-    def __init__(self, on_commit: Callable[[Sequence[bytes]], None]) -> None:
-        self._on_commit = on_commit
-        self.records: list[bytes] = []
-        self.crash_before = False
-        self.crash_after = False
+    def __init__(self, journal: Journal, committed: Callable[[Sequence[bytes]], None]) -> None:
+        self._journal = journal
+        self._committed = committed
 
     def append(self, records: Sequence[bytes]) -> None:
         """Commit all records, or crash."""
-        if self.crash_before:
-            raise Crashed
-        self.records += records
-        self._on_commit(records)
-        if self.crash_after:
-            raise Crashed
+        self._journal.append(records)
+        self._committed(records)
 
 
 class Clock(Protocol):
@@ -67,39 +61,54 @@ class NoGuard(Guard):
 
 
 class SimulatedReplica:
-    """Lives, crashes, comes back from its disk. ``seat`` tells twins apart, who share an owner."""
+    """Lives, crashes, comes back from its disk. ``seat`` tells twins apart, who share an owner.
 
-    def __init__(self, owner: OwnerId, seat: int, keys: Keys, clock: Clock, watcher: Watcher) -> None:
+    ``lies``: without a guard, and without asking anybody what it promised before.
+    """
+
+    def __init__(
+        self, owner: OwnerId, seat: int, keys: Keys, clock: Clock, watcher: Watcher, lies: bool = False
+    ) -> None:
         self.owner = owner
         self.seat = seat
+        self.lies = lies
         self.up = True
         self.life = 0
         self.engine_life = 0
         self.looked_at = -1
         """Height of the last snapshot that the oracle saw."""
-        self._lies = False
-        self.disk = Disk(self._committed)
+        self.failed: StorageFailed | None = None
+        """Why the last start or the last commit failed: such a replica stays down and counts among the f."""
+        self.disk = SimulatedDisk(random.Random(f"disk {keys.group.id.hex()} {seat}"))
+        self._told = 0
         self._keys = keys
         self._clock = clock
         self._watcher = watcher
         self.turn = self._boot()
 
     def _boot(self) -> Turn:
-        group, guard = self._keys.group, NoGuard() if self._lies else Guard()
-        records = [decode_record(data, group) for data in self.disk.records]
+        group, guard = self._keys.group, NoGuard() if self.lies else Guard()
+        store = SimulatedStore(self.disk)
+        journal = Journal(store)
+        stored = list(journal.replay())
+        # A crash may leave records that nobody has heard of: they bind from now on.
+        self._tell(stored[self._told :])
+        self._told = len(stored)
+        records = [decode_record(data, group) for data in stored]
         for record in records:
             if isinstance(record, VoteRecord):
                 guard.promise(record.signed.vote)
             elif isinstance(record, BatchRecord) and record.signed.batch.owner == self.owner:
                 guard.promise(record.signed.batch.promise)
-        now = self._clock.now_of(self.owner, self.seat)
-        boot = 0 if self._lies else self.life + 1
-        state = new_replica(group, self.owner, group.owners[self.owner].curve_key, now, self._keys.checker, boot)
-        turn = Turn(state, GuardedSigner(self._keys.keys[self.owner], guard), self.disk)
+        now, boot = self._clock.now_of(self.owner, self.seat), 0 if self.lies else store.boot
+        secret, checker = group.owners[self.owner].curve_key, self._keys.checker
+        state = new_replica(group, self.owner, secret, now, checker, boot)
+        turn = Turn(state, GuardedSigner(self._keys.keys[self.owner], guard), WatchedJournal(journal, self._tell))
         turn.send_again(restore(state, records, now))
         return turn
 
-    def _committed(self, records: Sequence[bytes]) -> None:
+    def _tell(self, records: Sequence[bytes]) -> None:
+        self._told += len(records)
         for data in records:
             record = decode_record(data, self._keys.group)
             if isinstance(record, VoteRecord):
@@ -109,29 +118,27 @@ class SimulatedReplica:
                 self._watcher.promised(record.signed.batch)
 
     def restart(self) -> None:
-        """Come back with what the disk kept."""
-        self.up = True
+        """Come back with what the disk kept, or stay down when that is damaged."""
         self.life += 1
-        self.disk.crash_before = self.disk.crash_after = False
-        self.turn = self._boot()
+        self.disk.crash()
+        try:
+            self.turn = self._boot()
+            self.up, self.failed = True, None
+        except StorageFailed as wrong:
+            self.failed = wrong
 
     def ready(self) -> EngineIsReady:
         """The engine says what it runs."""
         model = self.turn.state.own_model
         return EngineIsReady(model.version, model.model, 1_000)
 
-    def lie(self) -> None:
-        """From now on without a guard, and asking nobody what it promised before."""
-        self._lies = True
-        self.turn = self._boot()
-
-    def forget(self, share: float) -> None:
-        """The disk goes back to an earlier day: what is left is this share of its records."""
-        del self.disk.records[int(share * len(self.disk.records)) :]
+    def stored(self) -> list[bytes]:
+        """Every record on the disk."""
+        return [row[HEAD_BYTES:] for row in self.disk.records]
 
     def has_stored(self, signature: bytes) -> bool:
         """Is the statement with this signature on the disk?"""
-        return any(signature in record for record in reversed(self.disk.records))
+        return any(signature in row for row in reversed(self.disk.records))
 
     def hear(self, sender: int, message: PeerMessage) -> Event | None:
         """A peer's message as an event, unless it says nothing new or is not signed as it says."""
@@ -143,12 +150,14 @@ class SimulatedReplica:
         return PeerSpoke(OwnerId(sender), message)
 
     def run(self, events: Sequence[Event]) -> Outcome | None:
-        """One turn; None when the replica crashed in it."""
+        """One turn; None when the replica crashed in it or its journal failed, as a node then stops."""
         try:
             return self.turn.run(events, self._clock.now_of(self.owner, self.seat))
         except Crashed:
             self.up = False
-            return None
+        except StorageFailed as wrong:
+            self.up, self.failed = False, wrong
+        return None
 
     def admitted(self, event: RequestCame) -> bool:
         """Did it take the request?"""

@@ -21,14 +21,16 @@ from dropbeard.agreement.events import (
 from dropbeard.agreement.replica_state import scaled_timeouts
 from dropbeard.agreement.turn import Outgoing
 from dropbeard.errors import PromiseConflict
+from dropbeard.simulator.disk import Snapshot
 from dropbeard.simulator.keys import make_keys
+from dropbeard.simulator.liars import UNGUARDED
 from dropbeard.simulator.liars import make as make_liar
 from dropbeard.simulator.liars.base import Liar
 from dropbeard.simulator.network import HEALED_DELAY_US, Network
 from dropbeard.simulator.options import SIMULATED, Options
 from dropbeard.simulator.oracle import Oracle
 from dropbeard.simulator.people import RETRY_US, SERVICE_MAX_US, WALL_US, Asked, Clients, answer, next_update
-from dropbeard.simulator.plan import CRASH_MAX_US, FLOOD_REQUESTS, START_US, Planned, plan_for
+from dropbeard.simulator.plan import CRASH_MAX_US, DISK_TROUBLE, FLOOD_REQUESTS, START_US, Planned, plan_for
 from dropbeard.simulator.replica import SimulatedReplica
 from dropbeard.simulator.wiretap import Wiretap, through_codec, without_signatures
 from dropbeard.types.ids import OwnerId, RequestId, TimeUs, Version
@@ -72,11 +74,14 @@ class World:
         self.recovered_us: int | None = None
         self.liars: dict[int, Liar] = {}
         owners = [*range(options.n), *(owner for owner, kind in self.roles.items() if kind == "twins")]
-        self.replicas = [SimulatedReplica(OwnerId(o), seat, self.keys, self, self) for seat, o in enumerate(owners)]
+        self.replicas = [
+            SimulatedReplica(OwnerId(owner), seat, self.keys, self, self, self.roles.get(owner) in UNGUARDED)
+            for seat, owner in enumerate(owners)
+        ]
         self.network = Network(options, len(owners), self.rng)
         for replica in self.replicas:
             if replica.owner in self.roles:
-                replica.lie()
+                replica.disk.lies = self.roles[replica.owner] == "lying-disk"
                 luck = random.Random(f"liar {options.seed} {replica.seat}")
                 self.liars[replica.seat] = make_liar(self.roles[replica.owner], replica, self.keys, luck)
         self._plan()
@@ -144,8 +149,10 @@ class World:
                 self._update(replica)
             case "crash":
                 self._crash(replica, rng)
-            case "amnesia":
-                self._forget(rng)
+            case "roll-back" | "crash-liar" | "rot":
+                self._spoil_disk(planned.what, rng)
+            case "full":
+                self._fill(replica, rng)
             case "split":
                 self.network.split(rng)
             case "cut":
@@ -206,21 +213,38 @@ class World:
             replica.up = False
         self.at(self.now_us + rng.randint(1_000, CRASH_MAX_US), lambda: self._restart(replica))
 
-    def _forget(self, rng: random.Random) -> None:
-        """An amnesiac's disk goes back to an earlier day."""
+    def _spoil_disk(self, what: str, rng: random.Random) -> None:
+        """A disk that lets its owner down goes back to an earlier day, loses what it said it had, or rots."""
         for seat, liar in self.liars.items():
-            if self.roles[liar.owner] == "amnesiac":
-                replica = self.replicas[seat]
-                replica.up = False
-                replica.forget(rng.random())
-                self._restart(replica)
+            replica = self.replicas[seat]
+            if DISK_TROUBLE.get(self.roles[liar.owner]) != what:
+                continue
+            if what == "roll-back":
+                records = replica.disk.records
+                replica.disk.roll_back(Snapshot(tuple(records[: int(rng.random() * len(records))]), replica.disk.boot))
+            elif what == "rot" and replica.disk.records:
+                replica.disk.rot()
+            replica.up = False
+            self._restart(replica)
+
+    def _fill(self, replica: SimulatedReplica, rng: random.Random) -> None:
+        """No room for a while: the node stops, and comes back when there is some."""
+        replica.disk.full = True
+
+        def freed() -> None:
+            replica.disk.full = False
+            self._restart(replica)
+
+        self.at(self.now_us + rng.randint(1_000, CRASH_MAX_US), freed)
 
     def _restart(self, replica: SimulatedReplica) -> None:
         replica.disk.crash_before = replica.disk.crash_after = False
-        if replica.up:
+        if replica.up or replica.turn.state.halted is not None:
             return
         self.say(f"restart {replica.owner} with {len(replica.disk.records)} records")
         replica.restart()
+        if replica.failed is not None:
+            self.say(f"replica {replica.owner} stays down: {replica.failed}")
         self.turn(replica, [replica.ready(), *(PeerConnected(peer) for peer in replica.turn.state.peers)])
 
     def _lose_engine(self, replica: SimulatedReplica, rng: random.Random) -> None:
@@ -317,6 +341,8 @@ class World:
                 self._infer(replica, effect)
             elif replica.seat not in self.liars:
                 self._judge(replica, effect)
+            elif isinstance(effect, Halt):
+                replica.up = False
 
     def _judge(self, replica: SimulatedReplica, effect: Outgoing) -> None:
         """What an honest replica tells clients and operators."""

@@ -1,8 +1,8 @@
 """Journal records over a small store: length, BLAKE3 chain, bytes (rules 3.8, 7.3).
 
 A record on the store: length u32, chain 32, bytes. The chain value is H(previous chain value, bytes); the first
-record's previous value is 32 zero bytes. A record that is cut short at the very end was never acknowledged and is cut
-off; anything else that does not check is damage, and is named.
+record's previous value is 32 zero bytes. On a store that can tear a write, a record that is cut short at the very end
+was never acknowledged and is cut off; anything else that does not check is damage, and is named.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Store(Protocol):
     def rows(self) -> Iterator[bytes]:
         """Every row in the order of appending."""
 
-    def cut(self, keep: int) -> None:
-        """Drop every row after the first ``keep``."""
+    def cut(self, keep: int) -> bool:
+        """Drop every row after the first ``keep``; False on a store that never tears, where a short row is damage."""
 
 
 class Journal:
@@ -74,12 +74,11 @@ class Journal:
         self._chain, self.records = chain, kept
 
     def _end(self, damage: str | None, kept: int, last: bool) -> None:
-        if damage is not None or not last:
+        if damage is not None or not last or not self._store.cut(kept):
             raise StorageFailed(
                 f"journal record {kept + 1} is damaged ({damage or 'cut short'}); restore it from a copy made by this "
                 "node, or take a new node key"
             )
-        self._store.cut(kept)
         self.torn += 1
 
 

@@ -30,9 +30,15 @@ KINDS: dict[str, type[Liar]] = {
     "rotten-evidence": RottenEvidence,
     "amnesiac": Liar,
     "snapshot-liar": SnapshotLiar,
+    "rolled-back": Liar,
+    "lying-disk": Liar,
+    "rotten-disk": Liar,
     "twins": Liar,
 }
-"""An amnesiac says what an honest replica with a rolled-back disk says; twins are two honest ones with one key."""
+"""Twins are two honest replicas with one key; the disks of some lie, not they. An amnesiac asks nobody after it."""
+
+UNGUARDED = frozenset(KINDS) - {"rolled-back", "lying-disk", "rotten-disk"}
+"""Those that sign anything; the others run all of the product and are let down by their disks."""
 
 
 def make(kind: str, replica: SimulatedReplica, keys: Keys, rng: random.Random) -> Liar:
