@@ -22,9 +22,9 @@ Ordering: Simplex over lanes
 3.3  A proposal is valid when parent and justification check, every tip extends its lane within the limits, and time
      and both roots are what the voter computes itself; the voter holds every batch that it orders (``holding``,
      ``ordering``).
-3.4  R1 at most one Notarize and one Finalize a view; R2 never both Nullify and Finalize of a view; R2' never Notarize g and Finalize
-     h != g in a view; R3 Finalize only a notarized block whose header and justification are held and checked
-     (``voting``). q votes certify.
+3.4  R1 at most one Notarize and one Finalize a view; R2 never both Nullify and Finalize of a view; R2' never Notarize
+     g and Finalize h != g in a view; R3 Finalize only a notarized block whose header and justification are held and
+     checked (``voting``). q votes certify.
 3.5  A notarization or nullification of v leads to v+1. A notarized block is finalized whenever R1 to R3 allow; a
      view is nullified when its timers end, and the Nullify is repeated until the view ends (``voting``, ``ordering``).
 3.6  Timers run only while there is work: a batch to order, a notarized block that stays unfinalized, or f+1 Nullify
