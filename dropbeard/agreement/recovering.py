@@ -1,4 +1,4 @@
-"""Requests that others attest and this replica lacks: their inputs are fetched and run (rule 2.3)."""
+"""Requests that this replica owes an answer: others' inputs are fetched (rule 2.3), failed runs repeated (rule 4.3)."""
 
 from __future__ import annotations
 
@@ -25,6 +25,19 @@ def want_inputs(state: ReplicaState, best: StateView | None) -> None:
 def _is_lacking(state: ReplicaState, request: RequestId) -> bool:
     own = state.mine.get(request)
     return own is None or (own.stage is OwnStage.RUNNING and own.asked is None and request in state.open_mine)
+
+
+def run_failed_again(state: ReplicaState) -> list[Effect]:
+    """What an earlier version of ours promised and the new one owes, once the engine is there (rule 4.3)."""
+    effects: list[Effect] = []
+    for request, due_us in list(state.run_again.items()):
+        own = state.mine.get(request)
+        if own is None or request not in state.open_mine or own.deadline <= state.wall:
+            del state.run_again[request]
+        elif due_us <= state.mono and state.engine is not None:
+            del state.run_again[request]
+            effects += run(state, request, own)
+    return effects
 
 
 def on_fetch_input(state: ReplicaState, sender: OwnerId, asked: FetchInput) -> list[Effect]:

@@ -35,7 +35,7 @@ from dropbeard.agreement.holding import apply_towards
 from dropbeard.agreement.lane_store import fits_group
 from dropbeard.agreement.ordering import drive_view, on_proposal, repeat_after_us, vote_on_proposals
 from dropbeard.agreement.proposing import proposal_wait_us
-from dropbeard.agreement.recovering import on_fetch_input, on_input, want_inputs
+from dropbeard.agreement.recovering import on_fetch_input, on_input, run_failed_again, want_inputs
 from dropbeard.agreement.replica_state import ReplicaState, scaled_timeouts
 from dropbeard.agreement.replies import reply_with_own_signature
 from dropbeard.agreement.requests import (
@@ -193,6 +193,7 @@ def _end_turn(state: ReplicaState) -> list[Effect]:
         after_best = state.chain.state_after(best)
     effects += extend_lane(state, after_best)
     want_inputs(state, after_best)
+    effects += run_failed_again(state)
     effects += drive_view(state)
     return [*effects, *_exchange(state), WakeAt(_next_wake(state))]
 
@@ -219,6 +220,7 @@ def _next_wake(state: ReplicaState) -> int:
         times.append(state.mono + (state.ticks[0][0] - state.wall))
     if state.missing:
         times.append(next(iter(state.missing.values()))[0] + rules.finalize_timeout_us)
+    times += state.run_again.values()
     if state.ripe_ticks:
         times.append(state.own_batch_us + rules.block_interval_us)
     return min((time for time in times if time > state.mono), default=state.next_status_us)

@@ -178,6 +178,8 @@ class ReplicaState:
     missing: dict[RequestId, tuple[int, TimeUs]] = field(default_factory=dict)
     """Requests that we owe an answer and whose input we lack: since when, and their deadline (rule 2.3). Each is open
     in the ledger or our own, which bounds them."""
+    run_again: dict[RequestId, int] = field(default_factory=dict)
+    """Requests of ours that the engine failed under its new version, and when it gets them again (rule 4.3)."""
     mine: dict[RequestId, OwnRequest] = field(default_factory=dict)
     mine_by_client: dict[ClientKey, int] = field(default_factory=dict)
     """Requests of each client that have no final outcome here (rule 4.2)."""

@@ -157,7 +157,12 @@ def on_inference_failed(state: ReplicaState, event: InferenceFailed) -> list[Eff
 
 
 def _give_up(state: ReplicaState, request: RequestId, reason: RejectReason, detail: str) -> list[Effect]:
-    own = state.mine.pop(request)
+    """Forget a request, unless we promised an answer under an older version: that one is kept and run again (4.3)."""
+    own = state.mine[request]
+    if own.openings:
+        state.run_again[request] = state.mono + state.group.parameters.finalize_timeout_us
+        return []
+    del state.mine[request]
     close_own(state, request, own)
     return [SendClient(own.client, Rejected(request, reason, _retry_after_us(state, reason), detail))]
 

@@ -17,12 +17,15 @@ from dropbeard.types.blocks import Header
 from dropbeard.types.certificates import Answer, Certificate, ProvedEntry
 from dropbeard.types.entries import Entry, EntryKind
 from dropbeard.types.group import Group
-from dropbeard.types.ids import ClientKey, Digest, OwnerId, RequestId, Signature
+from dropbeard.types.ids import ClientKey, Digest, OwnerId, RequestId, Signature, Version
 from dropbeard.types.limits import REPLICAS_MAX
 from dropbeard.types.merkle import Path, paths_from_multiproof
 from dropbeard.types.messages import Reply
 from dropbeard.types.requests import Opening, Request
 from dropbeard.types.statements import Finalize
+
+OPENINGS_KEPT: Final = 8
+"""Openings kept for each owner of a group, whichever owners sent them."""
 
 BLOCKS_KEPT: Final = 4_096
 """Blocks whose signatures are remembered; replies of one block come within one round trip or two."""
@@ -55,7 +58,8 @@ class Gathering:
     """What has come for one request."""
 
     request: Request
-    openings: dict[OwnerId, Opening] = field(default_factory=dict)
+    openings: dict[tuple[OwnerId, Version], Opening] = field(default_factory=dict)
+    """An owner that updated its model meanwhile opens twice; the entry says which version counts."""
     bases: dict[tuple[Digest, Digest], _Proof] = field(default_factory=dict)
     """By (signed header, entry block)."""
     supplements: dict[tuple[Digest, Digest], _Proof] = field(default_factory=dict)
@@ -85,7 +89,9 @@ class Assembler:
         gathering = self.open.get(opening.request)
         if gathering is None or opening.owner != sender:
             return None
-        gathering.openings[sender] = opening
+        if len(gathering.openings) >= OPENINGS_KEPT * self.group.n:
+            gathering.openings.pop(next(iter(gathering.openings)))
+        gathering.openings[sender, opening.version] = opening
         return opening.request
 
     def on_reply(self, reply: Reply) -> list[RequestId]:
@@ -176,15 +182,14 @@ class Assembler:
         return _with_answers(promised, gathering.openings, self.group)
 
 
-def _with_answers(bare: Certificate, openings: dict[OwnerId, Opening], group: Group) -> Certificate:
+def _with_answers(bare: Certificate, openings: dict[tuple[OwnerId, Version], Opening], group: Group) -> Certificate:
     """Add every opening that matches its owner's promise and is well-formed."""
-    promises = bare.promises()
     answers = []
-    for owner in sorted(openings):
-        opening, promise = openings[owner], promises.get(owner)
-        if promise is None or opening.commitment() != promise.commitment:
+    for owner, promise in sorted(bare.promises().items()):
+        opening = openings.get((owner, promise.version))
+        if opening is None or opening.commitment() != promise.commitment:
             continue
-        if (opening.version, opening.model) != (promise.version, promise.model) or not _readable(group, opening):
+        if opening.model != promise.model or not _readable(group, opening):
             continue
         answers.append(Answer(owner, opening.salt, opening.output))
     return replace(bare, answers=tuple(answers))

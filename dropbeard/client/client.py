@@ -22,6 +22,7 @@ from dropbeard.transport.client_link import ClientLink
 from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, Nonce, RequestId, TimeUs
 from dropbeard.types.parameters import SECOND
+from dropbeard.types.requests import Request
 
 TIMEOUT_S: Final = 10.0
 """Seconds from submission to deadline, unless the caller says otherwise."""
@@ -93,6 +94,29 @@ class Client:
         InputInvalid when the task does not take it; RequestRejected, RequestExpired otherwise.
         """
         return next(self.map([image], in_flight=1))
+
+    @property
+    def client_key(self) -> ClientKey:
+        """This client's name: its CURVE public key, 32 bytes (rule 1.4)."""
+        return self._session.client
+
+    def fetch(self, request: Request, timeout: float = TIMEOUT_S) -> Answer:
+        """The answer to an earlier request of this client's key, with a certificate made anew (rule 5.2).
+
+        ``request`` as in ``Answer.certificate.certificate.request()``. Works until the group's retention has passed,
+        while nodes of ``answers`` owners are up. RequestRejected when nobody knows of it, RequestExpired when the group
+        certified that it expired or nothing came within ``timeout`` seconds.
+        """
+        if request.client != self._session.client:
+            raise ConfigInvalid("the request was made with another client key; open the client with that key")
+        with self._lock:
+            known = self._session.fetch(request, _now_us()[0], int(timeout * SECOND))
+            self._started[known] = _now_us()[0]
+            self._flush()
+        outcome = next(self._pump_all(iter(()), deque([known]), 1))
+        if isinstance(outcome, ClientError):
+            raise outcome
+        return outcome
 
     def map(self, images: Iterable[Any], in_flight: int = 64) -> Iterator[Answer]:
         """Answers in the order of ``images``, up to ``in_flight`` requests at once; the first error is raised."""

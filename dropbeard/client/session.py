@@ -15,7 +15,18 @@ from dropbeard.types.certificates import Certificate
 from dropbeard.types.entries import EntryKind
 from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, Nonce, OwnerId, RequestId, TimeUs
-from dropbeard.types.messages import Hello, Openings, Rejected, RejectReason, Reply, Submit, ToClient, ToNode, Welcome
+from dropbeard.types.messages import (
+    FetchOutcome,
+    Hello,
+    Openings,
+    Rejected,
+    RejectReason,
+    Reply,
+    Submit,
+    ToClient,
+    ToNode,
+    Welcome,
+)
 from dropbeard.types.parameters import MILLISECOND, SECOND
 from dropbeard.types.requests import Request
 from dropbeard.types.task import Input
@@ -57,7 +68,8 @@ class _Leg:
 @dataclass(slots=True)
 class _Open:
     request: Request
-    given: Input
+    given: Input | None
+    """None when only what is known of the request is asked for."""
     ends_us: int
     legs: dict[OwnerId, _Leg]
     enough_since_us: int | None = None
@@ -94,6 +106,16 @@ class Session:
         legs = {owner: _Leg(now_us) for owner in self.group.members}
         known = request.id
         self._open[known] = _Open(request, given, ends_us, legs)
+        self._assembler.start(request)
+        for owner in self.credits:
+            self._send(known, owner, now_us)
+        return known
+
+    def fetch(self, request: Request, now_us: int, timeout_us: int) -> RequestId:
+        """Ask every node for what it knows of an earlier request of this client (rule 5.2)."""
+        known = request.id
+        legs = {owner: _Leg(now_us) for owner in self.group.members}
+        self._open[known] = _Open(request, None, now_us + timeout_us, legs)
         self._assembler.start(request)
         for owner in self.credits:
             self._send(known, owner, now_us)
@@ -142,6 +164,9 @@ class Session:
         leg.next_us = now_us + leg.pause_us
         leg.pause_us = min(2 * leg.pause_us, REPEAT_AFTER_MAX_US)
         leg.rejected = None
+        if given is None:
+            self.outgoing.append((owner, FetchOutcome(request), None))
+            return
         submit = Submit(
             asked.group, asked.nonce, asked.deadline, asked.patience_us, asked.options, given.kind, given.shape
         )

@@ -117,7 +117,8 @@ def options_for(seed: int, n: int | None = None, byzantine: str = "auto") -> Opt
     ``byzantine``: "auto" (by the seed), "none", or a name of CAST for every liar.
     """
     rng = random.Random(f"options {seed}")
-    size = n if n is not None else rng.choice((4, 4, 7))
+    drawn = rng.choice((4, 4, 7))
+    size = drawn if n is None else n  # the draw is made either way, so that naming the size changes nothing else
 
     def sometimes(share: float, low: float, high: float) -> float:
         value = rng.uniform(low, high)

@@ -340,11 +340,11 @@ class World:
             elif isinstance(effect, Infer):
                 self._infer(replica, effect)
             elif replica.seat not in self.liars:
-                self._judge(replica, effect)
+                self.judge(replica, effect)
             elif isinstance(effect, Halt):
                 replica.up = False
 
-    def _judge(self, replica: SimulatedReplica, effect: Outgoing) -> None:
+    def judge(self, replica: SimulatedReplica, effect: Outgoing) -> None:
         """What an honest replica tells clients and operators."""
         if isinstance(effect, SendClient):
             if isinstance(effect.message, Openings):

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import cache
 
+from dropbeard.agreement.effects import SendClient
+from dropbeard.agreement.turn import Outgoing
 from dropbeard.simulator.options import options_for
+from dropbeard.simulator.replica import SimulatedReplica
 from dropbeard.simulator.world import World
 from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, OwnerId, RequestId
@@ -20,9 +23,14 @@ CALM = replace(
     loss=0.0,
     duplicates=0.0,
     slow_share=0.0,
-    silent=0,
+    byzantine=(),
+    updates=0,
     crashes=0,
     partitions=0,
+    one_way_cuts=0,
+    engine_losses=0,
+    full_disks=0,
+    floods=0,
     through_codec=False,
 )
 
@@ -39,23 +47,30 @@ class Recorded:
     agreed: list[RequestId] = field(default_factory=list)
 
 
+class _Overheard(World):
+    """Keeps what clients are told."""
+
+    def __init__(self) -> None:
+        super().__init__(CALM)
+        self.told: list[tuple[OwnerId, Openings | Reply]] = []
+
+    def judge(self, replica: SimulatedReplica, effect: Outgoing) -> None:
+        if isinstance(effect, SendClient) and isinstance(effect.message, Openings | Reply):
+            self.told.append((replica.owner, effect.message))
+        super().judge(replica, effect)
+
+
 @cache
 def recorded() -> Recorded:
-    """One calm schedule of a single client."""
-    world = World(CALM)
+    """One calm schedule of a single client, model updates and all trouble left out."""
+    world = _Overheard()
     found = Recorded(world.keys.group, ClientKey(bytes([1]) * 32))
-    plain_opened, plain_replied = world.oracle.opened, world.oracle.replied
-
-    def opened(owner: int, openings: Openings) -> None:
-        found.openings.append((OwnerId(owner), openings))
-        plain_opened(owner, openings)
-
-    def replied(reply: Reply) -> None:
-        found.replies.append(reply)
-        plain_replied(reply)
-
-    world.on_opened, world.on_replied = opened, replied
     world.run()
-    found.requests = {name: (asked.request, asked.given) for name, asked in world.asked.items()}
+    for owner, message in world.told:
+        if isinstance(message, Openings):
+            found.openings.append((owner, message))
+        else:
+            found.replies.append(message)
+    found.requests = {name: (asked.request, asked.given) for name, asked in world.clients.asked.items()}
     found.agreed = [RequestId(name) for name, kind in world.oracle.outcomes.items() if kind == 1]
     return found

@@ -12,7 +12,7 @@ from dropbeard.types.certificates import Certificate
 from dropbeard.types.entries import EntryKind
 from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, Nonce, OwnerId, RequestId, Signature, TimeUs
-from dropbeard.types.messages import Hello, Rejected, RejectReason, Reply, Submit, Welcome
+from dropbeard.types.messages import FetchOutcome, Hello, Rejected, RejectReason, Reply, Submit, Welcome
 from dropbeard.types.parameters import SECOND
 from dropbeard.types.task import Input, InputKind
 from tests.client.recorded import Recorded, recorded
@@ -220,3 +220,30 @@ def test_enough_openings_end_it_after_lingering_for_the_rest() -> None:
     done = session.poll(1_000 + LINGER_US)
     assert done[0].verified is not None
     assert len(done[0].verified.answers) == 3
+
+
+def test_an_earlier_request_is_asked_for_by_id_alone_and_comes_with_its_certificate() -> None:
+    told = recorded()
+    name = told.agreed[0]
+    session = Session(told.group, told.client)
+    for owner in range(4):
+        session.on_message(OwnerId(owner), Welcome(OwnerId(owner), told.group.epoch, 9), 0)
+    assert session.fetch(told.requests[name][0], 0, SECOND) == name
+    assert [message for _, message, _ in session.outgoing] == [FetchOutcome(name)] * 4
+    told_of(told, session, name, 4, 1)
+    (done,) = session.poll(2)
+    assert done.error is None
+    assert done.certificate is not None
+    assert done.certificate.request() == told.requests[name][0]
+
+
+def test_a_request_that_nobody_knows_is_rejected_when_too_few_are_left_to_ask() -> None:
+    told = recorded()
+    session = opened(told.group)
+    request = replace(told.requests[told.agreed[0]][0], client=session.client)
+    name = session.fetch(request, 0, SECOND)
+    reject(session, name, 0, RejectReason.UNKNOWN_REQUEST)
+    assert session.poll(1) == []
+    reject(session, name, 1, RejectReason.UNKNOWN_REQUEST)
+    (done,) = session.poll(1)
+    assert isinstance(done.error, RequestRejected)

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,11 @@ import numpy.typing as npt
 import pytest
 
 from dropbeard.client import Client
-from dropbeard.client.answers import Grade
+from dropbeard.client.answers import Answer, Grade
 from dropbeard.daemon.local_group import LocalGroup
 from dropbeard.daemon.supervisor import Child, Supervisor
-from dropbeard.errors import DropbeardError, GroupUnreachable, InputInvalid
+from dropbeard.errors import ConfigInvalid, DropbeardError, GroupUnreachable, InputInvalid, RequestRejected
+from dropbeard.signing.curve import CurveSecret
 from dropbeard.types.certificates import decode_certificate
 from dropbeard.verification.certificate import verify
 
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.system
 
 LABELS = "\n".join(f"class {number}" for number in range(10))
 CONNECT_S = 20.0
+KEY = CurveSecret.generate()
 
 
 @pytest.fixture
@@ -40,12 +43,12 @@ def pictures(count: int, seed: int = 1) -> list[npt.NDArray[np.uint8]]:
     return [rng.integers(0, 255, (8, 8, 3), dtype=np.uint8) for _ in range(count)]
 
 
-def connect(local: LocalGroup, patience: float = 1.0) -> Client:
+def connect(local: LocalGroup, patience: float = 1.0, key: CurveSecret | None = None) -> Client:
     """A client of a group whose four nodes all answer."""
     until = time.monotonic() + CONNECT_S
     while True:
         try:
-            client = Client(local.group, timeout=15, patience=patience, connect_timeout=2)
+            client = Client(local.group, key, timeout=15, patience=patience, connect_timeout=2)
         except GroupUnreachable:
             assert time.monotonic() < until, (local.directory / "alice" / "node.log").read_text()
             continue
@@ -67,8 +70,23 @@ def gone(pid: int) -> bool:
     return False
 
 
+def again_from_another_connection(local: LocalGroup, answer: Answer) -> None:
+    """The key's holder gets the certificate again by the request alone, and nobody else does (rule 5.2)."""
+    request = answer.certificate.certificate.request()
+    with Client(local.group, KEY) as later:
+        again = later.fetch(request)
+        assert (again.request_id, again.class_id, again.height) == (answer.request_id, answer.class_id, answer.height)
+        assert verify(again.certificate.certificate, local.group).request == request.id
+    with Client(local.group) as stranger, pytest.raises(ConfigInvalid):
+        stranger.fetch(request)
+    with Client(local.group) as stranger:
+        stolen = replace(request, client=stranger.client_key)
+        with pytest.raises(RequestRejected):
+            stranger.fetch(stolen)
+
+
 def test_every_request_gets_a_certificate_that_verifies_again_from_its_bytes(local: LocalGroup, tmp_path: Path) -> None:
-    with connect(local) as client:
+    with connect(local, key=KEY) as client:
         answers = list(client.map(pictures(200), in_flight=32))
         encoded = client.infer(b"not an image, which a synthetic engine does not mind")
     assert len(answers) == 200
@@ -79,6 +97,7 @@ def test_every_request_gets_a_certificate_that_verifies_again_from_its_bytes(loc
         saved = answer.certificate.save(tmp_path / "a.dbcert")
         verified = verify(decode_certificate(saved.read_bytes()), local.group)
         assert verified.height == answer.height
+    again_from_another_connection(local, answers[7])
     pids = [local.supervisor.pid(f"{kind} {config.stem}") for kind in ("node", "engine") for config in local.configs]
     local.supervisor.stop()
     assert len(set(pids)) == 8
