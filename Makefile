@@ -25,7 +25,7 @@ lint: dev
 	$(TIMED) $(BIN)/ruff check .; $(BIN)/ruff format --check .; $(BIN)/mypy $(LINTED); $(BIN)/lint-imports
 
 sim: dev
-	$(TIMED) $(BIN)/python -m dropbeard.simulator --seeds 1..200
+	$(TIMED) $(BIN)/python -m dropbeard.simulator --seeds 1..5000 --jobs 0
 
 perf: dev
 	$(TIMED) $(BIN)/pip install --quiet --editable '.[perf]'; $(BIN)/python -m perf

@@ -14,6 +14,7 @@ from dropbeard.types.blocks import (
     Finalization,
     Header,
     Justification,
+    LaneTip,
     Nullification,
     Page,
     page_ranges,
@@ -25,6 +26,8 @@ from dropbeard.types.ids import (
     NO_DIGEST,
     Digest,
     Height,
+    LaneHeight,
+    OwnerId,
     TimeUs,
     View,
 )
@@ -36,7 +39,8 @@ from dropbeard.types.messages import Proposal
 class Block:
     """One known block. ``applied`` once its batches and its parent's state were in hand; ``refused`` says why it is
     invalid; ``complained``: its leader was reported, or sent what it starves; ``replied``: our own Finalize went to its
-    clients; ``proved_by``: the header whose finalization covers it.
+    clients; ``proved_by``: the header whose finalization covers it; ``lacks``: the batches that were missing
+    when it was last to be applied.
     """
 
     header: Header
@@ -48,6 +52,7 @@ class Block:
     justified: bool = False
     replied: bool = False
     proved_by: Digest | None = None
+    lacks: tuple[LaneTip, ...] = ()
 
 
 def genesis_header(group: Group) -> Header:
@@ -78,6 +83,9 @@ class Chain:
         self.blocks: dict[Digest, Block] = {header.digest: self.final}
         self.heights: dict[Height, Digest] = {header.height: header.digest}
         """Final blocks by height."""
+        self.final_lanes: dict[OwnerId, LaneHeight] = {}
+        """How far the final cut has come in each lane."""
+        self.stand_on(self.final)
         self.oldest = header.height
         """The lowest height that is still held."""
         self.finalizations: dict[Digest, Finalization] = {}
@@ -88,6 +96,11 @@ class Chain:
     def block(self, digest: Digest) -> Block | None:
         """The block of this digest."""
         return self.blocks.get(digest)
+
+    def stand_on(self, block: Block) -> None:
+        """This block is the last final one."""
+        self.final = block
+        self.final_lanes = {tip.owner: tip.height for tip in block.header.cut}
 
     def at(self, height: Height) -> Block:
         """The final block at a height that is still held."""
@@ -107,16 +120,6 @@ class Chain:
             path.append(at)
             at = self.blocks.get(at.header.parent)
         return path if at is self.final else None
-
-    def missing_ancestor(self, block: Block) -> Digest | None:
-        """The first unknown header below ``block`` and above the final height."""
-        at = block
-        while at.header.height > self.final.header.height + 1:
-            parent = self.blocks.get(at.header.parent)
-            if parent is None:
-                return at.header.parent
-            at = parent
-        return None
 
     def state_after(self, block: Block) -> StateView | None:
         """The ledger after ``block``; None unless it descends from the final block and all between is applied."""
@@ -139,7 +142,7 @@ class Chain:
             self.base.merge(block.applied.delta, block.header.time, block.header.height)
             block.proved_by = by.vote.header
             self.heights[block.header.height] = block.header.digest
-            self.final = block
+        self.stand_on(path[-1])
 
     def links_down(self, top: Digest, bottom: Block) -> list[Header] | None:
         """Headers from ``top`` down to ``bottom``, or None when one is gone."""

@@ -75,6 +75,7 @@ def on_status(state: ReplicaState, sender: OwnerId, status: Status) -> list[Effe
         effects += on_certificate(state, status.finalization)
     if tuple(tip.owner for tip in status.tips) == state.group.members:
         state.peer_tips[sender] = status.tips
+        state.lacking_tips[sender] = list(status.tips)
     state.peer_views[sender] = status.view
     state.peer_stamps[sender] = (status.stamp, state.mono)
     for echo in status.echoes:
@@ -88,28 +89,37 @@ def _measure(state: ReplicaState, peer: OwnerId, trip_us: int) -> None:
     if 0 <= trip_us <= state.group.parameters.advance_timeout_us:
         before = state.round_trips.get(peer, trip_us)
         state.round_trips[peer] = (SMOOTHING * before + trip_us) // (SMOOTHING + 1)
+        state.timeouts_us = None
 
 
 def want_reported(state: ReplicaState) -> None:
     """Batches behind every tip that is held or reported, and the certificate that ended a higher view."""
-    for sender, tips in state.peer_tips.items():
+    reach = 2 * state.group.parameters.lane_window
+    for sender, tips in list(state.lacking_tips.items()):
+        left = []
         for tip in tips:
             low = state.final_lane_height(tip.owner)
-            if low < tip.height <= low + 2 * state.group.parameters.lane_window:
-                _want_missing(state, tip, low, sender)
+            if low < tip.height and (tip.height > low + reach or _want_missing(state, tip, low, sender)):
+                left.append(tip)
+        if left:
+            state.lacking_tips[sender] = left
+        else:
+            del state.lacking_tips[sender]
     for sender, view in state.peer_views.items():
         if view > state.view:
             state.want("views", max(view - FETCH_VIEWS_MAX, state.view), view - 1, sender)
 
 
-def _want_missing(state: ReplicaState, tip: LaneTip, low: LaneHeight, sender: OwnerId) -> None:
+def _want_missing(state: ReplicaState, tip: LaneTip, low: LaneHeight, sender: OwnerId) -> bool:
+    """Ask for the highest batch that is lacking below a tip; is there one?"""
     at, height = tip.digest, tip.height
     while height > low:
         signed = state.lanes.get(tip.owner, at)
         if signed is None:
             state.want("batch", at, low, sender)
-            return
+            return True
         at, height = signed.batch.parent, LaneHeight(height - 1)
+    return False
 
 
 Question = FetchHeader | FetchViews | FetchPage | FetchBatches | FetchInput | FetchSnapshot | FetchBucket

@@ -59,7 +59,7 @@ def _keep(state: ReplicaState, block: Block) -> list[Effect]:
     """A final block and what it orders are on disk, voted for or not: they are the ledger (rules 3.8, 7.1)."""
     parent = state.chain.blocks[block.header.parent]
     ordered = ordered_batches(state, parent.header.cut, block.header.cut, state.me)
-    rows = {} if ordered is None or isinstance(ordered, str) else ordered
+    rows = ordered if isinstance(ordered, dict) else {}
     return [*persist_ordered(state, rows), *persist_block(state, block)]
 
 

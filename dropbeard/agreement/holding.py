@@ -36,10 +36,12 @@ def justify(state: ReplicaState, block: Block) -> None:
         block.justified = block.refused is None
 
 
-def ordered_batches(state: ReplicaState, parent: Cut, cut: Cut, hint: OwnerId) -> Ordered | str | None:
-    """The batches between two cuts; None while some are being fetched; a text when the cut is wrong (rule 3.3)."""
+def ordered_batches(
+    state: ReplicaState, parent: Cut, cut: Cut, hint: OwnerId
+) -> dict[OwnerId, list[SignedBatch]] | str | tuple[LaneTip, ...]:
+    """The batches between two cuts; those that are lacking and being fetched; or what is wrong with the cut (3.3)."""
     ordered: dict[OwnerId, list[SignedBatch]] = {}
-    complete = True
+    lacking: list[LaneTip] = []
     for below, tip in zip(parent, cut, strict=True):
         if not below.height <= tip.height <= below.height + state.group.parameters.block_batches_max:
             return "its cut grows a lane beyond the limits"
@@ -48,10 +50,10 @@ def ordered_batches(state: ReplicaState, parent: Cut, cut: Cut, hint: OwnerId) -
             return "its cut does not extend its parent's"
         if isinstance(rows, LaneTip):
             state.want("batch", rows.digest, below.height, hint)
-            complete = False
+            lacking.append(rows)
         else:
             ordered[tip.owner] = rows
-    return ordered if complete else None
+    return tuple(lacking) if lacking else ordered
 
 
 def try_apply(state: ReplicaState, block: Block) -> Applied | None:
@@ -59,13 +61,15 @@ def try_apply(state: ReplicaState, block: Block) -> Applied | None:
     if block.applied is not None or block.refused is not None:
         return block.applied
     parent = state.chain.block(block.header.parent)
-    before = None if parent is None else state.chain.state_after(parent)
-    if parent is None or before is None:
-        return None
     hint = state.group.leader(block.header.view)
+    if parent is None or (block.lacks and _still_lacks(state, block, parent, hint)):
+        return None
+    before = state.chain.state_after(parent)
+    if before is None:
+        return None
     ordered = ordered_batches(state, parent.header.cut, block.header.cut, hint)
-    if ordered is None or isinstance(ordered, str):
-        block.refused = ordered
+    if not isinstance(ordered, dict):
+        block.refused, block.lacks = (ordered, ()) if isinstance(ordered, str) else (None, ordered)
         return None
     header = block.header
     applied = state.prepared.pop(header.digest, None)
@@ -80,6 +84,16 @@ def try_apply(state: ReplicaState, block: Block) -> Applied | None:
     return applied
 
 
+def _still_lacks(state: ReplicaState, block: Block, parent: Block, hint: OwnerId) -> bool:
+    """None of the batches that it lacked has come: ask again without walking every lane."""
+    if any(state.lanes.get(tip.owner, tip.digest) is not None for tip in block.lacks):
+        return False
+    below = {tip.owner: tip.height for tip in parent.header.cut}
+    for tip in block.lacks:
+        state.want("batch", tip.digest, below[tip.owner], hint)
+    return True
+
+
 def unsigned(ordered: Ordered) -> dict[OwnerId, list[LaneBatch]]:
     """The batches alone."""
     return {owner: [signed.batch for signed in rows] for owner, rows in ordered.items()}
@@ -87,14 +101,16 @@ def unsigned(ordered: Ordered) -> dict[OwnerId, list[LaneBatch]]:
 
 def apply_towards(state: ReplicaState, block: Block) -> bool:
     """Apply ``block`` and every ancestor above the final one, as far as parts are in hand; is ``block`` applied?"""
-    missing = state.chain.missing_ancestor(block)
-    if missing is not None:
-        state.want("header", missing, state.chain.final.header.height)
-    path = state.chain.path_to_final(block)
-    for step in reversed(path or ()):
-        if try_apply(state, step) is None:
+    path: list[Block] = []
+    at = block
+    while at.applied is None and at.header.height > state.chain.final.header.height:
+        path.append(at)
+        parent = state.chain.block(at.header.parent)
+        if parent is None:
+            state.want("header", at.header.parent, state.chain.final.header.height)
             return False
-    return block.applied is not None
+        at = parent
+    return all(try_apply(state, step) is not None for step in reversed(path)) and block.applied is not None
 
 
 def _note_dues(state: ReplicaState, applied: Applied) -> None:

@@ -88,7 +88,7 @@ def _notarize(state: ReplicaState, block: Block) -> list[Effect]:
     vote = Notarize(state.group.id, state.group.epoch, state.view, block.header.digest)
     parent = state.chain.blocks[block.header.parent]
     ordered = ordered_batches(state, parent.header.cut, block.header.cut, state.me)
-    rows = {} if ordered is None or isinstance(ordered, str) else ordered
+    rows = ordered if isinstance(ordered, dict) else {}
     return [*persist_block(state, block), *persist_ordered(state, rows), CastVote(vote)]
 
 
@@ -115,7 +115,7 @@ def has_work(state: ReplicaState) -> bool:
     best = state.chain.block(digest)
     if best is None:
         state.want("header", digest, state.chain.final.header.height)
-    elif state.lanes.tips_from(best.header.cut, 1) != best.header.cut:
+    elif any(state.lanes.goes_on(tip) for tip in best.header.cut):
         return True
     if best_view > state.chain.final.header.view:
         waited = state.mono - state.round(best_view).notarized_at_us

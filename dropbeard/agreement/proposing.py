@@ -27,7 +27,7 @@ def propose(state: ReplicaState) -> list[Effect]:
     justification = Justification(notarization, tuple(page.digest for page in pages))
     cut = state.lanes.tips_from(parent.header.cut, state.group.parameters.block_batches_max)
     ordered = ordered_batches(state, parent.header.cut, cut, state.me)
-    if ordered is None or isinstance(ordered, str):
+    if not isinstance(ordered, dict):
         return []
     applied = apply_block(state.group, before, parent.header, unsigned(ordered), state.judge.verdict)
     header = _header(state, parent, cut, applied, justification)

@@ -155,7 +155,11 @@ class ReplicaState:
     """The last stamp of each peer and when it came."""
     round_trips: dict[OwnerId, int] = field(default_factory=dict)
     """Microseconds to each peer and back, smoothed (rule 3.7)."""
+    timeouts_us: tuple[int, int, int] | None = None
+    """Failures, propose and advance timeout as last worked out; None when a round trip changed since."""
     peer_tips: dict[OwnerId, Cut] = field(default_factory=dict)
+    lacking_tips: dict[OwnerId, list[LaneTip]] = field(default_factory=dict)
+    """Tips that a peer reported and below which we may lack batches."""
     peer_views: dict[OwnerId, View] = field(default_factory=dict)
     reported_us: dict[Digest, int] = field(default_factory=dict)
     """When we first told everyone that we hold a batch above the final cut (rule 3.6)."""
@@ -236,7 +240,7 @@ class ReplicaState:
 
     def final_lane_height(self, owner: OwnerId) -> LaneHeight:
         """How far the final cut has come in a lane."""
-        return next(tip.height for tip in self.chain.final.header.cut if tip.owner == owner)
+        return self.chain.final_lanes[owner]
 
 
 PROPOSE_TRIPS = 8
@@ -250,6 +254,8 @@ TIMEOUT_FLOOR_SHARE = 2
 def scaled_timeouts(state: ReplicaState) -> tuple[int, int]:
     """(propose, advance) timeouts: multiples of the round trip to the q-th fastest replica, at most the genesis' own,
     then grown by repeated failure; microseconds (rule 3.7)."""
+    if state.timeouts_us is not None and state.timeouts_us[0] == state.failures:
+        return state.timeouts_us[1:]
     rules = state.group.parameters
     growth = (rules.timeout_growth_percent / 100) ** state.failures
     trip = _quorum_trip_us(state)
@@ -257,7 +263,8 @@ def scaled_timeouts(state: ReplicaState) -> tuple[int, int]:
     if trip is not None:
         propose_us = min(propose_us, max(PROPOSE_TRIPS * trip, propose_us // TIMEOUT_FLOOR_SHARE))
         advance_us = min(advance_us, max(ADVANCE_TRIPS * trip, advance_us // TIMEOUT_FLOOR_SHARE))
-    return int(propose_us * growth), int(advance_us * growth)
+    state.timeouts_us = state.failures, int(propose_us * growth), int(advance_us * growth)
+    return state.timeouts_us[1:]
 
 
 def _quorum_trip_us(state: ReplicaState) -> int | None:

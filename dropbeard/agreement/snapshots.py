@@ -101,7 +101,7 @@ def install(state: ReplicaState, header: Header, small: bytes, rows: bytes) -> N
     known = chain.blocks.get(header.digest)
     proposal = None if known is None else known.proposal
     chain.base = base
-    chain.final = Block(header, proposal, state.mono, applied=nothing_applied(header), justified=True)
+    chain.stand_on(Block(header, proposal, state.mono, applied=nothing_applied(header), justified=True))
     chain.blocks = {d: b for d, b in chain.blocks.items() if b.header.height > header.height}
     chain.blocks[header.digest] = chain.final
     for block in chain.blocks.values():

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dropbeard.simulator.options import CALMED, CAST, Options, options_for
+from dropbeard.simulator.options import CALMED, CAST, STRETCH_MAX, Options, options_for
 from dropbeard.simulator.plan import plan_for
 from dropbeard.simulator.run import JOBS_MAX, Report, run_world, simulate_all, usable_cores
 from dropbeard.simulator.shrinking import command_for, shrink
@@ -21,15 +21,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if not 0 <= chosen.jobs <= JOBS_MAX:
         parser.error(f"--jobs {chosen.jobs}: choose 0 to {JOBS_MAX}")
+    if not 1 <= chosen.stretch <= STRETCH_MAX:
+        parser.error(f"--stretch {chosen.stretch}: choose 1 to {STRETCH_MAX}")
     if chosen.seed is not None:
         return _one(parser, chosen)
     seeds = _seeds(parser, chosen.seeds)
-    summary = simulate_all(seeds, chosen.replicas, chosen.byzantine, chosen.jobs or usable_cores())
+    summary = simulate_all(seeds, chosen.replicas, chosen.byzantine, chosen.jobs or usable_cores(), chosen.stretch)
     for report in summary.failed:
         _explain(report)
     for report in summary.failed[:1]:
-        smaller = shrink(options_for(report.seed, chosen.replicas, chosen.byzantine))
-        print(f"  smallest found, after {smaller.tries} tries: {command_for(smaller)}")
+        smaller = shrink(options_for(report.seed, chosen.replicas, chosen.byzantine, chosen.stretch))
+        again = command_for(smaller, chosen.byzantine, chosen.stretch)
+        print(f"  smallest found, after {smaller.tries} tries: {again}")
     figures = summary.as_dict()
     print(json.dumps(figures) if chosen.json else "  ".join(f"{name} {value}" for name, value in figures.items()))
     return FAILED if summary.violations or summary.stalls else 0
@@ -49,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"who lies: auto (by the seed), none, or {', '.join(CAST)}",
     )
     parser.add_argument("--jobs", type=int, default=1, help="processes side by side (0: one for each core)")
+    parser.add_argument("--stretch", type=int, default=1, help="make each schedule as many times longer")
     parser.add_argument("--trace", action="store_true", help="with --seed: print what happened")
     parser.add_argument("--calm", default="", help=f"with --seed: without {', '.join(CALMED)}")
     parser.add_argument("--without", default="", help="with --seed: leave out planned events, by number")
@@ -68,7 +72,7 @@ def _one(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> int:
 
 
 def _options(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> Options:
-    options = options_for(chosen.seed, chosen.replicas, chosen.byzantine)
+    options = options_for(chosen.seed, chosen.replicas, chosen.byzantine, chosen.stretch)
     try:
         for what in filter(None, chosen.calm.split(",")):
             options = options.calm(what)

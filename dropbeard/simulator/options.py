@@ -8,15 +8,18 @@ from typing import Final
 
 from dropbeard.types.parameters import MILLISECOND, SECOND, Parameters
 
+SEVEN_SHARE: Final = 0.03
+"""Schedules of seven replicas; they cost three times those of four."""
+
 REAL_KEYS_EVERY: Final = 20
 """Every twentieth seed signs with P-256; the others with a keyed-BLAKE3 stand-in."""
 
 SIMULATED: Final = Parameters(
-    block_interval_us=5 * MILLISECOND,
+    block_interval_us=30 * MILLISECOND,
     propose_timeout_us=60 * MILLISECOND,
     advance_timeout_us=120 * MILLISECOND,
     finalize_timeout_us=40 * MILLISECOND,
-    status_interval_us=150 * MILLISECOND,
+    status_interval_us=200 * MILLISECOND,
     starvation_us=400 * MILLISECOND,
     near_us=100 * MILLISECOND,
     horizon_us=30 * SECOND,
@@ -53,8 +56,10 @@ CAST: Final = (
 )
 """Every way in which a simulated owner lies (rule 10)."""
 
-TWINS_EVERY: Final = 4
-"""Every fourth seed runs one key in two instances."""
+TWINS_EVERY: Final = 5
+"""Every fifth seed runs one key in two instances."""
+
+STRETCH_MAX: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +116,14 @@ CALMED: Final[dict[str, object]] = {
 """Trouble that is no planned event, and its absence."""
 
 
-def options_for(seed: int, n: int | None = None, byzantine: str = "auto") -> Options:
+def options_for(seed: int, n: int | None = None, byzantine: str = "auto", stretch: int = 1) -> Options:
     """The schedule of a seed; ``n`` is 4 or 7 by the seed unless given.
 
-    ``byzantine``: "auto" (by the seed), "none", or a name of CAST for every liar.
+    ``byzantine``: "auto" (by the seed), "none", or a name of CAST for every liar. ``stretch``: as many times longer,
+    with as many times the requests and faults.
     """
     rng = random.Random(f"options {seed}")
-    drawn = rng.choice((4, 4, 7))
+    drawn = 7 if rng.random() < SEVEN_SHARE else 4
     size = drawn if n is None else n  # the draw is made either way, so that naming the size changes nothing else
 
     def sometimes(share: float, low: float, high: float) -> float:
@@ -125,14 +131,14 @@ def options_for(seed: int, n: int | None = None, byzantine: str = "auto") -> Opt
         return value if rng.random() < share else 0.0
 
     def now_and_then(share: float, most: int) -> int:
-        value = rng.randint(1, most)
+        value = stretch * rng.randint(1, most)
         return value if rng.random() < share else 0
 
-    heal_us = SECOND + rng.randint(300, 1_500) * MILLISECOND
+    heal_us = SECOND + stretch * rng.randint(150, 500) * MILLISECOND
     made = Options(
         seed=seed,
         n=size,
-        requests=rng.randint(20, 30),
+        requests=20 * stretch,
         clients=rng.randint(1, 3),
         loss=sometimes(0.5, 0.01, 0.25),
         duplicates=sometimes(0.4, 0.01, 0.2),

@@ -18,7 +18,7 @@ from dropbeard.types.statements import ModelUpdate
 from dropbeard.types.task import Classification, Input, InputKind
 
 WALL_US = 1_800_000_000 * SECOND
-RETRY_US = 700 * MILLISECOND
+RETRY_US = 450 * MILLISECOND
 SERVICE_MAX_US = 40 * MILLISECOND
 
 
@@ -29,6 +29,8 @@ class Asked:
     request: Request
     given: Input
     takers: dict[int, None] = field(default_factory=dict)
+    told: dict[int, None] = field(default_factory=dict)
+    """Replicas that showed the client an entry."""
 
     @property
     def event(self) -> RequestCame:
@@ -48,8 +50,8 @@ class Clients:
         """A new request; some clients split: two inputs under one nonce."""
         split = rng.random() < 0.05
         nonce = Nonce(number - 1 if split and number else number)
-        patience_us = rng.choice((0, 50 * MILLISECOND, 2 * SECOND))
-        lasts_us = rng.randint(300 * MILLISECOND, 2_500 * MILLISECOND)
+        patience_us = rng.choice((0, 50 * MILLISECOND, 600 * MILLISECOND))
+        lasts_us = rng.randint(200 * MILLISECOND, 600 * MILLISECOND)
         return self._new(number, nonce, patience_us, TimeUs(WALL_US + now_us + lasts_us))
 
     def burst(self, number: int, count: int, now_us: int) -> list[Asked]:

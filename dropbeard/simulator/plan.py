@@ -9,11 +9,11 @@ from dropbeard.simulator.options import Options
 from dropbeard.types.parameters import MILLISECOND, SECOND
 
 START_US = SECOND
-FLOOD_REQUESTS = 60
+FLOOD_REQUESTS = 40
 DISK_TROUBLE = {"amnesiac": "roll-back", "rolled-back": "roll-back", "lying-disk": "crash-liar", "rotten-disk": "rot"}
 """What happens to the disks of those whose lie is their disk."""
 
-CRASH_MAX_US = 600 * MILLISECOND
+CRASH_MAX_US = 300 * MILLISECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def plan_for(options: Options) -> list[Planned]:
             for _ in range(count)
         ]
 
-    planned = some(options.requests, "ask", last_us + 300 * MILLISECOND)
+    planned = some(options.requests, "ask", last_us + 100 * MILLISECOND)
     planned += some(options.updates, "update")
     planned += some(options.crashes, "crash")
     planned += some(options.partitions, "split")

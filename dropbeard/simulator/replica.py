@@ -8,7 +8,7 @@ from typing import Protocol
 
 from dropbeard.agreement.events import BatchCame, EngineIsReady, Event, Now, PeerSpoke, RequestCame
 from dropbeard.agreement.inspection import is_worth_handling
-from dropbeard.agreement.records import BatchRecord, VoteRecord, decode_record
+from dropbeard.agreement.records import BatchRecord, VoteRecord, decode_record, may_promise
 from dropbeard.agreement.replica_state import new_replica
 from dropbeard.agreement.restoring import restore
 from dropbeard.agreement.turn import Outcome, Turn
@@ -17,7 +17,7 @@ from dropbeard.signing.guard import Guard
 from dropbeard.simulator.disk import Crashed, SimulatedDisk, SimulatedStore
 from dropbeard.simulator.keys import GuardedSigner, Keys
 from dropbeard.storage.records import HEAD_BYTES, Journal
-from dropbeard.types.ids import OwnerId
+from dropbeard.types.ids import OwnerId, RequestId, Version
 from dropbeard.types.lanes import LaneBatch
 from dropbeard.types.messages import BatchNotice, PeerMessage
 from dropbeard.types.statements import Statement
@@ -75,6 +75,8 @@ class SimulatedReplica:
         self.up = True
         self.life = 0
         self.engine_life = 0
+        self.at_work: dict[Version, list[tuple[RequestId, bytes]]] = {}
+        """The engine's open batch under each version."""
         self.looked_at = -1
         """Height of the last snapshot that the oracle saw."""
         self.failed: StorageFailed | None = None
@@ -110,6 +112,8 @@ class SimulatedReplica:
     def _tell(self, records: Sequence[bytes]) -> None:
         self._told += len(records)
         for data in records:
+            if not may_promise(data, self.owner):
+                continue
             record = decode_record(data, self._keys.group)
             if isinstance(record, VoteRecord):
                 self._watcher.signed(self.owner, record.signed.vote)
@@ -120,6 +124,7 @@ class SimulatedReplica:
     def restart(self) -> None:
         """Come back with what the disk kept, or stay down when that is damaged."""
         self.life += 1
+        self.at_work.clear()
         self.disk.crash()
         try:
             self.turn = self._boot()

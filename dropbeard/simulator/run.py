@@ -64,7 +64,7 @@ def run_world(options: Options, log: Callable[[str], None] | None = None) -> Rep
     lacking: list[str] = []
     if not violations:
         lacking = stalls(world)
-        violations += wrongly_convicted(world)
+        violations += wrongly_convicted(world) if world.liars else []
     if not violations and not lacking:
         lacking = unobtainable(world)
     violations += unpunished_fork(world)
@@ -84,16 +84,22 @@ def run_world(options: Options, log: Callable[[str], None] | None = None) -> Rep
 
 
 def simulate(
-    seed: int, n: int | None = None, log: Callable[[str], None] | None = None, byzantine: str = "auto"
+    seed: int,
+    n: int | None = None,
+    log: Callable[[str], None] | None = None,
+    byzantine: str = "auto",
+    stretch: int = 1,
 ) -> Report:
     """One schedule, from its seed alone."""
-    return run_world(options_for(seed, n, byzantine), log)
+    return run_world(options_for(seed, n, byzantine, stretch), log)
 
 
-def simulate_all(seeds: Iterable[int], n: int | None = None, byzantine: str = "auto", jobs: int = 1) -> Summary:
+def simulate_all(
+    seeds: Iterable[int], n: int | None = None, byzantine: str = "auto", jobs: int = 1, stretch: int = 1
+) -> Summary:
     """Every seed; ``jobs`` processes side by side give the same figures."""
     summary, trace, started = Summary(), blake3(), time.monotonic()
-    one = partial(_one, n, byzantine)
+    one = partial(_one, n, byzantine, stretch)
     if jobs == 1:
         for seed in seeds:
             _add(summary, trace, one(seed))
@@ -106,8 +112,8 @@ def simulate_all(seeds: Iterable[int], n: int | None = None, byzantine: str = "a
     return summary
 
 
-def _one(n: int | None, byzantine: str, seed: int) -> Report:
-    return simulate(seed, n, None, byzantine)
+def _one(n: int | None, byzantine: str, stretch: int, seed: int) -> Report:
+    return simulate(seed, n, None, byzantine, stretch)
 
 
 def _add(summary: Summary, trace: blake3, report: Report) -> None:

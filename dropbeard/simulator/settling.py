@@ -48,7 +48,7 @@ def _without_outcome(world: World) -> list[str]:
                 owners.setdefault(item.request_id(), set()).add(int(batch.owner))
     missing = 0
     for request, asked in world.clients.asked.items():
-        healed_before = asked.request.deadline - WALL_US > world.options.heal_us + 2_000_000
+        healed_before = asked.request.deadline - WALL_US > world.options.heal_us + 500_000
         enough = len(owners.get(request, ())) >= world.keys.group.answers
         if enough and healed_before and request not in world.oracle.outcomes:
             missing += 1
@@ -58,8 +58,11 @@ def _without_outcome(world: World) -> list[str]:
 def is_settled(world: World) -> bool:
     """Is every deadline past, and nothing owed?"""
     wall_us = WALL_US + world.now_us - world.options.skew_us
-    over = all(asked.request.deadline + 300_000 < wall_us for asked in world.clients.asked.values())
-    return over and not stalls(world)
+    over = all(asked.request.deadline + 100_000 < wall_us for asked in world.clients.asked.values())
+    if not over:
+        return False
+    world.oracle.judge_ledger()
+    return not stalls(world)
 
 
 def unobtainable(world: World) -> list[str]:

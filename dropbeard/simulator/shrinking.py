@@ -52,10 +52,14 @@ def shrink(options: Options, run: Callable[[Options], Report] = run_world) -> Sh
     return best
 
 
-def command_for(shrunk: Shrunk) -> str:
+def command_for(shrunk: Shrunk, byzantine: str = "auto", stretch: int = 1) -> str:
     """The command that runs it again."""
     options = shrunk.options
     text = f"dropbeard simulate --seed {options.seed} --replicas {options.n} --trace"
+    if byzantine != "auto":
+        text += f" --byzantine {byzantine}"
+    if stretch != 1:
+        text += f" --stretch {stretch}"
     if shrunk.calmed:
         text += " --calm " + ",".join(shrunk.calmed)
     if options.without:

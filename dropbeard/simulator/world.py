@@ -36,13 +36,13 @@ from dropbeard.simulator.wiretap import Wiretap, through_codec, without_signatur
 from dropbeard.types.ids import OwnerId, RequestId, TimeUs, Version
 from dropbeard.types.lanes import LaneBatch
 from dropbeard.types.messages import Openings, PeerMessage, Reply
-from dropbeard.types.parameters import MILLISECOND, SECOND
+from dropbeard.types.parameters import MILLISECOND
 from dropbeard.types.statements import LanePromise, Nullify, Statement
 
 EVENTS_MAX = 400_000
 """A schedule that needs more is stuck in a storm, which is a finding."""
 
-SETTLE_EVERY_US = 400 * MILLISECOND
+SETTLE_EVERY_US = 100 * MILLISECOND
 HEALING_REQUEST = 9_000
 OFFSET_US = 7_919
 """Monotonic clocks differ by this much from seat to seat."""
@@ -182,7 +182,7 @@ class World:
 
     def run(self, settled: Callable[[World], bool] = lambda world: False) -> None:
         """Until the end of the schedule, or until nothing is owed any more after the heal."""
-        next_look_us = self.options.heal_us + SECOND
+        next_look_us = self.options.heal_us + SETTLE_EVERY_US
         while self._queue and self._queue[0][0] <= self.options.end_us:
             self.now_us, _, action = heapq.heappop(self._queue)
             action()
@@ -249,6 +249,7 @@ class World:
 
     def _lose_engine(self, replica: SimulatedReplica, rng: random.Random) -> None:
         replica.engine_life += 1
+        replica.at_work.clear()
         self.turn(replica, [EngineWasLost()])
         back_us = self.now_us + rng.randint(1_000, CRASH_MAX_US)
         self.at(back_us, lambda: self.turn(replica, [replica.ready()]))
@@ -259,7 +260,7 @@ class World:
         for seat in to:
             for time_us in self.network.arrivals(self.now_us, None, seat):
                 self.at(time_us, lambda s=seat: self._request_at(self.replicas[s], asked))  # type: ignore[misc]
-        if asked.request.deadline > WALL_US + self.now_us:
+        if asked.request.deadline > WALL_US + self.now_us and len(asked.told) <= self.options.f:
             every = list(range(self.options.n))
             self.at(self.now_us + RETRY_US, lambda: self._submit(asked, every))
 
@@ -270,12 +271,19 @@ class World:
                 asked.takers[replica.owner] = None
 
     def _infer(self, replica: SimulatedReplica, order: Infer) -> None:
+        """The engine's batch is open from its first order to its end; what comes meanwhile is answered with it."""
+        row = order.request, answer(replica.owner, order.version, order.given)
+        batch = replica.at_work.get(order.version)
+        if batch is not None:
+            batch.append(row)
+            return
+        replica.at_work[order.version] = batch = [row]
         life = replica.life, replica.engine_life
-        output = answer(replica.owner, order.version, order.given)
 
         def done() -> None:
             if (replica.life, replica.engine_life) == life:
-                self.turn(replica, [AnswersCame(order.version, ((order.request, output),))])
+                del replica.at_work[order.version]
+                self.turn(replica, [AnswersCame(order.version, tuple(batch))])
 
         self.at(self.now_us + self.rng.randint(1_000, SERVICE_MAX_US), done)
 
@@ -351,6 +359,8 @@ class World:
                 self.oracle.opened(replica.owner, effect.message)
             elif isinstance(effect.message, Reply):
                 self.oracle.replied(effect.message)
+                for _, entry in effect.message.entries:
+                    self.clients.asked[entry.request].told[replica.owner] = None
         elif isinstance(effect, Halt):
             replica.up = False
             self.oracle.flag(f"halted: honest owner {replica.owner}: {effect.reason}")

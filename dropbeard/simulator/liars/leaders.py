@@ -28,7 +28,7 @@ class _LyingLeader(Liar):
         if parent is None or before is None:
             return None
         ordered = ordered_batches(state, parent.header.cut, cut, self.owner)
-        if ordered is None or isinstance(ordered, str):
+        if not isinstance(ordered, dict):
             return None
         applied = apply_block(state.group, before, parent.header, unsigned(ordered), state.judge.verdict)
         return replace(
