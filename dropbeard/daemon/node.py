@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import zmq
@@ -22,6 +24,7 @@ from dropbeard.daemon.inbox import Inbox
 from dropbeard.daemon.new_node import read_salt
 from dropbeard.daemon.outbox import Outbox
 from dropbeard.daemon.process import StopSignal, die_with_parent, log_to_stderr
+from dropbeard.daemon.recording import Recorder
 from dropbeard.errors import MessageInvalid, StorageFailed
 from dropbeard.signing.curve import load_curve_secret
 from dropbeard.signing.guard import Guard
@@ -60,7 +63,8 @@ def run_node(files: NodeFiles) -> int:
     )
     store = SqliteStore(files.state)
     try:
-        node = Node(group, identity, store, files.engine_endpoint, files.config.listen)
+        recorded = Recorded(files.state, files.config.record) if files.config.record else None
+        node = Node(group, identity, store, files.engine_endpoint, files.config.listen, recorded)
         try:
             node.serve(StopSignal())
         finally:
@@ -70,11 +74,25 @@ def run_node(files: NodeFiles) -> int:
     return 0
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Where to keep the last turns of the core, and how many."""
+
+    directory: Path
+    turns: int
+
+
 class Node:
     """One replica with everything it speaks through."""
 
     def __init__(
-        self, group: Group, identity: Identity, store: SqliteStore, engine_endpoint: str, listen: str | None = None
+        self,
+        group: Group,
+        identity: Identity,
+        store: SqliteStore,
+        engine_endpoint: str,
+        listen: str | None = None,
+        recorded: Recorded | None = None,
     ) -> None:
         journal, guard = Journal(store), Guard()
         now = read_clocks()
@@ -83,7 +101,12 @@ class Node:
         records = _replay(journal, group)
         for record in records:
             _promise_again(guard, self.state, record)
-        self.turn = Turn(self.state, NodeSigner(identity.node_key, guard), journal)
+        self._recorder = None if recorded is None else Recorder(recorded.directory, self.state, recorded.turns)
+        signer = NodeSigner(identity.node_key, guard)
+        if self._recorder is None:
+            self.turn = Turn(self.state, signer, journal)
+        else:
+            self.turn = Turn(self.state, self._recorder.signer(signer), self._recorder.writer(journal))
         self.turn.send_again(restore(self.state, records, now))
         self._counted: Counter[str] = Counter()
         self._next_count_us = now.monotonic_us + COUNTERS_EVERY_US
@@ -133,6 +156,8 @@ class Node:
             now = read_clocks()
             if events or now.monotonic_us >= wake_at_us:
                 outcome = self.turn.run(events, now)
+                if self._recorder is not None:
+                    self._recorder.note(events, now)
                 pending = self._desk.hand_over(self._outbox.send(outcome.outgoing))
                 wake_at_us = outcome.wake_at_us
                 self._log_counters(now.monotonic_us)
@@ -181,6 +206,8 @@ class Node:
 
     def close(self) -> None:
         """Close every socket; what is queued to peers gets a moment to leave."""
+        if self._recorder is not None:
+            self._recorder.close()
         for link in self._links():
             link.close()
         self._clients.close()

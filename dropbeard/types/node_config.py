@@ -12,6 +12,8 @@ from dropbeard.types.toml_text import read_toml, table
 
 Backend = Literal["onnx", "synthetic"]
 
+RECORD_MAX: Final = 10_000_000
+
 ENGINE_NUMBER_MAX: Final = 4_096
 """Threads, inputs in a batch, inputs waiting: none is ever larger."""
 
@@ -45,6 +47,8 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: KeysTable
     engine: EngineTable
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    record: int = 0
+    """Turns of the core to keep for ``dropbeard replay``, in the state directory; 0: none. They hold inputs."""
     listen: str | None = None
     """Address to listen on instead of the genesis' host: 0.0.0.0 behind NAT, or where the genesis has a host name."""
 
@@ -55,6 +59,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "genesis": self.genesis,
             "state": self.state,
             "log_level": self.log_level,
+            "record": self.record,
             "listen": self.listen,
         }
         keys = table("[keys]", msgspec.structs.asdict(self.keys))
@@ -66,6 +71,8 @@ def config_from_toml(text: str, what: str) -> NodeConfig:
     config = read_toml(text, NodeConfig, what)
     if config.listen is not None:
         check_endpoint(f"tcp://{config.listen}:1", f"{what}: listen")
+    if not 0 <= config.record <= RECORD_MAX:
+        raise ConfigInvalid(f"{what}: record is {config.record}, must be between 0 and {RECORD_MAX} turns")
     for key in ("threads", "max_batch", "queue_max"):
         value = getattr(config.engine, key)
         if not 1 <= value <= ENGINE_NUMBER_MAX:
