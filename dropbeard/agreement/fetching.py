@@ -148,7 +148,10 @@ def _whom(state: ReplicaState, want: Want, attempts: int, hint: OwnerId | None) 
         return []
     if attempts == 0 and hint is not None and hint != state.me:
         return [hint]
-    name = want[1] if isinstance(want[1], int) else want[1][0]
+    kind, name, bound = want
+    if isinstance(name, bytes):
+        # Which peer is first must not depend on a digest that covers signatures, or no run could be repeated.
+        name = name[0] if kind in ("bucket", "input") else bound
     first = (name + attempts * ASKED_AT_ONCE) % len(peers)
     return [peers[(first + k) % len(peers)] for k in range(min(ASKED_AT_ONCE, len(peers)))]
 

@@ -14,6 +14,7 @@ from dropbeard.agreement.records import (
     decode_record,
 )
 from dropbeard.evidence.judge import Judge
+from dropbeard.evidence.kinds import Offence
 from dropbeard.evidence.pairs import Pool
 from dropbeard.simulator.world import World
 
@@ -50,6 +51,19 @@ def wrongly_convicted(world: World) -> list[str]:
             found.append(f"convicted: replica {replica.owner} convicts honest {sorted(named & honest)}")
     if convicted(world) & honest:
         found.append(f"convicted: the disks convict honest {sorted(convicted(world) & honest)}")
+    return found
+
+
+def unmarked(world: World) -> list[str]:
+    """What an honest replica can show, and evidence that does not check, marks its owner in every ledger (8.1)."""
+    found = []
+    rotten = {int(batch.owner) for batch in world.oracle.ordered if any(len(data) < 32 for data in batch.evidence)}
+    for replica in world.honest:
+        state = replica.turn.state
+        lacking = [name for name in state.evidence if name not in state.chain.base.marks]
+        missing = [owner for owner in sorted(rotten) if (owner, Offence.ROTTEN_EVIDENCE) not in state.chain.base.marks]
+        if lacking or missing:
+            found.append(f"unmarked: the ledger of replica {replica.owner} does not mark {lacking or missing}")
     return found
 
 

@@ -46,6 +46,7 @@ CAST: Final = (
     "stale-version",
     "starving-leader",
     "unjustified-leader",
+    "lying-header",
     "rotten-evidence",
     "amnesiac",
     "snapshot-liar",

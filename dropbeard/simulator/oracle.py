@@ -44,6 +44,8 @@ class Oracle:
     """Agreed or expired, by request."""
     headers: dict[bytes, Header] = field(default_factory=dict)
     batches: dict[bytes, LaneBatch] = field(default_factory=dict)
+    ordered: list[LaneBatch] = field(default_factory=list)
+    """What final blocks order."""
     _slots: dict[tuple[int, int], _Slots] = field(default_factory=dict)
     _voters: dict[tuple[str, int, bytes], set[int]] = field(default_factory=dict)
     _lanes: dict[tuple[int, int], bytes] = field(default_factory=dict)
@@ -181,6 +183,7 @@ class Oracle:
             if ordered is None:
                 return
             self._judged += 1
+            self.ordered += [batch for rows in ordered.values() for batch in rows]
             time, entries = self._ledger.apply(ordered)
             self.entries[header.digest] = entries
             if time != header.time:

@@ -11,7 +11,7 @@ from functools import partial
 
 from blake3 import blake3
 
-from dropbeard.simulator.culprits import unpunished_fork, wrongly_convicted
+from dropbeard.simulator.culprits import unmarked, unpunished_fork, wrongly_convicted
 from dropbeard.simulator.options import Options, options_for
 from dropbeard.simulator.settling import is_settled, stalls, unobtainable
 from dropbeard.simulator.world import World
@@ -67,6 +67,7 @@ def run_world(options: Options, log: Callable[[str], None] | None = None) -> Rep
         violations += wrongly_convicted(world) if world.liars else []
     if not violations and not lacking:
         lacking = unobtainable(world)
+        violations += unmarked(world)
     violations += unpunished_fork(world)
     kinds = list(world.oracle.outcomes.values())
     return Report(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dropbeard.codec.catchup import decode_catchup, encode_catchup
 from dropbeard.codec.peer import decode_lanes, decode_votes, encode_lanes, encode_votes
+from dropbeard.errors import MessageInvalid
 from dropbeard.simulator.keys import Keys
 from dropbeard.simulator.oracle import Oracle
 from dropbeard.simulator.replica import SimulatedReplica
@@ -71,12 +72,21 @@ class Wiretap:
             if self._keys.checker.check(signed.batch.owner, signed.batch.promise.encode(), signed.signature):
                 self._oracle.promised(signed.batch)
 
+    def through_codec(self, replica: SimulatedReplica, message: PeerMessage) -> PeerMessage | None:
+        """What a receiver decodes; None for what no decoder takes, which only liars send."""
+        try:
+            return _through_codec(self._keys.group, message)
+        except MessageInvalid as wrong:
+            if replica.owner not in self._oracle.liars:
+                self._oracle.flag(f"codec: owner {replica.owner} sent what nobody can read: {wrong}")
+            return None
+
     def _vote(self, signer: OwnerId, vote: Vote, signature: Signature) -> None:
         if int(signer) in self._oracle.liars and self._keys.checker.check(signer, vote.encode(), signature):
             self._oracle.lied(int(signer), vote)
 
 
-def through_codec(group: Group, message: PeerMessage) -> PeerMessage:
+def _through_codec(group: Group, message: PeerMessage) -> PeerMessage:
     """Encoded and decoded by the code that daemons use."""
     match message:
         case BatchNotice() | FetchBatches():
@@ -89,7 +99,7 @@ def through_codec(group: Group, message: PeerMessage) -> PeerMessage:
 
 
 def without_signatures(header: Header) -> bytes:
-    """A header less parent and justification, whose digests depend on which signatures came first."""
-    cut = b"".join(tip.digest for tip in header.cut)
+    """A header less all digests that cover signatures: of parent, justification and lane batches."""
+    cut = ",".join(str(tip.height) for tip in header.cut).encode()
     roots = header.entries_root + header.state_root
     return f"{header.height} {header.view} {header.parent_view} {header.time} ".encode() + cut + roots

@@ -21,7 +21,6 @@ from dropbeard.agreement.events import (
 from dropbeard.agreement.replica_state import scaled_timeouts
 from dropbeard.agreement.turn import Outgoing
 from dropbeard.errors import PromiseConflict
-from dropbeard.simulator.disk import Snapshot
 from dropbeard.simulator.keys import make_keys
 from dropbeard.simulator.liars import UNGUARDED
 from dropbeard.simulator.liars import make as make_liar
@@ -30,9 +29,10 @@ from dropbeard.simulator.network import HEALED_DELAY_US, Network
 from dropbeard.simulator.options import SIMULATED, Options
 from dropbeard.simulator.oracle import Oracle
 from dropbeard.simulator.people import RETRY_US, SERVICE_MAX_US, WALL_US, Asked, Clients, answer, next_update
-from dropbeard.simulator.plan import CRASH_MAX_US, DISK_TROUBLE, FLOOD_REQUESTS, START_US, Planned, plan_for
+from dropbeard.simulator.plan import CRASH_MAX_US, FLOOD_REQUESTS, START_US, Planned, plan_for
 from dropbeard.simulator.replica import SimulatedReplica
-from dropbeard.simulator.wiretap import Wiretap, through_codec, without_signatures
+from dropbeard.simulator.trouble import fill_disk, spoil_disks
+from dropbeard.simulator.wiretap import Wiretap, without_signatures
 from dropbeard.types.ids import OwnerId, RequestId, TimeUs, Version
 from dropbeard.types.lanes import LaneBatch
 from dropbeard.types.messages import Openings, PeerMessage, Reply
@@ -84,6 +84,7 @@ class World:
                 replica.disk.lies = self.roles[replica.owner] == "lying-disk"
                 luck = random.Random(f"liar {options.seed} {replica.seat}")
                 self.liars[replica.seat] = make_liar(self.roles[replica.owner], replica, self.keys, luck)
+                self.liars[replica.seat].fellows = self.oracle.liars
         self._plan()
 
     @property
@@ -105,7 +106,7 @@ class World:
         if owner not in self.oracle.liars:
             self.oracle.signed(owner, statement)
         if isinstance(statement, LanePromise):
-            what = statement.encode()
+            what = f"{statement.version} {statement.lane_height} {statement.time}".encode()
         elif isinstance(statement, Nullify):
             what = b"nullify"
         else:
@@ -115,7 +116,8 @@ class World:
         self.trace.update(f"{self.now_us} {owner} {view} ".encode() + what)
 
     def promised(self, batch: LaneBatch) -> None:
-        """A replica's own batch is on disk."""
+        """A replica's own batch is on disk; what evidence it holds has signatures in it."""
+        self.trace.update(b"".join(item.commitment for item in batch.attestations) + bytes([len(batch.evidence)]))
         if batch.owner not in self.oracle.liars:
             self.oracle.promised(batch)
 
@@ -150,9 +152,9 @@ class World:
             case "crash":
                 self._crash(replica, rng)
             case "roll-back" | "crash-liar" | "rot":
-                self._spoil_disk(planned.what, rng)
+                spoil_disks(self, planned.what, rng)
             case "full":
-                self._fill(replica, rng)
+                fill_disk(self, replica, rng)
             case "split":
                 self.network.split(rng)
             case "cut":
@@ -161,14 +163,12 @@ class World:
                 self.network.heal()
             case "engine":
                 self._lose_engine(replica, rng)
-            case _:
-                raise AssertionError(f"nobody plans {planned.what}")
 
     def _heal(self) -> None:
         """From here on the network is kind; one more request makes sure that there is work."""
         self.network.heal()
         for replica in self.replicas:
-            self._restart(replica)
+            self.restart(replica)
         timeouts = [sum(scaled_timeouts(replica.turn.state)) for replica in self.honest]
         patience_us = (self.options.f + 1) * max(timeouts) + 10 * HEALED_DELAY_US
         self.due_us = self.now_us + patience_us + SERVICE_MAX_US + SIMULATED.status_interval_us
@@ -188,7 +188,7 @@ class World:
             action()
             if self.recovered_us is None and len(self.oracle.final) > self.final_at_heal:
                 self.recovered_us = self.now_us
-            if self.oracle.found or self.events > EVENTS_MAX:
+            if self._is_over():
                 break
             if self.now_us >= next_look_us:
                 next_look_us = self.now_us + SETTLE_EVERY_US
@@ -198,6 +198,13 @@ class World:
             self.oracle.flag(f"storm: more than {EVENTS_MAX} events")
         self.oracle.judge_ledger()
         self.oracle.judge_replies()
+
+    def _is_over(self) -> bool:
+        """A finding ends a schedule; with more than f liars, who may break any rule, only a fork does."""
+        found = self.oracle.found
+        if len(self.oracle.liars) > self.options.f:
+            found = [what for what in found if what.startswith("fork")]
+        return bool(found) or self.events > EVENTS_MAX
 
     def _update(self, replica: SimulatedReplica) -> None:
         if replica.up and replica.turn.state.next_update is None:
@@ -211,33 +218,10 @@ class World:
         replica.disk.crash_after = how == 2
         if how == 0:
             replica.up = False
-        self.at(self.now_us + rng.randint(1_000, CRASH_MAX_US), lambda: self._restart(replica))
+        self.at(self.now_us + rng.randint(1_000, CRASH_MAX_US), lambda: self.restart(replica))
 
-    def _spoil_disk(self, what: str, rng: random.Random) -> None:
-        """A disk that lets its owner down goes back to an earlier day, loses what it said it had, or rots."""
-        for seat, liar in self.liars.items():
-            replica = self.replicas[seat]
-            if DISK_TROUBLE.get(self.roles[liar.owner]) != what:
-                continue
-            if what == "roll-back":
-                records = replica.disk.records
-                replica.disk.roll_back(Snapshot(tuple(records[: int(rng.random() * len(records))]), replica.disk.boot))
-            elif what == "rot" and replica.disk.records:
-                replica.disk.rot()
-            replica.up = False
-            self._restart(replica)
-
-    def _fill(self, replica: SimulatedReplica, rng: random.Random) -> None:
-        """No room for a while: the node stops, and comes back when there is some."""
-        replica.disk.full = True
-
-        def freed() -> None:
-            replica.disk.full = False
-            self._restart(replica)
-
-        self.at(self.now_us + rng.randint(1_000, CRASH_MAX_US), freed)
-
-    def _restart(self, replica: SimulatedReplica) -> None:
+    def restart(self, replica: SimulatedReplica) -> None:
+        """Up again with what its disk kept, unless it is up or must never speak again."""
         replica.disk.crash_before = replica.disk.crash_after = False
         if replica.up or replica.turn.state.halted is not None:
             return
@@ -272,6 +256,8 @@ class World:
 
     def _infer(self, replica: SimulatedReplica, order: Infer) -> None:
         """The engine's batch is open from its first order to its end; what comes meanwhile is answered with it."""
+        if self.clients.asked[order.request].given != order.given:
+            self.oracle.flag(f"wrong-input: owner {replica.owner} runs another input than the request's")
         row = order.request, answer(replica.owner, order.version, order.given)
         batch = replica.at_work.get(order.version)
         if batch is not None:
@@ -370,7 +356,10 @@ class World:
     def _send(self, replica: SimulatedReplica, peers: Sequence[OwnerId], message: PeerMessage) -> None:
         self.tap.heard(replica, message, replica.seat in self.liars)
         if self.options.through_codec:
-            message = through_codec(self.keys.group, message)
+            through = self.tap.through_codec(replica, message)
+            if through is None:
+                return
+            message = through
         liar = self.liars.get(replica.seat)
         later_us = 0 if liar is None else liar.delay_us()
         for peer in peers:

@@ -15,14 +15,15 @@ from dropbeard.agreement.turn import Outcome, Turn
 from dropbeard.errors import StorageFailed
 from dropbeard.simulator.disk import Crashed, SimulatedDisk, SimulatedStore
 from dropbeard.simulator.options import Options, options_for
+from dropbeard.simulator.plan import START_US
 from dropbeard.simulator.replica import SimulatedReplica
-from dropbeard.simulator.world import START_US, World
+from dropbeard.simulator.world import World
 from dropbeard.storage.records import Journal
 from dropbeard.types.group import Group
 from dropbeard.types.ids import OwnerId
-from dropbeard.types.messages import SignedVote
 from dropbeard.types.parameters import MILLISECOND, SECOND
 from dropbeard.types.statements import Statement
+from dropbeard.types.votes import SignedVote
 
 SEEDS = 200
 KEPT = [b"acknowledged %d" % number for number in range(3)]
@@ -33,8 +34,9 @@ Patch = pytest.MonkeyPatch
 
 def calm(seed: int) -> Options:
     """A schedule without any trouble but what the test makes."""
-    options = options_for(seed, 4)
-    return replace(options, loss=0.0, slow_share=0.0, silent=0, crashes=0, partitions=0, heal_us=2 * SECOND)
+    options = options_for(seed, 4, "none", 3)
+    quiet = replace(options, loss=0.0, slow_share=0.0, crashes=0, partitions=0, one_way_cuts=0, full_disks=0)
+    return replace(quiet, heal_us=2 * SECOND, end_us=6 * SECOND)
 
 
 def replay(disk: SimulatedDisk) -> tuple[list[bytes], int]:
@@ -166,7 +168,7 @@ def test_a_disk_rolled_back_to_a_snapshot_looks_whole_and_only_its_boot_counter_
 def restart(world: World) -> None:
     """As the world does it."""
     world.replicas[VICTIM].up = False
-    world._restart(world.replicas[VICTIM])
+    world.restart(world.replicas[VICTIM])
 
 
 def test_a_replica_with_a_rotten_record_stays_down_and_the_others_go_on() -> None:
@@ -184,7 +186,7 @@ def test_a_replica_with_a_rotten_record_stays_down_and_the_others_go_on() -> Non
     assert world.oracle.found == []
     assert not victim.up
     assert "is damaged" in str(victim.failed)
-    assert world.replicas[0].turn.state.chain.final.header.height > heights[0] + 10
+    assert world.replicas[0].turn.state.chain.final.header.height > heights[0] + 3
 
 
 def test_a_replica_whose_disk_fills_up_stops_and_comes_back_once_there_is_space() -> None:
@@ -237,7 +239,7 @@ def promises(replica: SimulatedReplica, group: Group) -> list[Statement]:
 
 @pytest.mark.parametrize("seed", range(1, 4))
 def test_every_promise_on_disk_is_heard_of_once_also_what_a_crash_left_there(seed: int) -> None:
-    world = Listening(replace(options_for(seed, 4), crashes=12, silent=0))
+    world = Listening(replace(options_for(seed, 4, "none"), crashes=12))
     world.run()
     assert world.oracle.found == []
     assert sum(replica.life for replica in world.replicas) > 3

@@ -9,8 +9,9 @@ import random
 
 from dropbeard.simulator.keys import Keys
 from dropbeard.simulator.liars.base import Liar
+from dropbeard.simulator.liars.conspiracy import ForkMaker
 from dropbeard.simulator.liars.lanes import Copycat, EquivocatingLane, RottenEvidence, StaleVersion
-from dropbeard.simulator.liars.leaders import EquivocatingLeader, StarvingLeader, UnjustifiedLeader
+from dropbeard.simulator.liars.leaders import EquivocatingLeader, LyingHeader, StarvingLeader, UnjustifiedLeader
 from dropbeard.simulator.liars.speech import Forger, Replayer, Silent, Slow, SnapshotLiar, VoteFlipper, Withholder
 from dropbeard.simulator.replica import SimulatedReplica
 
@@ -27,6 +28,7 @@ KINDS: dict[str, type[Liar]] = {
     "stale-version": StaleVersion,
     "starving-leader": StarvingLeader,
     "unjustified-leader": UnjustifiedLeader,
+    "lying-header": LyingHeader,
     "rotten-evidence": RottenEvidence,
     "amnesiac": Liar,
     "snapshot-liar": SnapshotLiar,
@@ -34,6 +36,7 @@ KINDS: dict[str, type[Liar]] = {
     "lying-disk": Liar,
     "rotten-disk": Liar,
     "twins": Liar,
+    "fork-maker": ForkMaker,
 }
 """Twins are two honest replicas with one key; the disks of some lie, not they. An amnesiac asks nobody after it."""
 

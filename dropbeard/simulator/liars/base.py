@@ -23,6 +23,8 @@ class Liar:
         self.replica = replica
         self.keys = keys
         self.rng = rng
+        self.fellows: frozenset[int] = frozenset()
+        """Every owner that lies in this schedule."""
 
     @property
     def owner(self) -> OwnerId:

@@ -8,13 +8,16 @@ from dataclasses import replace
 
 from dropbeard.agreement.effects import Broadcast, Send
 from dropbeard.agreement.turn import Outgoing
+from dropbeard.evidence.kinds import VotePair, encode_evidence
 from dropbeard.simulator.keys import Keys
 from dropbeard.simulator.liars.base import Liar, message_of, to_each
 from dropbeard.simulator.replica import SimulatedReplica
 from dropbeard.types.group import FIRST_VERSION
-from dropbeard.types.ids import NO_DIGEST, Digest, LaneHeight, OwnerId, TimeUs
+from dropbeard.types.ids import NO_DIGEST, Digest, LaneHeight, OwnerId, TimeUs, View
 from dropbeard.types.lanes import Attestation, LaneBatch, SignedBatch
 from dropbeard.types.messages import BatchNotice, FetchBatches, PeerMessage
+from dropbeard.types.statements import Finalize, Nullify
+from dropbeard.types.votes import SignedVote
 
 COPIED_MAX = 200
 
@@ -68,10 +71,15 @@ class StaleVersion(_Rewriter):
 
 
 class RottenEvidence(_Rewriter):
-    """Accuses without proof."""
+    """Accuses without proof: in words, or with votes of others that it signed itself."""
 
     def rewrite(self, batch: LaneBatch) -> LaneBatch:
-        return replace(batch, evidence=(b"they are all liars",))
+        if self.rng.random() < 0.3:
+            return replace(batch, evidence=(b"they are all liars",))
+        group, accused = self.keys.group, self.rng.choice(self.peers)
+        votes = Finalize(group.id, group.epoch, View(1), NO_DIGEST), Nullify(group.id, group.epoch, View(1))
+        pair = VotePair(*(SignedVote(accused, vote, self.sign(vote)) for vote in votes))
+        return replace(batch, evidence=(encode_evidence(group, pair),))
 
 
 class Copycat(_Rewriter):

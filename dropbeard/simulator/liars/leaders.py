@@ -11,13 +11,13 @@ from dropbeard.agreement.ledger import apply_block
 from dropbeard.agreement.turn import Outgoing
 from dropbeard.simulator.liars.base import Liar, message_of, to_each
 from dropbeard.types.blocks import Cut, Header, Justification
-from dropbeard.types.ids import Digest, OwnerId
+from dropbeard.types.ids import Digest, Height, OwnerId, TimeUs
 from dropbeard.types.messages import Proposal
 from dropbeard.types.statements import Finalize, Notarize
 from dropbeard.types.votes import SignedVote
 
 
-class _LyingLeader(Liar):
+class LyingLeader(Liar):
     """Makes other blocks than its replica, valid ones where it wants."""
 
     def with_cut(self, header: Header, cut: Cut) -> Header | None:
@@ -46,7 +46,7 @@ class _LyingLeader(Liar):
         return Proposal(header, signed.signature, like.justification, like.pages), signed
 
 
-class EquivocatingLeader(_LyingLeader):
+class EquivocatingLeader(LyingLeader):
     """Two blocks in one view, one for each half of the others, and votes of every kind for both."""
 
     def say(self, effect: Outgoing) -> Sequence[Outgoing]:
@@ -72,7 +72,7 @@ class EquivocatingLeader(_LyingLeader):
         return self.with_cut(header, cut)
 
 
-class StarvingLeader(_LyingLeader):
+class StarvingLeader(LyingLeader):
     """Leaves one owner's lane out of all its blocks."""
 
     def say(self, effect: Outgoing) -> Sequence[Outgoing]:
@@ -89,7 +89,7 @@ class StarvingLeader(_LyingLeader):
         return [Broadcast(proposal), Broadcast(signed)]
 
 
-class UnjustifiedLeader(_LyingLeader):
+class UnjustifiedLeader(LyingLeader):
     """Claims that views were nullified without showing who did it."""
 
     def say(self, effect: Outgoing) -> Sequence[Outgoing]:
@@ -100,3 +100,23 @@ class UnjustifiedLeader(_LyingLeader):
         header = replace(message.header, justification=rotten.digest)
         signed = self.vote(Notarize(header.group, header.epoch, header.view, header.digest))
         return [Broadcast(Proposal(header, signed.signature, rotten, ())), Broadcast(signed)]
+
+
+class LyingHeader(LyingLeader):
+    """Writes another height, time or root into its blocks than their batches give."""
+
+    def say(self, effect: Outgoing) -> Sequence[Outgoing]:
+        message = message_of(effect)
+        if not isinstance(message, Proposal) or not isinstance(effect, Broadcast):
+            return (effect,)
+        header = message.header
+        wrong = self.rng.choice(
+            (
+                replace(header, height=Height(header.height + 1)),
+                replace(header, time=TimeUs(header.time + 1)),
+                replace(header, entries_root=header.state_root),
+                replace(header, state_root=header.entries_root),
+            )
+        )
+        proposal, signed = self.propose(wrong, message)
+        return [Broadcast(proposal), Broadcast(signed)]

@@ -111,7 +111,8 @@ class Forger(Liar):
             return SignedVote(name, vote, self.sign(vote))
         if self.rng.random() < 0.6:
             signers = sorted(self.rng.sample(state.group.members, state.group.quorum))
-            rows = tuple((OwnerId(signer), self.sign(vote)) for signer in signers)
+            alone = self.rng.random() < 0.5  # its own, good signature many times over, or one for each name
+            rows = tuple((self.owner if alone else OwnerId(signer), self.sign(vote)) for signer in signers)
             return CertificateNotice(QuorumCertificate(vote, rows))  # type: ignore[arg-type]
         return self._stolen_batch(name)
 
