@@ -52,6 +52,20 @@ class StorageFailed(DropbeardError):
     """The journal or ledger cannot be read or written: disk full, corrupt record, locked by another process."""
 
 
+class LedgerInvalid(DropbeardError):
+    """A node's ledger does not check; the text names the height (rule 8.2)."""
+
+
+class EvidenceInvalid(DropbeardError):
+    """An evidence file convicts nobody; the text says why (rule 8.1)."""
+
+
+class EvidenceUnreadable(DropbeardError):
+    """Not an evidence file of this group."""
+
+    exit_code = 2
+
+
 class PromiseConflict(DropbeardError):
     """The signing guard refused a statement that contradicts one on disk (rule 3.8). Never retried."""
 

@@ -16,14 +16,16 @@ PROGRAM: Final = "dropbeard"
 INTERRUPTED: Final = 130
 
 VERBS: Final = {
+    "blame": ("dropbeard.cli.blame:blame_command", "Find who signed what nobody honest signs, and write the evidence."),
     "demo": ("dropbeard.cli.demo:demo_command", "Four owners on this machine classify pictures and certify it."),
     "group": ("dropbeard.cli.group:group_command", "Make a group's genesis from its owners' cards."),
     "init": ("dropbeard.cli.init:init_command", "Make an owner's keys, node configuration and public card."),
+    "ledger": ("dropbeard.cli.ledger:ledger_command", "Replay a node's ledger without keys, or show it."),
     "models": ("dropbeard.cli.models:models_command", "Make, list and check the models an engine can run."),
     "replay": ("dropbeard.cli.replay:replay_command", "Run a node's recorded core again, turn by turn."),
     "run": ("dropbeard.cli.run:run_command", "Run a node or an engine until it is told to stop."),
     "simulate": ("dropbeard.cli.simulate:simulate_command", "Run the protocol in a deterministic simulated world."),
-    "verify": ("dropbeard.cli.verify:verify_command", "Check an inference certificate offline."),
+    "verify": ("dropbeard.cli.verify:verify_command", "Check an inference certificate or a piece of evidence offline."),
 }
 
 

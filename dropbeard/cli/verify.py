@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MODEL_HEX = 12
 """Hex digits of a model's digest that are shown when no local manifest has it."""
 
+EVIDENCE_MAGIC = b"DBEVID\0\x01"
+
 UNREADABLE = 2
 """Exit code when a file is not what it should be."""
 
@@ -30,7 +32,10 @@ UNREADABLE = 2
 @click.option("--require", type=click.Choice(["honest-plurality", "robust"]), help="Exit 3 below this assurance.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def verify_command(certificate: Path, genesis: Path, given: Path | None, require: str | None, as_json: bool) -> int:
-    """Verify CERTIFICATE with the group's genesis alone: exit 0 valid, 1 invalid, 2 unreadable, 3 below --require."""
+    """Verify CERTIFICATE with the group's genesis alone: exit 0 valid, 1 invalid, 2 unreadable, 3 below --require.
+
+    An evidence file is judged instead: exit 0 it convicts, and names whom; 1 it does not; 2 unreadable.
+    """
     from dropbeard.errors import AssuranceTooLow, CertificateInvalid
     from dropbeard.storage.files import read_genesis
     from dropbeard.types.certificates import decode_certificate
@@ -40,7 +45,10 @@ def verify_command(certificate: Path, genesis: Path, given: Path | None, require
     with _unreadable():
         group = read_genesis(genesis)
         asked = None if given is None else _input(given)
-    parsed = decode_certificate(_read(certificate))
+    data = _read(certificate)
+    if data[: len(EVIDENCE_MAGIC)] == EVIDENCE_MAGIC:
+        return _judge(certificate, group, as_json)
+    parsed = decode_certificate(data)
     try:
         with _unreadable():
             verified = verify(parsed, group, asked)
@@ -57,6 +65,30 @@ def verify_command(certificate: Path, genesis: Path, given: Path | None, require
         raise AssuranceTooLow(
             f"valid, but its assurance is {decision.assurance.value} (margin {decision.margin}), required is {require}"
         )
+    return 0
+
+
+def _judge(path: Path, group: Group, as_json: bool) -> int:
+    """Whom a piece of evidence convicts, and of what (rule 8.1)."""
+    from dropbeard.audit.blaming import judge_of
+    from dropbeard.errors import EvidenceInvalid, EvidenceUnreadable, MessageInvalid
+    from dropbeard.evidence.kinds import decode_evidence
+
+    try:
+        evidence = decode_evidence(path.read_bytes(), group)
+    except MessageInvalid as wrong:
+        raise EvidenceUnreadable(f"{path}: {wrong}") from wrong
+    fault = judge_of(group).fault(evidence)
+    owner = group.owner(evidence.accused)
+    name = "nobody of this group" if owner is None else owner.name
+    offence = evidence.offence.name.lower().replace("_", " ")
+    if as_json:
+        figures = {"convicts": fault is None, "accused": evidence.accused, "owner": name, "offence": offence}
+        click.echo(json.dumps(figures | {"reason": fault}))
+    if fault is not None:
+        raise EvidenceInvalid(f"it does not convict {name} of {offence}: {fault}")
+    if not as_json:
+        click.echo(f"CONVICTS  {name} (owner {evidence.accused}) of {offence}, group {group.name}")
     return 0
 
 

@@ -111,6 +111,46 @@ class SqliteStore:
         self._opened.close()
 
 
+class ReadOnlyStore:
+    """The rows of a state directory, read without its lock and without writing to it, also while a node runs on it."""
+
+    def __init__(self, directory: Path) -> None:
+        path = (directory / "journal.db").resolve()
+        # Without a log beside it nobody has the file open, and SQLite would want to make one.
+        mode = "mode=ro" if path.with_name("journal.db-wal").exists() else "immutable=1"
+        try:
+            self._database = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=BUSY_TIMEOUT_S)
+            version = int(self._database.execute("PRAGMA user_version").fetchone()[0])
+        except sqlite3.Error as wrong:
+            raise StorageFailed(f"cannot read a node's journal in {directory}: {wrong}") from wrong
+        if version != FORMAT:
+            self.close()
+            raise StorageFailed(f"the journal in {directory} has format {version}, this release reads {FORMAT}")
+
+    def append(self, rows: Sequence[bytes]) -> None:
+        """Never."""
+        raise StorageFailed(f"a journal that was opened to be read takes no {len(rows)} rows")
+
+    def rows(self) -> Iterator[bytes]:
+        """Every row in order."""
+        try:
+            for (row,) in self._database.execute("SELECT row FROM records ORDER BY number"):
+                if not isinstance(row, bytes):
+                    raise StorageFailed("the journal holds a row that is no record")
+                yield row
+        except sqlite3.Error as wrong:
+            raise StorageFailed(f"the journal cannot be read: {wrong}") from wrong
+
+    def cut(self, keep: int) -> bool:
+        """Never."""
+        del keep
+        return False
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+
 def _lock(directory: Path) -> int:
     """Hold the state directory for this process alone."""
     try:

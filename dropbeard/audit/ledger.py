@@ -1,0 +1,259 @@
+"""Replay a node's ledger: every header recomputed, every signature checked, with the genesis alone (rule 8.2)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from dropbeard.agreement.chain import genesis_header
+from dropbeard.agreement.lane_store import fits_group
+from dropbeard.agreement.ledger import Applied, apply_block
+from dropbeard.agreement.ledger_state import Base, StateView, genesis_base
+from dropbeard.agreement.records import (
+    BatchRecord,
+    BlockRecord,
+    CertificateRecord,
+    EvidenceRecord,
+    OpeningsRecord,
+    Record,
+    SnapshotRecord,
+    VoteRecord,
+)
+from dropbeard.agreement.rows import base_from_rows
+from dropbeard.errors import LedgerInvalid, MessageInvalid
+from dropbeard.evidence.judge import Judge, Verdict
+from dropbeard.evidence.justification import AnyCertificate, certificate_checks, cover_fault, page_checks, static_fault
+from dropbeard.signing.signer import NodeKeyChecker
+from dropbeard.types.blocks import Header, LaneTip, Page
+from dropbeard.types.entries import EntryKind
+from dropbeard.types.group import Group
+from dropbeard.types.ids import Digest, Height, OwnerId, Signature, Version
+from dropbeard.types.lanes import LaneBatch, SignedBatch
+from dropbeard.types.messages import Proposal
+from dropbeard.types.statements import Finalize, Notarize
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRow:
+    """One final block, for people. ``time`` in microseconds since 1970."""
+
+    height: int
+    view: int
+    time: int
+    batches: int
+    agreed: int
+    expired: int
+    supplements: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """From ``height`` on this version and model of an owner are in force."""
+
+    height: int
+    owner: OwnerId
+    version: Version
+    model: Digest
+
+
+@dataclass(slots=True)
+class Audit:
+    """What a replay found. ``start`` is 0 for the genesis, or the height of the snapshot that the node once took."""
+
+    start: Height
+    blocks: list[BlockRow] = field(default_factory=list)
+    models: list[ModelRow] = field(default_factory=list)
+    marks: dict[Verdict, Height] = field(default_factory=dict)
+    usage: dict[OwnerId, int] = field(default_factory=dict)
+    signatures: int = 0
+
+
+class _Counting:
+    """A checker that counts what it finds good."""
+
+    def __init__(self, checker: NodeKeyChecker) -> None:
+        self._checker = checker
+        self.good = 0
+
+    def check(self, signer: OwnerId, statement: bytes, signature: Signature) -> bool:
+        found = self._checker.check(signer, statement, signature)
+        self.good += found
+        return found
+
+    def check_owner(self, signer: OwnerId, statement: bytes, signature: Signature) -> bool:
+        found = self._checker.check_owner(signer, statement, signature)
+        self.good += found
+        return found
+
+
+@dataclass(slots=True)
+class _Held:
+    """Everything of a journal that the ledger consists of."""
+
+    blocks: dict[Digest, Proposal] = field(default_factory=dict)
+    batches: dict[Digest, SignedBatch] = field(default_factory=dict)
+    finalizations: dict[Digest, AnyCertificate] = field(default_factory=dict)
+    snapshots: dict[Digest, SnapshotRecord] = field(default_factory=dict)
+
+
+def audit_ledger(group: Group, records: Iterable[Record]) -> Audit:
+    """Replay the chain below the highest finalized block; LedgerInvalid names the height and what does not check."""
+    held = _collect(records)
+    path, start = _final_path(group, held)
+    replay = _Replay(group, held, start)
+    for header in path:
+        replay.take(header)
+    top = path[-1] if path else None
+    if top is not None:
+        replay.check_finalization(held.finalizations[top.digest])
+    audit = replay.audit
+    audit.marks, audit.usage = dict(replay.base.marks), dict(replay.base.usage)
+    audit.signatures = replay.checker.good
+    return audit
+
+
+def _collect(records: Iterable[Record]) -> _Held:
+    held = _Held()
+    for record in records:
+        match record:
+            case BlockRecord(proposal):
+                held.blocks[proposal.header.digest] = proposal
+            case BatchRecord(signed):
+                held.batches[signed.batch.digest] = signed
+            case CertificateRecord(certificate):
+                if isinstance(certificate.vote, Finalize):
+                    held.finalizations[certificate.vote.header] = certificate
+            case SnapshotRecord(header=header):
+                held.snapshots[header.digest] = record
+            case VoteRecord() | OpeningsRecord() | EvidenceRecord():
+                pass
+            case _:
+                assert_never(record)
+    return held
+
+
+def _final_path(group: Group, held: _Held) -> tuple[list[Header], SnapshotRecord | None]:
+    """Headers of the final chain, ascending, above the genesis or above the snapshot it starts at."""
+    known = [held.blocks[digest].header for digest in held.finalizations if digest in held.blocks]
+    if not known:
+        return [], None
+    at = max(known, key=lambda header: header.height)
+    genesis, path = genesis_header(group), []
+    while at.digest != genesis.digest:
+        path.append(at)
+        parent = held.blocks.get(at.parent)
+        if parent is None and at.parent != genesis.digest:
+            snapshot = held.snapshots.get(at.parent)
+            if snapshot is None:
+                raise LedgerInvalid(f"height {at.height}: the block below it is missing")
+            return path[::-1], snapshot
+        at = genesis if parent is None else parent.header
+    return path[::-1], None
+
+
+class _Replay:
+    """One block after the other on top of what is final."""
+
+    def __init__(self, group: Group, held: _Held, start: SnapshotRecord | None) -> None:
+        self.group = group
+        self.held = held
+        self.checker = _Counting(NodeKeyChecker(group))
+        self.genesis = genesis_header(group)
+        self.judge = Judge(group, self.genesis, self.checker)
+        self.base, self.last = self._start(start)
+        self.audit = Audit(self.last.height)
+
+    def _start(self, start: SnapshotRecord | None) -> tuple[Base, Header]:
+        if start is None:
+            return genesis_base(self.group), self.genesis
+        try:
+            return base_from_rows(self.group, start.header, start.small, start.rows), start.header
+        except MessageInvalid as wrong:
+            raise LedgerInvalid(f"height {start.header.height}: the snapshot is malformed: {wrong}") from wrong
+
+    def take(self, header: Header) -> None:
+        """Check one block in every way and make it the last."""
+        self._check_justification(header)
+        ordered = {tip.owner: self._batches(header, tip) for tip in header.cut}
+        view = StateView(self.base, ())
+        try:
+            applied = apply_block(self.group, view, self.last, ordered, self.judge.verdict)
+        except KeyError as wrong:
+            raise LedgerInvalid(f"height {header.height}: the snapshot below it does not hold {wrong}") from wrong
+        computed = {
+            "time": (applied.time, header.time),
+            "entries root": (applied.tree.root, header.entries_root),
+            "state root": (applied.state_root, header.state_root),
+        }
+        for name, (mine, theirs) in computed.items():
+            if mine != theirs:
+                raise LedgerInvalid(f"height {header.height}: its {name} is not what its lane batches give")
+        self.base.merge(applied.delta, header.time, header.height)
+        self._note(header, applied, sum(map(len, ordered.values())))
+        self.last = header
+
+    def _check_justification(self, header: Header) -> None:
+        proposal = self.held.blocks[header.digest]
+        pages = {page.digest: page for page in proposal.pages}
+        fault = self._fault(header, proposal, pages)
+        if fault is not None:
+            raise LedgerInvalid(f"height {header.height}: {fault}")
+
+    def _fault(self, header: Header, proposal: Proposal, pages: dict[Digest, Page]) -> str | None:
+        justification = proposal.justification
+        fault = static_fault(self.group, self.genesis, header, justification)
+        if fault is not None:
+            return fault
+        if justification.digest != header.justification or any(page not in pages for page in justification.pages):
+            return "its justification or a page of it is missing"
+        vote = Notarize(header.group, header.epoch, header.view, header.digest)
+        if not self.checker.check(self.group.leader(header.view), vote.encode(), proposal.signature):
+            return "its leader did not sign it"
+        notarization = justification.notarization
+        if notarization is not None and not certificate_checks(self.group, notarization, self.checker):
+            return "the notarization of its parent does not check"
+        if not all(page_checks(self.group, pages[page], self.checker) for page in justification.pages):
+            return "a nullification in its justification does not check"
+        return cover_fault(header, justification, self.last, pages)
+
+    def _batches(self, header: Header, tip: LaneTip) -> list[LaneBatch]:
+        below = next(low for low in self.last.cut if low.owner == tip.owner)
+        rows: list[LaneBatch] = []
+        at, height = tip.digest, tip.height
+        where = f"height {header.height}, lane of owner {tip.owner}"
+        if tip.height > below.height + self.group.parameters.block_batches_max:
+            raise LedgerInvalid(f"{where}: the cut grows beyond the limits")
+        while height > below.height:
+            signed = self.held.batches.get(at)
+            if signed is None or (signed.batch.owner, signed.batch.lane_height) != (tip.owner, height):
+                raise LedgerInvalid(f"{where}: the batch at lane height {height} is missing")
+            self._check_batch(signed, where)
+            rows.append(signed.batch)
+            at, height = signed.batch.parent, type(height)(height - 1)
+        if (at, height) != (below.digest, below.height):
+            raise LedgerInvalid(f"{where}: the cut does not extend its parent's")
+        return rows[::-1]
+
+    def _check_batch(self, signed: SignedBatch, where: str) -> None:
+        batch, update = signed.batch, signed.batch.update
+        good = fits_group(self.group, signed) and self.checker.check(
+            batch.owner, batch.promise.encode(), signed.signature
+        )
+        if not good:
+            raise LedgerInvalid(f"{where}: the batch at lane height {batch.lane_height} is not its owner's")
+        if update is not None and not self.checker.check_owner(batch.owner, update.update.encode(), update.signature):
+            raise LedgerInvalid(f"{where}: the model update at lane height {batch.lane_height} is not its owner's")
+
+    def _note(self, header: Header, applied: Applied, batches: int) -> None:
+        kinds = Counter(entry.kind for entry in applied.entries)
+        counts = kinds[EntryKind.AGREED], kinds[EntryKind.EXPIRED], kinds[EntryKind.SUPPLEMENT]
+        self.audit.blocks.append(BlockRow(header.height, header.view, header.time, batches, *counts))
+        for owner, model in sorted(applied.delta.models.items()):
+            self.audit.models.append(ModelRow(header.height, owner, model.version, model.model))
+
+    def check_finalization(self, certificate: AnyCertificate) -> None:
+        """The whole chain hangs on this one."""
+        if not certificate_checks(self.group, certificate, self.checker):
+            raise LedgerInvalid(f"height {self.last.height}: its finalization does not check")

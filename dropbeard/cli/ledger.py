@@ -1,0 +1,131 @@
+"""``dropbeard ledger``: replay a node's ledger without keys, and show what is in it (rule 8.2)."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from dropbeard.audit.ledger import Audit
+    from dropbeard.types.group import Group
+
+GENESIS = click.option(
+    "--group",
+    "genesis",
+    type=click.Path(path_type=Path),
+    help="Genesis file; by default what the configuration beside DIR names.",
+)
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+DIRECTORY = click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+
+
+@click.group("ledger")
+def ledger_command() -> None:
+    """A node's ledger: DIR is its state directory, or a copy of one. No key is needed and nothing is written."""
+
+
+@ledger_command.command("verify")
+@DIRECTORY
+@GENESIS
+@AS_JSON
+def verify_ledger(directory: Path, genesis: Path | None, as_json: bool) -> int:
+    """Recompute every header and check every signature: exit 0 valid, 1 not (the height is named), 2 unreadable."""
+    started = time.monotonic()
+    group, audit = _audit(directory, genesis)
+    seconds = round(time.monotonic() - started, 3)
+    figures = _figures(group, audit) | {"seconds": seconds}
+    if as_json:
+        click.echo(json.dumps({"valid": True} | figures))
+        return 0
+    since = "the genesis" if audit.start == 0 else f"the snapshot at height {audit.start}"
+    click.echo(f"VALID  group {group.name}, from {since} to height {figures['height']}")
+    click.echo(
+        f"{figures['batches']} lane batches, {figures['agreed']} agreed, {figures['expired']} expired, "
+        f"{figures['supplements']} supplements, {audit.signatures} signatures, {seconds} s"
+    )
+    for marked in figures["marked"]:
+        click.echo(f"marked: {marked['owner']} for {marked['offence']} since height {marked['height']}")
+    return 0
+
+
+@ledger_command.command("show")
+@DIRECTORY
+@GENESIS
+@click.option("--from", "first", type=int, default=1, show_default=True, help="First height shown.")
+@click.option("--to", "last", type=int, help="Last height shown; the tip if omitted.")
+@AS_JSON
+def show_ledger(directory: Path, genesis: Path | None, first: int, last: int | None, as_json: bool) -> int:
+    """Blocks, model versions, marked owners and usage, after the same replay as verify."""
+    group, audit = _audit(directory, genesis)
+    rows = [row for row in audit.blocks if row.height >= first and (last is None or row.height <= last)]
+    names = {owner.id: owner.name for owner in group.owners}
+    blocks = [{name: getattr(row, name) for name in type(row).__slots__} for row in rows]
+    models = [
+        {"height": row.height, "owner": names[row.owner], "version": row.version, "model": row.model.hex()}
+        for row in audit.models
+    ]
+    if as_json:
+        click.echo(json.dumps(_figures(group, audit) | {"blocks": blocks, "models": models}))
+        return 0
+    click.echo("  height    view  batches  agreed  expired  supplements")
+    for row in rows:
+        click.echo(f"{row.height:8} {row.view:7} {row.batches:8} {row.agreed:7} {row.expired:8} {row.supplements:12}")
+    for model in models:
+        click.echo(f"height {model['height']}: {model['owner']} updates to version {model['version']}")
+    for owner, used in sorted(audit.usage.items()):
+        click.echo(f"{names[owner]}: {used} answers in entries")
+    for marked in _figures(group, audit)["marked"]:
+        click.echo(f"marked: {marked['owner']} for {marked['offence']} since height {marked['height']}")
+    return 0
+
+
+def _audit(directory: Path, genesis: Path | None) -> tuple[Group, Audit]:
+    from dropbeard.audit.ledger import audit_ledger
+    from dropbeard.audit.reading import UNREADABLE, read_records
+    from dropbeard.errors import ConfigInvalid
+    from dropbeard.storage.files import read_genesis
+
+    try:
+        group = read_genesis(genesis if genesis is not None else _genesis_beside(directory))
+    except ConfigInvalid as wrong:
+        wrong.exit_code = UNREADABLE
+        raise
+    return group, audit_ledger(group, read_records(directory, group))
+
+
+def _genesis_beside(directory: Path) -> Path:
+    """What the configuration names whose state directory this is."""
+    from dropbeard.daemon.files import read_node_files
+    from dropbeard.errors import ConfigInvalid
+
+    for path in sorted(directory.resolve().parent.glob("*.toml")):
+        try:
+            files = read_node_files(path)
+        except ConfigInvalid:
+            continue  # a card or another file
+        if files.state == directory.resolve():
+            return files.genesis
+    raise ConfigInvalid(f"no node configuration beside {directory} names it as its state; say --group GENESIS")
+
+
+def _figures(group: Group, audit: Audit) -> dict[str, Any]:
+    names = {owner.id: owner.name for owner in group.owners}
+    marked = [
+        {"owner": names[owner], "offence": offence.name.lower().replace("_", " "), "height": height}
+        for (owner, offence), height in sorted(audit.marks.items())
+    ]
+    return {
+        "start": audit.start,
+        "height": audit.blocks[-1].height if audit.blocks else audit.start,
+        "batches": sum(row.batches for row in audit.blocks),
+        "agreed": sum(row.agreed for row in audit.blocks),
+        "expired": sum(row.expired for row in audit.blocks),
+        "supplements": sum(row.supplements for row in audit.blocks),
+        "signatures": audit.signatures,
+        "marked": marked,
+        "usage": {names[owner]: used for owner, used in sorted(audit.usage.items())},
+    }
