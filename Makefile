@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .NOTPARALLEL:
-.PHONY: dev demo test lint sim perf
+.PHONY: dev demo test lint sim fuzz chaos perf
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -26,6 +26,12 @@ lint: dev
 
 sim: dev
 	$(TIMED) $(BIN)/python -m dropbeard.simulator --seeds 1..5000 --jobs 0
+
+fuzz: dev
+	$(TIMED) $(BIN)/python -m tests.fuzz --messages 100000
+
+chaos: dev
+	$(TIMED) $(BIN)/python -m tests.chaos --seconds 180 --faults 30
 
 perf: dev
 	$(TIMED) $(BIN)/pip install --quiet --editable '.[perf]'; $(BIN)/python -m perf

@@ -75,7 +75,7 @@ class Wiretap:
     def through_codec(self, replica: SimulatedReplica, message: PeerMessage) -> PeerMessage | None:
         """What a receiver decodes; None for what no decoder takes, which only liars send."""
         try:
-            return _through_codec(self._keys.group, message)
+            return round_trip(self._keys.group, message)
         except MessageInvalid as wrong:
             if replica.owner not in self._oracle.liars:
                 self._oracle.flag(f"codec: owner {replica.owner} sent what nobody can read: {wrong}")
@@ -86,7 +86,7 @@ class Wiretap:
             self._oracle.lied(int(signer), vote)
 
 
-def _through_codec(group: Group, message: PeerMessage) -> PeerMessage:
+def round_trip(group: Group, message: PeerMessage) -> PeerMessage:
     """Encoded and decoded by the code that daemons use."""
     match message:
         case BatchNotice() | FetchBatches():

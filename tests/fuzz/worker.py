@@ -1,0 +1,146 @@
+"""One process of the fuzzer: what is read goes on into a replica; an abort of it is a finding of its parent."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import traceback
+from collections import Counter
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from dropbeard.agreement.events import BatchCame, Now, PeerSpoke, TurnEnded
+from dropbeard.agreement.inspection import is_worth_handling
+from dropbeard.agreement.replica import handle
+from dropbeard.errors import CertificateUnreadable, DropbeardError, MessageInvalid
+from dropbeard.simulator.people import WALL_US
+from dropbeard.simulator.wiretap import round_trip
+from dropbeard.types.ids import OwnerId, TimeUs
+from dropbeard.types.messages import BatchNotice
+from dropbeard.verification.certificate import verify
+from tests.fuzz.corpus import Sample, corpus, tapped
+from tests.fuzz.mutations import mutate
+from tests.verification.building import world as certificate_world
+
+REFUSALS = (MessageInvalid, CertificateUnreadable)
+SHOWN_MAX = 5
+LENIENT = 0.3
+"""How often a replica is told that every signature is good, so that nonsense gets deep: a liar signs its own."""
+
+
+class _Gullible:
+    def check(self, *_: Any) -> bool:
+        return True
+
+    check_owner = check
+
+
+class Fuzzer:
+    """Counts; ``wrong`` holds what should not have happened."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.counts: Counter[str] = Counter()
+        self.wrong: list[str] = []
+        self._samples = corpus()
+        self._frames = [frame for sample in self._samples for frame in sample.frames if frame]
+        made = tapped()
+        self._state = made.honest[0].turn.state
+        self._checker = made.keys.checker
+
+    def step(self) -> None:
+        """One message."""
+        sample = self.rng.choice(self._samples)
+        frames = mutate(sample.frames, self._frames, self.rng)
+        try:
+            read = sample.read(frames)
+        except REFUSALS:
+            self.counts["rejected"] += 1
+            return
+        except Exception:
+            self._flag(sample, frames, traceback.format_exc(limit=3))
+            return
+        self.counts["accepted"] += 1
+        try:
+            self._go_on(sample, frames, read)
+        except Exception:
+            self._flag(sample, frames, traceback.format_exc(limit=6))
+
+    def _go_on(self, sample: Sample, frames: tuple[bytes, ...], read: Any) -> None:
+        if sample.again is not None and sample.again(read) != frames[0]:
+            self._flag(sample, frames, "what was read is not what was written")
+        if sample.kind == "certificate" and frames != sample.frames:
+            try:
+                verify(read, certificate_world().group)
+                self._flag(sample, frames, "a changed certificate verifies")
+            except DropbeardError:
+                pass
+        if sample.peer:
+            bent = self._bent(read) if self.rng.random() < 0.3 else read
+            if bent is not None:
+                self._tell(bent)
+
+    def _bent(self, message: Any) -> Any:
+        """The message with one value changed, if it can still be sent."""
+        try:
+            return round_trip(self._state.group, _bent(message, self.rng))
+        except Exception:
+            return None
+
+    def _tell(self, message: Any) -> None:
+        """One liar says it to a replica that has a history."""
+        checker = _Gullible() if self.rng.random() < LENIENT else self._checker
+        sender = OwnerId(self.rng.randrange(1, 4))
+        if not is_worth_handling(self._state, message, checker):
+            return
+        self.counts["handled"] += 1
+        event = BatchCame(sender, message.signed) if isinstance(message, BatchNotice) else PeerSpoke(sender, message)
+        before = self._state.now
+        now = Now(before.monotonic_us + self.rng.randint(0, 5_000), TimeUs(max(WALL_US, before.wall_us) + 1))
+        self._state.judge.checker = checker
+        handle(self._state, event, now)
+        handle(self._state, TurnEnded(), now)
+
+    def _flag(self, sample: Sample, frames: tuple[bytes, ...], what: str) -> None:
+        self.counts["wrong"] += 1
+        if len(self.wrong) < SHOWN_MAX:
+            shown = " ".join(frame[:400].hex() for frame in frames)
+            self.wrong.append(f"{sample.kind}: {what}\n  {shown}")
+
+
+def _bent(message: Any, rng: random.Random) -> Any:
+    """The same message with one number changed, somewhere inside."""
+    if not is_dataclass(message) or isinstance(message, type):
+        return message
+    spec = rng.choice(fields(message))
+    if not spec.init:
+        return message
+    value = getattr(message, spec.name)
+    if isinstance(value, bool) or value is None:
+        return message
+    if isinstance(value, int):
+        wanted: Any = rng.choice((0, 1, value + 1, max(0, value - 1), (1 << 32) - 1, (1 << 62)))
+    elif isinstance(value, tuple) and value:
+        at = rng.randrange(len(value))
+        bent = (*value[:at], _bent(value[at], rng), *value[at + 1 :])
+        wanted = rng.choice((value[:-1], (*value, value[-1]), bent))
+    else:
+        wanted = _bent(value, rng)
+    return replace(message, **{spec.name: wanted})
+
+
+def main() -> None:
+    """``worker SEED COUNT``: figures as JSON on the last line; the number under way on standard error."""
+    seed, count = int(sys.argv[1]), int(sys.argv[2])
+    fuzzer = Fuzzer(seed)
+    for number in range(count):
+        if number % 1_000 == 0:
+            sys.stderr.write(f"{number}\n")
+            sys.stderr.flush()
+        fuzzer.step()
+    sys.stdout.write(json.dumps({"counts": dict(fuzzer.counts), "wrong": fuzzer.wrong}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
