@@ -12,7 +12,10 @@ from pathlib import Path
 from dropbeard.daemon.local_group import LocalGroup
 from tests.chaos.relay import Relay
 
-STATE_DISK_BYTES = 24 << 20
+STATE_DISK_BYTES = 64 << 20
+GROWTH_BYTES_PER_S = 512 << 10
+"""What a journal may grow under this load, and some."""
+
 MOUNT_TIMEOUT_S = 10
 CLOCK_JUMP_US = 400_000
 
@@ -75,10 +78,18 @@ def fill(state: Path) -> Undo:
     return ballast.unlink
 
 
-def mount_small_disk(state: Path) -> bool:
+def mount_small_disk(state: Path, seconds: float) -> bool:
     """A file system of its own for a state directory; False where this user may not mount one."""
     state.mkdir(mode=0o700, exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={STATE_DISK_BYTES},mode=0700", "tmpfs", str(state)]
+    command = [
+        "mount",
+        "-t",
+        "tmpfs",
+        "-o",
+        f"size={STATE_DISK_BYTES + int(seconds * GROWTH_BYTES_PER_S)},mode=0700",
+        "tmpfs",
+        str(state),
+    ]
     try:
         return subprocess.run(command, capture_output=True, timeout=MOUNT_TIMEOUT_S, check=False).returncode == 0
     except OSError:

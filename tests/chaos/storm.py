@@ -92,7 +92,7 @@ def storm(directory: Path, seconds: float, seed: int, say: Callable[[str], objec
     local = LocalGroup(directory / "g", backend="synthetic", labels=labels)
     report = Report()
     with ExitStack() as stack:
-        disks = _small_disks(local, stack)
+        disks = _small_disks(local, seconds, stack)
         relays = [Relay([int(end.rpartition(":")[2]) for end in owner.endpoints.all]) for owner in local.group.owners]
         for relay in relays:
             stack.callback(relay.close)
@@ -112,10 +112,10 @@ def storm(directory: Path, seconds: float, seed: int, say: Callable[[str], objec
     return report
 
 
-def _small_disks(local: LocalGroup, stack: ExitStack) -> bool:
+def _small_disks(local: LocalGroup, seconds: float, stack: ExitStack) -> bool:
     for config in local.configs:
         state = config.parent / "state"
-        if not mount_small_disk(state):
+        if not mount_small_disk(state, seconds):
             return False
         stack.callback(unmount, state)
     return True
