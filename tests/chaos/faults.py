@@ -81,15 +81,8 @@ def fill(state: Path) -> Undo:
 def mount_small_disk(state: Path, seconds: float) -> bool:
     """A file system of its own for a state directory; False where this user may not mount one."""
     state.mkdir(mode=0o700, exist_ok=True)
-    command = [
-        "mount",
-        "-t",
-        "tmpfs",
-        "-o",
-        f"size={STATE_DISK_BYTES + int(seconds * GROWTH_BYTES_PER_S)},mode=0700",
-        "tmpfs",
-        str(state),
-    ]
+    size = STATE_DISK_BYTES + int(seconds * GROWTH_BYTES_PER_S)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", str(state)]
     try:
         return subprocess.run(command, capture_output=True, timeout=MOUNT_TIMEOUT_S, check=False).returncode == 0
     except OSError:
