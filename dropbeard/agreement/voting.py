@@ -9,6 +9,7 @@ from dropbeard.agreement.booting import note_vote, stop_if_signed_without_us
 from dropbeard.agreement.effects import Broadcast, CastVote, Effect
 from dropbeard.agreement.holding import justify, persist_block, persist_certificate
 from dropbeard.agreement.replica_state import ReplicaState, Round
+from dropbeard.signing.guard import VIEWS_KEPT
 from dropbeard.types.blocks import Page, QuorumCertificate, Signatures
 from dropbeard.types.ids import Digest, OwnerId, Signature, View
 from dropbeard.types.limits import PAGE_VIEWS, VIEW_WINDOW
@@ -185,7 +186,8 @@ def cast_finalizes(state: ReplicaState) -> list[Effect]:
     """Finalize every notarized block that R1 to R3 allow, also of earlier views (rule 3.5)."""
     effects: list[Effect] = []
     for view, header in list(state.waiting_to_finalize):
-        if view < state.chain.final.header.view or not _may_finalize(state.round(view), header):
+        too_old = view < max(state.chain.final.header.view, state.own_vote_view - VIEWS_KEPT)
+        if too_old or not _may_finalize(state.round(view), header):  # the guard no longer knows what we did then
             del state.waiting_to_finalize[(view, header)]
             continue
         round_, block = state.round(view), state.chain.block(header)

@@ -9,7 +9,9 @@ from dropbeard.agreement.events import TurnEnded
 from dropbeard.agreement.records import BatchRecord, BlockRecord, CertificateRecord
 from dropbeard.agreement.replica import handle
 from dropbeard.agreement.replica_state import ReplicaState
+from dropbeard.signing.guard import VIEWS_KEPT
 from dropbeard.types.blocks import Justification, Page
+from dropbeard.types.ids import View
 from dropbeard.types.messages import CertificateNotice, Proposal
 from dropbeard.types.statements import Finalize, Notarize, Nullify
 from tests.agreement.pieces import (
@@ -279,3 +281,13 @@ def test_a_full_page_of_nullifications_is_spread() -> None:
     pages = [e.message for e in spread if isinstance(e, Broadcast) and type(e.message).__name__ == "PageNotice"]
     assert len(pages) == 1
     assert list(state.chain.full_pages) == [0]
+
+
+def test_a_notarization_older_than_the_guard_remembers_is_not_finalized() -> None:
+    state, proposal = with_block()
+    state.own_vote_view = View(proposal.header.view + VIEWS_KEPT + 1)
+    tell(state, 0, certificate_of(notarize(proposal.header), (0, 2, 3)))
+    assert not [vote for vote in votes(end(state)) if isinstance(vote, Finalize)]
+    fresh, again = with_block()
+    tell(fresh, 0, certificate_of(notarize(again.header), (0, 2, 3)))
+    assert [vote for vote in votes(end(fresh)) if isinstance(vote, Finalize)]
