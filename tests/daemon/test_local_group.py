@@ -17,6 +17,7 @@ import pytest
 from dropbeard.client import Client
 from dropbeard.client.answers import Answer, Grade
 from dropbeard.daemon.local_group import LocalGroup
+from dropbeard.daemon.replaying import replay
 from dropbeard.daemon.supervisor import Child, Supervisor
 from dropbeard.errors import ConfigInvalid, DropbeardError, GroupUnreachable, InputInvalid, RequestRejected
 from dropbeard.signing.curve import CurveSecret
@@ -194,3 +195,17 @@ def test_an_input_that_the_task_does_not_take_is_refused_before_it_is_sent(local
 def test_a_group_is_never_made_over_an_existing_one(local: LocalGroup) -> None:
     with pytest.raises(DropbeardError, match="not empty"):
         LocalGroup(local.directory, backend="synthetic", labels=local.directory.parent / "labels.txt")
+
+
+def test_a_real_nodes_recording_runs_again_turn_by_turn(tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text(LABELS)
+    made = LocalGroup(tmp_path / "g", backend="synthetic", labels=labels)
+    config = made.configs[1]
+    config.write_text(config.read_text().replace("record = 0", "record = 50"))
+    with made, connect(made) as client:
+        assert len(list(client.map(pictures(60), in_flight=8))) == 60
+    files = sorted((config.parent / "state").glob("recording-*"))
+    assert len(files) == 2
+    kinds = {kind for file in files for turn in replay(file) for kind in turn.signed}
+    assert {"Notarize", "Finalize", "LanePromise"} <= kinds
