@@ -6,6 +6,7 @@ owner, f of them Byzantine, n >= 3f+1; q = ceil((n+f+1)/2).
 Requests and lanes
 2.1  One id is one request: a retry is answered, never run twice (``requests``).
 2.2  A request is admitted when it fits group, task, time and bounds; otherwise Rejected with a reason (``requests``).
+2.3  What f+1 lanes attest and a replica lacks, it fetches from who has the input, and runs (``recovering``).
 2.5  An answer is computed and promised once per request and version (``requests``).
 2.6  A commitment hides the answer until its owner opens it to the client (``requests``).
 2.7  A lane is a hash chain of signed batches, each persisted, then broadcast; a tick is an empty batch, sent when a
@@ -30,7 +31,8 @@ Ordering: Simplex over lanes
 3.6  Timers run only while there is work: a batch to order, a notarized block that stays unfinalized, or f+1 Nullify
      of the view. A leader that said nothing is skipped until it speaks; one that starves a lane is refused
      (``ordering``).
-3.7  Timeouts grow with failure and fall back with progress (``replica_state``).
+3.7  Timeouts are multiples of the round trip to the q-th fastest replica within bounds, grow with failure and fall back
+     with progress (``replica_state``, ``fetching``).
 3.8  A statement and all that it depends on is on disk before it is sent, one commit per turn (``turn``, ``holding``).
 3.9  Status at an interval and on reconnect; what is lacking is fetched (``fetching``).
 
@@ -38,8 +40,14 @@ Ledger
 4.1  State in tables; the state root is H(parent's, this block's changes in one order) (``ledger_state``).
 4.2  Attestations are applied lane by lane in an order rotated by height; one owner counts once; charges bound what one
      lane may open (``ledger``).
+4.3  A model update stands in its owner's own lane; from then on what is not finally ended is run and promised again
+     (``requests``, ``tables``).
 4.4  Agreed with all n, or with ``answers`` after patience or near the deadline; otherwise expired at the deadline.
 4.5  A late attestation of an agreed record becomes a supplement. 4.6 Expired and old records leave the state.
 5.2  Entries go to their clients with the Finalize vote, or with a whole finalization (``replies``).
+7.2  Who is far behind takes a snapshot that a final state root proves, from any peers (``snapshots``, ``rows``).
 7.3  The journal brings back the same promises, votes and lane (``restoring``).
+7.4  Before its first statement a replica asks what others hold of its own; more than its journal stops it (``booting``).
+8.1  Offences that can be shown are kept and put into the lane; the ledger marks who they convict (``accusing``,
+     ``ledger``; the judge is ``dropbeard.evidence``).
 """

@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import assert_never
 
 from dropbeard.agreement.chain import genesis_header
-from dropbeard.agreement.records import (
-    BatchRecord,
-    BlockRecord,
-    CertificateRecord,
-    EvidenceRecord,
-    OpeningsRecord,
-    SnapshotRecord,
-    VoteRecord,
-)
+from dropbeard.agreement.records import EvidenceRecord
+from dropbeard.agreement.showing import show
 from dropbeard.audit.reading import read_records
 from dropbeard.errors import CertificateUnreadable, EvidenceUnreadable, MessageInvalid
 from dropbeard.evidence.judge import Judge, Verdict
@@ -74,21 +66,9 @@ def blame(group: Group, sources: Sequence[Path]) -> Blame:
 def _take_directory(pool: Pool, directory: Path, group: Group) -> list[Evidence]:
     given: list[Evidence] = []
     for record in read_records(directory, group):
-        match record:
-            case VoteRecord(signed):
-                pool.add_vote(signed)
-            case BlockRecord(proposal):
-                pool.add_proposal(proposal)
-            case BatchRecord(batch):
-                pool.add_batch(batch)
-            case CertificateRecord(certificate):
-                pool.add_certificate(certificate)
-            case EvidenceRecord(data):
-                given.append(_evidence(data, directory, group))
-            case OpeningsRecord() | SnapshotRecord():
-                pass
-            case _:
-                assert_never(record)
+        show(pool, record)
+        if isinstance(record, EvidenceRecord):
+            given.append(_evidence(record.data, directory, group))
     return given
 
 

@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 from dropbeard.agreement.chain import genesis_header
-from dropbeard.agreement.records import (
-    BatchRecord,
-    BlockRecord,
-    CertificateRecord,
-    EvidenceRecord,
-    OpeningsRecord,
-    SnapshotRecord,
-    VoteRecord,
-    decode_record,
-)
+from dropbeard.agreement.records import decode_record
+from dropbeard.agreement.showing import show
 from dropbeard.evidence.judge import Judge
 from dropbeard.evidence.kinds import Offence
 from dropbeard.evidence.pairs import Pool
@@ -26,17 +18,7 @@ def convicted(world: World) -> set[int]:
     pool = Pool(judge)
     for replica in world.honest:
         for data in replica.stored():
-            match decode_record(data, group):
-                case VoteRecord(signed):
-                    pool.add_vote(signed)
-                case BlockRecord(proposal):
-                    pool.add_proposal(proposal)
-                case BatchRecord(batch):
-                    pool.add_batch(batch)
-                case CertificateRecord(certificate):
-                    pool.add_certificate(certificate)
-                case OpeningsRecord() | EvidenceRecord() | SnapshotRecord():
-                    pass
+            show(pool, decode_record(data, group))
     return {int(owner) for owner, _ in pool.convictions()}
 
 
