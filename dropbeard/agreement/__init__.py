@@ -47,7 +47,7 @@ Ledger
 5.2  Entries go to their clients with the Finalize vote, or with a whole finalization (``replies``).
 7.2  Who is far behind takes a snapshot that a final state root proves, from any peers (``snapshots``, ``rows``).
 7.3  The journal brings back the same promises, votes and lane (``restoring``).
-7.4  Before its first statement a replica asks what others hold of its own; more than its journal stops it (``booting``).
+7.4  Before its first statement a replica asks what others hold of its own; more than it knows stops it (``booting``).
 8.1  Offences that can be shown are kept and put into the lane; the ledger marks who they convict (``accusing``,
      ``ledger``; the judge is ``dropbeard.evidence``).
 """
