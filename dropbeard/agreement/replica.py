@@ -83,7 +83,8 @@ def handle(state: ReplicaState, event: Event, now: Now) -> list[Effect]:
         return []
     match event:
         case PeerSpoke():
-            state.silent.pop(event.sender, None)  # rule 3.6: something authentic came
+            if not isinstance(event.message, BootQuestion | FetchHeader | FetchViews | FetchPage | FetchBatches):
+                state.silent.pop(event.sender, None)  # rule 3.6: who only asks may not lead yet
             return _on_peer(state, event)
         case BatchCame(sender, signed):
             state.silent.pop(sender, None)
@@ -91,7 +92,7 @@ def handle(state: ReplicaState, event: Event, now: Now) -> list[Effect]:
                 return stop_if_lane_forgotten(state, signed.statement)
             return _on_batch(state, signed)
         case PeerConnected(peer):
-            return [Send(peer, status_of(state))]
+            return [Send(peer, status_of(state))] if state.awake else []
         case RequestCame(request, given):
             return on_request(state, request, given)
         case OutcomeAsked(client, wanted):
@@ -201,7 +202,8 @@ def _end_turn(state: ReplicaState) -> list[Effect]:
 def _exchange(state: ReplicaState) -> list[Effect]:
     """Status and fetches, which bind nobody."""
     want_reported(state)
-    return [*send_status(state), *send_fetches(state)]
+    said = send_status(state) if state.awake else []
+    return [*said, *send_fetches(state)]
 
 
 def _next_wake(state: ReplicaState) -> int:
