@@ -74,7 +74,9 @@ def answer_retry(state: ReplicaState, client: ClientKey, request: RequestId) -> 
     held = [block for block in blocks if block is not None and block.applied is not None]
     if not held:
         return effects
-    top = held[-1].proved_by
+    # A supplement too far above the base to be linked to it must not take the base's own proof away.
+    tops = (block.proved_by for block in reversed(held))
+    top = next((top for top in tops if _proof_of(state, held[0], top) is not None), None)
     for block in held:
         proof = _proof_of(state, block, top)
         entries = () if block.applied is None else block.applied.entries

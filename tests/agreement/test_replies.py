@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dropbeard.agreement.effects import CastVote, Effect, SendClient
 from dropbeard.agreement.events import EngineIsReady, RequestCame
 from dropbeard.agreement.ledger import apply_block
 from dropbeard.agreement.replica_state import ReplicaState
+from dropbeard.agreement.replies import answer_retry
 from dropbeard.types.blocks import Header, Justification
 from dropbeard.types.entries import EntryKind
 from dropbeard.types.ids import NO_DIGEST, ClientKey, Height, Nonce, TimeUs, Version, View
@@ -24,6 +27,7 @@ from tests.agreement.pieces import (
     batch,
     came,
     certificate_of,
+    cut_with,
     end_turn,
     feed,
     finalize,
@@ -70,17 +74,27 @@ def notarized(state: ReplicaState, made: list[LaneBatch]) -> Proposal:
     return proposal
 
 
-def child_of(state: ReplicaState, parent: Proposal, view: int) -> Proposal:
-    """An empty block over a notarized one."""
+def child_of(state: ReplicaState, parent: Proposal, view: int, *tips: LaneBatch) -> Proposal:
+    """A block over a notarized one: empty, or with the first batches of lanes."""
     block = state.chain.block(parent.header.digest)
     assert block is not None
     before = state.chain.state_after(block)
     assert before is not None
-    applied = apply_block(GROUP, before, parent.header, {}, JUDGE.verdict)
+    applied = apply_block(GROUP, before, parent.header, {made.owner: [made] for made in tips}, JUDGE.verdict)
     why = Justification(notarization_of(parent.header), ())
     at, roots = parent.header, (applied.tree.root, applied.state_root, why.digest)
     height = Height(at.height + 1)
-    header = Header(GROUP.id, GROUP.epoch, height, View(view), at.digest, at.view, at.cut, applied.time, *roots)
+    header = Header(
+        GROUP.id,
+        GROUP.epoch,
+        height,
+        View(view),
+        at.digest,
+        at.view,
+        cut_with(*tips, over=at.cut),
+        applied.time,
+        *roots,
+    )
     return Proposal(header, sign(GROUP.leader(header.view), notarize(header)), why, ())
 
 
@@ -171,6 +185,29 @@ def test_a_retry_of_an_ended_request_gets_its_entry_under_a_whole_finalization()
     assert [entry.request for _, entry in sent[0][1].entries] == [request.id]
     assert proves(sent[0][1], proposal.header)
     assert state.open_mine == {}
+
+
+@pytest.mark.parametrize(("links_max", "proved"), [(2, [2, 1]), (1, [1])])
+def test_a_supplement_too_far_above_its_request_does_not_hide_what_was_agreed(
+    links_max: int, proved: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dropbeard.agreement.replies.LINKS_MAX", links_max)
+    state = replica(2)
+    base = notarized(state, [batch(i, [attestation(1, by=i)]) for i in (0, 2, 3)])
+    end_turn(state)
+    tell(state, 0, certificate_of(finalize(base.header)))
+    end_turn(state)
+    late = batch(1, [attestation(1, by=1)])
+    feed(state, [came(late)])
+    above = child_of(state, base, 1, late)
+    tell(state, 1, above)
+    tell(state, 1, certificate_of(finalize(above.header), (0, 1, 3)))
+    end_turn(state)
+    request = attestation(1).request_id()
+    assert state.placed[request] == [base.header.digest, above.header.digest]
+    told = [reply for _, reply in replies(answer_retry(state, CLIENT, request))]
+    assert [len(reply.headers) for reply in told] == proved
+    assert [reply.headers[-1].height for reply in told] == [1, 2][: len(told)]
 
 
 def test_an_agreed_request_is_run_by_who_is_not_among_its_owners_also_past_the_deadline() -> None:
