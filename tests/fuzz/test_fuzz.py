@@ -14,8 +14,8 @@ from tests.fuzz.worker import Fuzzer
 MESSAGES = 6_000
 
 
-def fuzzed(seed: int, messages: int = MESSAGES) -> Fuzzer:
-    fuzzer = Fuzzer(seed)
+def fuzzed(seed: int, messages: int = MESSAGES, only: str | None = None) -> Fuzzer:
+    fuzzer = Fuzzer(seed, only)
     for _ in range(messages):
         fuzzer.step()
     return fuzzer
@@ -50,4 +50,4 @@ def test_a_mutant_core_that_trusts_a_liars_views_is_caught(monkeypatch: pytest.M
 
     monkeypatch.setattr("dropbeard.agreement.replica.on_certificate", trusting)
     monkeypatch.setattr("dropbeard.agreement.fetching.on_certificate", trusting)
-    assert fuzzed(5, 3 * MESSAGES).wrong
+    assert fuzzed(5, only="CertificateNotice").wrong

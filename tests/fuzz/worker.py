@@ -7,6 +7,7 @@ import random
 import sys
 import traceback
 from collections import Counter
+from copy import deepcopy
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -25,8 +26,16 @@ from tests.verification.building import world as certificate_world
 
 REFUSALS = (MessageInvalid, CertificateUnreadable)
 SHOWN_MAX = 5
+WHOLE = 0.2
+"""How often a peer's message is left whole as bytes, and one of its values is changed instead."""
+BENT = 0.3
+"""How often a value is changed too where the bytes were spoiled and could be read all the same."""
 LENIENT = 0.3
 """How often a replica is told that every signature is good, so that nonsense gets deep: a liar signs its own."""
+
+
+FRESH_EVERY = 50
+"""Messages told to one copy of the replica: nonsense that it was made to believe must not hide what comes after."""
 
 
 class _Gullible:
@@ -37,22 +46,24 @@ class _Gullible:
 
 
 class Fuzzer:
-    """Counts; ``wrong`` holds what should not have happened."""
+    """Counts; ``wrong`` holds what should not have happened. ``only``: messages of one kind alone."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, only: str | None = None) -> None:
         self.rng = random.Random(seed)
         self.counts: Counter[str] = Counter()
         self.wrong: list[str] = []
-        self._samples = corpus()
-        self._frames = [frame for sample in self._samples for frame in sample.frames if frame]
+        self._samples = [sample for sample in corpus() if only is None or sample.kind == only]
+        self._frames = [frame for sample in corpus() for frame in sample.frames if frame]
         made = tapped()
-        self._state = made.honest[0].turn.state
+        self._whole = made.honest[0].turn.state
+        self._state = deepcopy(self._whole)
         self._checker = made.keys.checker
 
     def step(self) -> None:
         """One message."""
         sample = self.rng.choice(self._samples)
-        frames = mutate(sample.frames, self._frames, self.rng)
+        whole = sample.peer and self.rng.random() < WHOLE
+        frames = sample.frames if whole else mutate(sample.frames, self._frames, self.rng)
         try:
             read = sample.read(frames)
         except REFUSALS:
@@ -77,7 +88,7 @@ class Fuzzer:
             except DropbeardError:
                 pass
         if sample.peer:
-            bent = self._bent(read) if self.rng.random() < 0.3 else read
+            bent = self._bent(read) if frames == sample.frames or self.rng.random() < BENT else read
             if bent is not None:
                 self._tell(bent)
 
@@ -101,6 +112,8 @@ class Fuzzer:
         self._state.judge.checker = checker
         handle(self._state, event, now)
         handle(self._state, TurnEnded(), now)
+        if self.counts["handled"] % FRESH_EVERY == 0 or self._state.halted is not None:
+            self._state = deepcopy(self._whole)
 
     def _flag(self, sample: Sample, frames: tuple[bytes, ...], what: str) -> None:
         self.counts["wrong"] += 1
@@ -110,17 +123,18 @@ class Fuzzer:
 
 
 def _bent(message: Any, rng: random.Random) -> Any:
-    """The same message with one number changed, somewhere inside."""
+    """The same message with one value changed, somewhere inside."""
     if not is_dataclass(message) or isinstance(message, type):
         return message
-    spec = rng.choice(fields(message))
-    if not spec.init:
-        return message
+    spec = rng.choice([spec for spec in fields(message) if spec.init])
     value = getattr(message, spec.name)
     if isinstance(value, bool) or value is None:
         return message
-    if isinstance(value, int):
-        wanted: Any = rng.choice((0, 1, value + 1, max(0, value - 1), (1 << 32) - 1, (1 << 62)))
+    if isinstance(value, bytes) and value:
+        at = rng.randrange(len(value))
+        wanted: Any = value[:at] + bytes([value[at] ^ 1 << rng.randrange(8)]) + value[at + 1 :]
+    elif isinstance(value, int):
+        wanted = rng.choice((0, 1, value + 1, max(0, value - 1), (1 << 32) - 1, (1 << 62)))
     elif isinstance(value, tuple) and value:
         at = rng.randrange(len(value))
         bent = (*value[:at], _bent(value[at], rng), *value[at + 1 :])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dropbeard.agreement.effects import Effect
 from dropbeard.signing.guard import Guard
-from dropbeard.simulator.run import simulate
+from dropbeard.simulator.options import options_for
+from dropbeard.simulator.run import run_world
 
 SEEDS_MAX = 60
 Patch = pytest.MonkeyPatch
@@ -21,13 +23,20 @@ DOUBLE_VOTES = ("double-notarize", "double-finalize", "nullify-finalize", "notar
 
 
 def caught_by(
-    checks: Sequence[str], byzantine: str = "auto", seeds: Iterable[int] = range(1, SEEDS_MAX), stretch: int = 1
+    checks: Sequence[str],
+    byzantine: str = "auto",
+    seeds: Iterable[int] = range(1, SEEDS_MAX),
+    stretch: int = 1,
+    **trouble: int,
 ) -> str:
-    """The first finding over the seeds; fails when there is none or another check made it."""
+    """The first finding over the seeds; fails when there is none or another check made it.
+
+    ``trouble``: options of every schedule that are not left to its seed.
+    """
     tried = 0
     for seed in seeds:
         tried += 1
-        report = simulate(seed, 4, byzantine=byzantine, stretch=stretch)
+        report = run_world(replace(options_for(seed, 4, byzantine, stretch), **trouble))  # type: ignore[arg-type]
         found = [*report.violations, *report.stalls]
         if found:
             assert found[0].split(":")[0] in checks, found

@@ -149,7 +149,7 @@ def test_a_mutant_that_forgets_what_its_engine_failed_is_caught(monkeypatch: Pat
         return []
 
     monkeypatch.setattr(requests, "_give_up", forgets)
-    caught_by(["unobtainable", "double-commitment"], seeds=range(80, 100), stretch=2)
+    caught_by(["unobtainable"], "none", updates=20, engine_losses=10)
 
 
 def test_a_mutant_that_does_not_judge_evidence_is_caught(monkeypatch: Patch) -> None:
