@@ -14,11 +14,12 @@ enum VoteKind {
 }
 
 struct Vote {
-  # One vote's varying fields; group and epoch are the receiver's own, or the signature does not check.
+  # One vote's varying fields; the group is the receiver's own, or the signature does not check.
   kind @0 :VoteKind;
   view @1 :UInt64;
   header @2 :Data;
   # 32 bytes; empty for nullify.
+  epoch @3 :UInt32;
 }
 
 struct SignedVote {
@@ -60,6 +61,7 @@ struct Status {
   stamp @5 :UInt64;
   # The sender's monotonic clock.
   echoes @6 :List(Echo);
+  epoch @7 :UInt32;
 }
 
 struct Echo {
@@ -73,7 +75,19 @@ struct BootAnswer {
   boot @0 :UInt64;
   vote @1 :SignedVote;
   lane @2 :Data;
-  # The statement of a lane batch and its signature; empty for none.
+  # Owner and epoch, the statement of a lane batch and its signature; empty for none.
+  epoch @3 :UInt32;
+}
+
+struct BootQuestion {
+  boot @0 :UInt64;
+  epoch @1 :UInt32;
+}
+
+struct Page {
+  # Nullifications of one epoch.
+  epoch @0 :UInt32;
+  page @1 :Data;
 }
 
 struct FetchHeader {
@@ -98,10 +112,13 @@ struct VotesFrame {
     fetchViews @7 :FetchViews;
     fetchPage @8 :Data;
     # Digest of the page.
-    page @9 :Data;
-    # The page's bytes.
-    bootQuestion @10 :UInt64;
+    page @9 :Page;
+    bootQuestion @10 :BootQuestion;
     bootAnswer @11 :BootAnswer;
+    fetchSuccession @12 :UInt32;
+    # An epoch.
+    succession @13 :Data;
+    # What ended an epoch, as dropbeard.types.succession lays it out.
   }
 }
 

@@ -16,21 +16,26 @@ from dropbeard.types.votes import SignedVote
 
 
 def ask_peers(state: ReplicaState) -> list[Effect]:
-    """Ask everyone until n-1-f have answered; answering needs no vote, so a whole group can start together."""
+    """Ask everyone until n-1-f have answered; answering needs no vote, so a whole group can start together.
+
+    Who is no member asks too: it may become one, and learns of that from the answers (rule 8.4).
+    """
     if state.mono < state.next_question_us:
         return []
-    state.next_question_us = state.mono + state.group.parameters.finalize_timeout_us
-    return [Broadcast(BootQuestion(state.boot))]
+    rules = state.group.parameters
+    state.next_question_us = state.mono + (rules.finalize_timeout_us if state.is_member else rules.status_interval_us)
+    return [Broadcast(BootQuestion(state.group.epoch, state.boot))]
 
 
 def on_boot_question(state: ReplicaState, sender: OwnerId, asked: BootQuestion) -> list[Effect]:
     """What we hold of the asker's own statements."""
-    return [Send(sender, BootAnswer(asked.boot, state.latest_votes.get(sender), state.latest_promises.get(sender)))]
+    vote, lane = state.latest_votes.get(sender), state.latest_promises.get(sender)
+    return [Send(sender, BootAnswer(asked.epoch, asked.boot, vote, lane))]
 
 
 def on_boot_answer(state: ReplicaState, sender: OwnerId, answer: BootAnswer) -> list[Effect]:
     """Enough answers, none of which shows a promise that the journal lacks, let us speak."""
-    if answer.boot != state.boot or state.awake:
+    if answer.boot != state.boot or state.awake or not state.is_member:
         return []
     effects: list[Effect] = []
     if answer.vote is not None:

@@ -25,6 +25,7 @@ from dropbeard.types.ids import (
     GENESIS_VIEW,
     NO_DIGEST,
     Digest,
+    Epoch,
     Height,
     LaneHeight,
     OwnerId,
@@ -33,6 +34,8 @@ from dropbeard.types.ids import (
 )
 from dropbeard.types.limits import PAGE_VIEWS
 from dropbeard.types.messages import Proposal
+from dropbeard.types.statements import Nullify
+from dropbeard.types.succession import Succession
 
 
 @dataclass(slots=True)
@@ -80,6 +83,10 @@ class Chain:
         self.base = genesis_base(group)
         header = genesis_header(group)
         self.final = Block(header, None, 0, applied=nothing_applied(header), justified=True)
+        self.root = self.final
+        """What this epoch starts from (rule 8.4)."""
+        self.hollow: Succession | None = None
+        """What we stand on without the state that it proves: a snapshot is on its way (rules 7.2, 8.4)."""
         self.blocks: dict[Digest, Block] = {header.digest: self.final}
         self.heights: dict[Height, Digest] = {header.height: header.digest}
         """Final blocks by height."""
@@ -116,7 +123,7 @@ class Chain:
         """Blocks from ``block`` down to just above the final one; None unless it is a descendant by known headers."""
         path: list[Block] = []
         at: Block | None = block
-        while at is not None and at.header.height > self.final.header.height:
+        while at is not None and at is not self.final and at.header.height > self.final.header.height:
             path.append(at)
             at = self.blocks.get(at.header.parent)
         return path if at is self.final else None
@@ -124,7 +131,7 @@ class Chain:
     def state_after(self, block: Block) -> StateView | None:
         """The ledger after ``block``; None unless it descends from the final block and all between is applied."""
         path = self.path_to_final(block)
-        if path is None:
+        if path is None or self.hollow is not None:
             return None
         deltas = [step.applied.delta for step in reversed(path) if step.applied is not None]
         return StateView(self.base, deltas) if len(deltas) == len(path) else None
@@ -139,38 +146,52 @@ class Chain:
         for block in path:
             if block.applied is None:
                 raise AssertionError("a block becomes final only when it is applied")
-            self.base.merge(block.applied.delta, block.header.time, block.header.height)
             block.proved_by = by.vote.header
-            self.heights[block.header.height] = block.header.digest
-        self.stand_on(path[-1])
+            if not block.header.is_closing:  # rule 8.4: it has no height of its own
+                self.base.merge(block.applied.delta, block.header.time, block.header.height)
+                self.heights[block.header.height] = block.header.digest
+                self.stand_on(block)
+
+    def start_epoch(self, group: Group, root: Header) -> None:
+        """Stand on the root of the next epoch; what was final stays."""
+        self.group = group
+        self.full_pages.clear()
+        self.root = Block(root, None, 0, applied=nothing_applied(root), justified=True)
+        self.blocks[root.digest] = self.root
+        self.stand_on(self.root)
 
     def links_down(self, top: Digest, bottom: Block) -> list[Header] | None:
-        """Headers from ``top`` down to ``bottom``, or None when one is gone."""
+        """Headers from ``top`` down to ``bottom``, or None when one is gone or they are of two epochs (rule 8.4)."""
         headers: list[Header] = []
         at = self.blocks.get(top)
-        while at is not None:
+        while at is not None and at.header.epoch == bottom.header.epoch:
             headers.append(at.header)
             if at is bottom:
                 return headers
-            if at.header.height <= bottom.header.height:
+            if at.header.height <= bottom.header.height and not at.header.is_closing:
                 return None
             at = self.blocks.get(at.header.parent)
         return None
 
     def forget(self, before: Height) -> None:
         """Drop blocks at and below ``before``, every side branch that old, and the pages that only those needed."""
-        view = self.blocks[self.heights[before]].header.view
+        top = self.blocks[self.heights[before]].header
         # By view, since a header's height is only its leader's word until its parent is known.
-        for digest in [d for d, b in self.blocks.items() if b.header.view <= view and b is not self.final]:
+        for digest in [d for d, b in self.blocks.items() if _at(b.header) <= _at(top) and b is not self.final]:
             del self.blocks[digest]
             self.finalizations.pop(digest, None)
         for height in [h for h in self.heights if h <= before]:
             del self.heights[height]
-        for digest in [d for d, page in self.pages.items() if page.nullifications[-1].vote.view < view]:
+        for digest in [d for d, page in self.pages.items() if _at(page.nullifications[-1].vote) < _at(top)]:
             del self.pages[digest]
-        for number in [n for n, page in self.full_pages.items() if page.nullifications[-1].vote.view < view]:
+        for number in [n for n, page in self.full_pages.items() if _at(page.nullifications[-1].vote) < _at(top)]:
             del self.full_pages[number]
         self.oldest = Height(before + 1)
+
+
+def _at(what: Header | Nullify) -> tuple[Epoch, View]:
+    """Views start again with every epoch."""
+    return what.epoch, what.view
 
 
 def is_full(page: Page) -> bool:
@@ -183,12 +204,12 @@ def is_full(page: Page) -> bool:
     )
 
 
-def statically_valid(group: Group, proposal: Proposal) -> str | None:
+def statically_valid(chain: Chain, proposal: Proposal) -> str | None:
     """What is wrong with a proposal by its bytes alone, or None (rules 3.1 to 3.3); signatures are checked before."""
     header, justification = proposal.header, proposal.justification
     if header.justification != justification.digest:
         return "its justification is not the one it commits to"
-    return static_fault(group, genesis_header(group), header, justification)
+    return static_fault(chain.group, chain.root.header, header, justification)
 
 
 def make_pages(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dropbeard.types.ids import ClientKey, Digest, OwnerId, RequestId, TimeUs, Version
 from dropbeard.types.lanes import SignedBatch, SignedUpdate
+from dropbeard.types.membership import SignedChange
 from dropbeard.types.messages import (
     BootAnswer,
     BootQuestion,
@@ -14,11 +15,13 @@ from dropbeard.types.messages import (
     FetchBatches,
     FetchHeader,
     FetchPage,
+    FetchSuccession,
     FetchViews,
     PageNotice,
     Proposal,
     RejectReason,
     Status,
+    SuccessionNotice,
 )
 from dropbeard.types.requests import Request
 from dropbeard.types.task import Input
@@ -50,6 +53,8 @@ class PeerSpoke:
         | FetchBatches
         | BootQuestion
         | BootAnswer
+        | FetchSuccession
+        | SuccessionNotice
         | CatchupMessage
     )
 
@@ -105,6 +110,16 @@ class ModelWasLoaded:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeWasSigned:
+    """A quorum of owners signed the next configuration, and our owner wants it ordered (rule 8.4).
+
+    ``membership.change_fault`` found nothing wrong with it.
+    """
+
+    signed: SignedChange
+
+
+@dataclass(frozen=True, slots=True)
 class EngineWasLost:
     """The engine went away; what it was running is not coming."""
 
@@ -139,6 +154,7 @@ Event = (
     | OutcomeAsked
     | EngineIsReady
     | ModelWasLoaded
+    | ChangeWasSigned
     | EngineWasLost
     | AnswersCame
     | InferenceFailed

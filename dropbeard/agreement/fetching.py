@@ -8,7 +8,7 @@ from dropbeard.agreement.effects import Broadcast, Effect, Send
 from dropbeard.agreement.replica_state import Fetch, ReplicaState, Want
 from dropbeard.agreement.voting import on_certificate
 from dropbeard.types.blocks import LaneTip
-from dropbeard.types.ids import Digest, Height, LaneHeight, OwnerId, RequestId, View
+from dropbeard.types.ids import Digest, Epoch, Height, LaneHeight, OwnerId, RequestId, View
 from dropbeard.types.limits import FETCH_HEADERS_MAX, FETCH_VIEWS_MAX
 from dropbeard.types.messages import (
     AnyCertificate,
@@ -21,6 +21,7 @@ from dropbeard.types.messages import (
     FetchInput,
     FetchPage,
     FetchSnapshot,
+    FetchSuccession,
     FetchViews,
     PageNotice,
     Proposal,
@@ -43,6 +44,7 @@ def status_of(state: ReplicaState) -> Status:
     proved_by = state.chain.final.proved_by
     tips = state.lanes.tips_from(final.cut)
     return Status(
+        epoch=state.group.epoch,
         view=state.view,
         final_height=final.height,
         best=held.notarizations.get(best) if held is not None else None,
@@ -122,7 +124,9 @@ def _want_missing(state: ReplicaState, tip: LaneTip, low: LaneHeight, sender: Ow
     return False
 
 
-Question = FetchHeader | FetchViews | FetchPage | FetchBatches | FetchInput | FetchSnapshot | FetchBucket
+Question = (
+    FetchSuccession | FetchHeader | FetchViews | FetchPage | FetchBatches | FetchInput | FetchSnapshot | FetchBucket
+)
 
 
 def send_fetches(state: ReplicaState) -> list[Effect]:
@@ -162,6 +166,8 @@ def _question(state: ReplicaState, want: Want) -> Question:
         return FetchViews(View(name), View(bound))
     if kind == "snapshot" and isinstance(name, int):
         return FetchSnapshot(Height(name))
+    if kind == "succession" and isinstance(name, int):
+        return FetchSuccession(Epoch(name))
     if not isinstance(name, bytes):
         raise AssertionError(f"a want of kind {kind} is named by a digest")
     if kind == "header":
@@ -188,7 +194,7 @@ def on_fetch(
             page = state.chain.pages.get(digest)
             return [] if page is None else [Send(sender, PageNotice(page))]
         case FetchBatches(tip, above):
-            rows = list(state.lanes.find_down(tip, above))
+            rows = [signed for lanes in (state.lanes, *state.former.values()) for signed in lanes.find_down(tip, above)]
             return [Send(sender, BatchNotice(signed)) for signed in reversed(rows)]
         case _:
             assert_never(asked)

@@ -6,6 +6,7 @@ import heapq
 
 from dropbeard.agreement.chain import Block
 from dropbeard.agreement.effects import Effect
+from dropbeard.agreement.epochs import carry_over, end_epoch
 from dropbeard.agreement.holding import (
     apply_towards,
     ordered_batches,
@@ -16,7 +17,7 @@ from dropbeard.agreement.holding import (
 from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.agreement.replies import reply_with_finalization
 from dropbeard.agreement.requests import close_own
-from dropbeard.agreement.snapshots import catch_up, lags
+from dropbeard.agreement.snapshots import catch_up, fetch_root_state, is_behind
 from dropbeard.types.ids import Digest, Height, RequestId, TimeUs
 from dropbeard.types.limits import HISTORY_BLOCKS
 
@@ -24,18 +25,24 @@ from dropbeard.types.limits import HISTORY_BLOCKS
 def finalize_ready(state: ReplicaState) -> list[Effect]:
     """Take every finalization whose blocks are all in hand and applied; fetch what is missing for the others."""
     effects: list[Effect] = []
+    hollow = state.chain.hollow is not None
+    if hollow:
+        effects += fetch_root_state(state)
     for digest in list(state.waiting_finalizations):
         block = state.chain.block(digest)
         if block is None:
             state.want("header", digest, state.chain.final.header.height)
-        elif block.header.height <= state.chain.final.header.height:
+        elif block.header.height <= state.chain.final.header.height and not block.header.is_closing:
             del state.waiting_finalizations[digest]
-        elif lags(state, block):
+        elif state.chain.hollow is not None or is_behind(state, block.header):
             effects += catch_up(state, block)
         elif apply_towards(state, block):
             del state.waiting_finalizations[digest]
             effects += _make_final(state, block)
-    return effects
+            over = end_epoch(state)
+            if state.chain.final is state.chain.root:
+                return [*effects, *over]
+    return [*effects, *carry_over(state)] if hollow and state.chain.hollow is None else effects
 
 
 def _make_final(state: ReplicaState, block: Block) -> list[Effect]:
@@ -98,7 +105,14 @@ def _forget_blocks(state: ReplicaState, before: Height) -> None:
         block = state.chain.at(Height(height))
         for entry in () if block.applied is None else block.applied.entries:
             state.placed.pop(entry.request, None)
-    state.lanes.forget_below(state.chain.at(before).header.cut)
+    top = state.chain.at(before).header
+    if top.epoch == state.group.epoch:
+        state.former.clear()
+        state.lanes.forget_below(top.cut)
+    elif top.epoch in state.former:
+        for epoch in [epoch for epoch in state.former if epoch < top.epoch]:
+            del state.former[epoch]
+        state.former[top.epoch].forget_below(top.cut)
     state.chain.forget(before)
 
 

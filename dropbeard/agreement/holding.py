@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from dropbeard.agreement.chain import Block
 from dropbeard.agreement.effects import Effect, Persist
-from dropbeard.agreement.ledger import Applied, apply_block
+from dropbeard.agreement.ledger import Applied, apply_block, nothing_applied
+from dropbeard.agreement.ledger_state import StateView
 from dropbeard.agreement.records import BatchRecord, BlockRecord, CertificateRecord
 from dropbeard.agreement.replica_state import ReplicaState
-from dropbeard.evidence.justification import cover_fault
+from dropbeard.evidence.justification import closes, cover_fault
 from dropbeard.types.blocks import Cut, LaneTip
 from dropbeard.types.ids import OwnerId
 from dropbeard.types.lanes import LaneBatch, SignedBatch
@@ -67,6 +68,8 @@ def try_apply(state: ReplicaState, block: Block) -> Applied | None:
     before = state.chain.state_after(parent)
     if before is None:
         return None
+    if ends_epoch(state, before, parent):
+        return _try_closing(block, parent)
     ordered = ordered_batches(state, parent.header.cut, block.header.cut, hint)
     if not isinstance(ordered, dict):
         block.refused, block.lacks = (ordered, ()) if isinstance(ordered, str) else (None, ordered)
@@ -82,6 +85,20 @@ def try_apply(state: ReplicaState, block: Block) -> Applied | None:
     block.applied = applied
     _note_dues(state, applied)
     return applied
+
+
+def ends_epoch(state: ReplicaState, after: StateView, block: Block) -> bool:
+    """Is it the last block of the epoch, or one that closes it? Only closing blocks extend such a one (rule 8.4)."""
+    change = after.succeeding(state.group.epoch)
+    return change is not None and change.last == block.header.height
+
+
+def _try_closing(block: Block, parent: Block) -> Applied | None:
+    if closes(block.header, parent.header):
+        block.applied = nothing_applied(block.header)
+    else:
+        block.refused = "the epoch is over: only closing blocks extend its last block"
+    return block.applied
 
 
 def _still_lacks(state: ReplicaState, block: Block, parent: Block, hint: OwnerId) -> bool:

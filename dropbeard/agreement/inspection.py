@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import assert_never
 
 from dropbeard.agreement.chain import is_full
+from dropbeard.agreement.epochs import epoch_of
 from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.agreement.voting import knows_certificate, knows_vote
 from dropbeard.evidence.justification import certificate_checks, page_checks
 from dropbeard.types.blocks import Page
 from dropbeard.types.checking import SignatureChecker
+from dropbeard.types.group import Group
 from dropbeard.types.lanes import SignedBatch
 from dropbeard.types.limits import PAGE_VIEWS
+from dropbeard.types.membership import change_fault
 from dropbeard.types.messages import (
     AnyCertificate,
     BatchNotice,
@@ -25,6 +28,7 @@ from dropbeard.types.messages import (
     FetchInput,
     FetchPage,
     FetchSnapshot,
+    FetchSuccession,
     FetchViews,
     InputNotice,
     PageNotice,
@@ -32,13 +36,21 @@ from dropbeard.types.messages import (
     Proposal,
     SnapshotNotice,
     Status,
+    SuccessionNotice,
 )
 from dropbeard.types.statements import Notarize
+from dropbeard.types.succession import succession_form_fault
 from dropbeard.types.votes import SignedVote
 
 
 def is_worth_handling(state: ReplicaState, message: PeerMessage, checker: SignatureChecker) -> bool:
-    """Is the message news, and is everything signed in it signed as it says? Cheap questions come first."""
+    """Is the message news, and is everything signed in it signed as it says? Cheap questions come first.
+
+    Of another epoch's messages only the epoch is looked at (rule 8.4).
+    """
+    epoch = epoch_of(message)
+    if epoch is not None and epoch != state.group.epoch:
+        return not isinstance(message, BatchNotice)
     match message:
         case SignedVote():
             return not knows_vote(state, message) and _vote_checks(message, checker)
@@ -54,9 +66,13 @@ def is_worth_handling(state: ReplicaState, message: PeerMessage, checker: Signat
             batch = signed.batch
             if state.group.owner(batch.owner) is None or state.lanes.get(batch.owner, batch.digest) is not None:
                 return False
-            return _batch_checks(signed, checker)
-        case FetchHeader() | FetchViews() | FetchPage() | FetchBatches() | FetchInput():
+            return _batch_checks(state.group, signed, checker)
+        case FetchHeader() | FetchViews() | FetchPage() | FetchBatches() | FetchInput() | FetchSuccession():
             return True
+        case SuccessionNotice(given):
+            if succession_form_fault(state.group, given) is not None:
+                return False
+            return certificate_checks(state.group, given.finalization, checker)
         case BootQuestion() | FetchSnapshot() | FetchBucket():
             return True
         case BootAnswer():
@@ -69,10 +85,12 @@ def is_worth_handling(state: ReplicaState, message: PeerMessage, checker: Signat
             assert_never(message)
 
 
-def _batch_checks(signed: SignedBatch, checker: SignatureChecker) -> bool:
-    """The node key's signature, and the owner key's if a model update is in it: valid by its bytes alone (rule 2.8)."""
+def _batch_checks(group: Group, signed: SignedBatch, checker: SignatureChecker) -> bool:
+    """The node key's signature, and those of owner keys in it: valid by its bytes alone (rules 2.8, 4.3, 8.4)."""
     batch = signed.batch
     if not checker.check(batch.owner, batch.promise.encode(), signed.signature):
+        return False
+    if batch.change is not None and change_fault(group, batch.change, checker) is not None:
         return False
     given = batch.update
     return given is None or checker.check_owner(batch.owner, given.update.encode(), given.signature)

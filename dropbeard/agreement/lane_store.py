@@ -30,9 +30,9 @@ def empty_cut(group: Group) -> Cut:
 
 
 def fits_group(group: Group, signed: SignedBatch) -> bool:
-    """Is the batch of this group's first epoch, of one of its lanes, and within the sender's limits? (rule 2.8)"""
+    """Is the batch of this group's epoch, of one of its lanes, and within the sender's limits? (rule 2.8)"""
     batch = signed.batch
-    known = batch.group == group.id and batch.epoch == 0 and group.owner(batch.owner) is not None
+    known = batch.group == group.id and batch.epoch == group.epoch and group.owner(batch.owner) is not None
     first = batch.lane_height == 1
     linked = first == (batch.parent == NO_DIGEST)
     return known and linked and len(batch.attestations) <= group.parameters.batch_items_max

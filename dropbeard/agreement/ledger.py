@@ -6,26 +6,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dropbeard.agreement.ledger_state import StateView
-from dropbeard.agreement.tables import Counted, Delta, Outcome, Record
+from dropbeard.agreement.tables import Counted, Delta, ModelInForce, Outcome, Record, Succeeding
 from dropbeard.evidence.judge import Verdict, VerdictOf
 from dropbeard.evidence.kinds import Offence
 from dropbeard.types.blocks import Header
 from dropbeard.types.entries import Entry, EntryKind, Promise, entries_tree
-from dropbeard.types.group import Group
-from dropbeard.types.ids import Digest, Height, OwnerId, RequestId, TimeUs
+from dropbeard.types.group import FIRST_VERSION, Group
+from dropbeard.types.ids import Digest, Height, LaneHeight, OwnerId, RequestId, TimeUs
 from dropbeard.types.lanes import Attestation, LaneBatch
+from dropbeard.types.membership import following_group
 from dropbeard.types.merkle import Tree
+from dropbeard.types.succession import last_state_root
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a block does: its time, changes, entries in their order, their tree, and the state root after it."""
+    """What a block does: its time, changes, entries in their order, their tree, and the state root after it.
+
+    ``unsealed``: that root before a digest of the whole state is mixed in; ``whole``: that digest in the last block of
+    an epoch, whose root covers it (rule 8.4).
+    """
 
     time: TimeUs
     delta: Delta
     entries: tuple[Entry, ...]
     tree: Tree
     state_root: Digest
+    unsealed: Digest
+    whole: Digest | None = None
 
 
 def apply_block(
@@ -43,13 +51,19 @@ def apply_block(
             work.take_batch(batch)
     entries = work.close()
     tree = entries_tree(entries)
-    root = before.seal(height, work.delta.root(parent.state_root))
-    return Applied(work.time, work.delta, entries, tree, root)
+    ending = work.view.succeeding(group.epoch)
+    if ending is None or ending.last != height:
+        unsealed = work.delta.root(parent.state_root)
+        return Applied(work.time, work.delta, entries, tree, before.seal(height, unsealed), unsealed)
+    work.hand_over(following_group(group, ending.configuration))
+    unsealed, whole = work.delta.root(parent.state_root), work.view.whole_at(height)
+    root = last_state_root(unsealed, whole, ending.configuration)
+    return Applied(work.time, work.delta, entries, tree, root, unsealed, whole)
 
 
 def nothing_applied(header: Header) -> Applied:
     """Stands for a block whose effects came as a snapshot."""
-    return Applied(header.time, Delta(), (), entries_tree(()), header.state_root)
+    return Applied(header.time, Delta(), (), entries_tree(()), header.state_root, header.state_root)
 
 
 def rotated(group: Group, height: Height) -> tuple[OwnerId, ...]:
@@ -96,6 +110,10 @@ class _Application:
                 self._take(request, item, batch)
         for shown in batch.evidence:
             self._mark(self.verdict(shown) or (batch.owner, Offence.ROTTEN_EVIDENCE))
+        if batch.change is not None and self.view.succeeding(self.group.epoch) is None:  # rule 8.4
+            last = Height(self.height + self.rules.epoch_delay)
+            root = self.view.epoch_root(self.height)
+            self.delta.succeeding = Succeeding(self.group.epoch, root, last, batch.change.configuration)
         updated = force.after(batch, self.rules.update_gap, self.height)
         if updated is not None:
             self.delta.models[batch.owner] = updated
@@ -214,6 +232,23 @@ class _Application:
             if kind is not EntryKind.EXPIRED:
                 self.delta.usage[answer.owner] = self.view.used(answer.owner) + 1
         self.entries.append(Entry(kind, request, source.client, tuple(promises)))
+
+    def hand_over(self, following: Group) -> None:
+        """The last block of an epoch: new owners' first models, new lanes, no attestations of who leaves (8.4)."""
+        for owner in following.owners:
+            before = None if self.group.owner(owner.id) is None else self.view.model(owner.id)
+            version, model, since = FIRST_VERSION, owner.model, self.height
+            if before is not None:
+                version, model, since = before.version, before.model, before.since
+            self.delta.models[owner.id] = ModelInForce(version, model, since, LaneHeight(0))
+        gone = [owner for owner in self.group.members if following.owner(owner) is None]
+        for request, record in sorted(self.view.all_open().items()):
+            answers = tuple(answer for answer in self._in_force(record.answers) if answer.owner not in gone)
+            if not answers:
+                self._end(request, record)
+            elif len(answers) < len(record.answers):
+                kept = self._discharged(record) if record.charged in gone else record
+                self._write(request, replace(kept, answers=answers))
 
     def _supplement(self, request: RequestId, late: list[Counted]) -> None:
         outcome = self.view.outcome(request)

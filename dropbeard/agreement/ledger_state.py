@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from dropbeard.agreement.tables import Delta, ModelInForce, Outcome, Record, Table
+from dropbeard.agreement.tables import Delta, ModelInForce, Outcome, Record, Succeeding, Table
 from dropbeard.agreement.whole_state import WholeState, snapshot_root
 from dropbeard.evidence.judge import Verdict
 from dropbeard.types.group import FIRST_VERSION, Group
 from dropbeard.types.hashing import STATE_GENESIS, digest
-from dropbeard.types.ids import Digest, Height, LaneHeight, OwnerId, RequestId, TimeUs
+from dropbeard.types.ids import Digest, Epoch, Height, LaneHeight, OwnerId, RequestId, TimeUs
 
 
 @dataclass(slots=True)
@@ -36,6 +36,8 @@ class Base:
     usage: dict[OwnerId, int] = field(default_factory=dict)
     marks: dict[Verdict, Height] = field(default_factory=dict)
     """Convicted owners: of what, and since which height (rule 8.1)."""
+    succeeding: Succeeding | None = None
+    """The last membership change that was ordered (rule 8.4)."""
     dues: list[tuple[TimeUs, RequestId]] = field(default_factory=list)
     ripe: list[tuple[TimeUs, RequestId]] = field(default_factory=list)
 
@@ -47,6 +49,7 @@ class Base:
         self.charges.update(delta.charges)
         self.usage.update(delta.usage)
         self.marks.update(delta.marks)
+        self.succeeding = delta.succeeding or self.succeeding
         for request, record in delta.open.items():
             _replace(self.open, request, record, self.whole, Table.OPEN)
         for request, outcome in delta.outcomes.items():
@@ -54,7 +57,7 @@ class Base:
         for due in delta.dues:
             heapq.heappush(self.dues, due)
         self.ripe = [due for due in self.ripe if due[0] > time]
-        if height % self.whole.interval == 0:
+        if height % self.whole.interval == 0 or (self.succeeding is not None and self.succeeding.last == height):
             self.take_snapshot()
 
     def take_snapshot(self) -> None:
@@ -75,11 +78,13 @@ class Base:
             charges=dict(self.charges),
             usage=dict(self.usage),
             marks=dict(self.marks),
+            succeeding=self.succeeding,
         )
 
     def _small_tables(self) -> bytes:
         """Every row of the tables whose size depends on n alone, by table, then key."""
         whole = Delta(self.models, self.lane_times, charges=self.charges, usage=self.usage, marks=self.marks)
+        whole.succeeding = self.succeeding
         return b"".join(whole.rows())
 
     def ripen(self, time: TimeUs) -> Sequence[tuple[TimeUs, RequestId]]:
@@ -167,8 +172,40 @@ class StateView:
         """Does the ledger know of this conviction?"""
         return verdict in self.base.marks or any(verdict in delta.marks for delta in self.deltas)
 
+    def succeeding(self, epoch: Epoch) -> Succeeding | None:
+        """The change that ends ``epoch``, once it is ordered (rule 8.4)."""
+        found = self._last_change()
+        return found if found is not None and found.epoch == epoch else None
+
+    def _last_change(self) -> Succeeding | None:
+        return next((d.succeeding for d in reversed(self.deltas) if d.succeeding is not None), self.base.succeeding)
+
+    def epoch_root(self, height: Height) -> Height:
+        """The height that the epoch of the block at ``height`` stands on."""
+        change = self._last_change()
+        if change is None:
+            return Height(0)
+        return change.last if change.last < height else change.root
+
+    def all_open(self) -> dict[RequestId, Record]:
+        """Every open record."""
+        rows: dict[RequestId, Record | None] = dict(self.base.open)
+        for delta in self.deltas:
+            rows.update(delta.open)
+        return {request: record for request, record in rows.items() if record is not None}
+
+    def whole_at(self, height: Height) -> Digest:
+        """Digest of the whole state after the newest change, at the cost of the whole state: once an epoch (8.4)."""
+        branch = self.base.copy()
+        for delta in self.deltas:
+            branch.merge(delta, TimeUs(0), Height(branch.height + 1))
+        if branch.height != height:
+            raise AssertionError("the whole state is asked for at the height of its newest change")
+        return branch.whole.snapshots[height].digest
+
     def seal(self, height: Height, root: Digest) -> Digest:
-        """The state root at ``height``: at mK it covers the digest of the whole state at (m-1)K (rule 4.1).
+        """The state root at ``height``: at mK it covers the digest of the whole state at (m-1)K (rule 4.1), or at the
+        root of the epoch if that is later.
 
         That height is final long before, unless K blocks in a row were notarized and not finalized; then it is worked
         out for this branch, at the cost of the whole state, so that progress depends on no finalization.
@@ -176,7 +213,7 @@ class StateView:
         whole = self.base.whole
         if height % whole.interval:
             return root
-        since = Height(height - whole.interval)
+        since = max(Height(height - whole.interval), self.epoch_root(height))
         if since > self.base.height:
             branch = self.base.copy()
             for delta in self.deltas[: since - self.base.height]:

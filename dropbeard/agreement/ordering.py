@@ -6,6 +6,7 @@ from dropbeard.agreement.accusing import accuse_of_unjustified
 from dropbeard.agreement.chain import Block, statically_valid
 from dropbeard.agreement.effects import Broadcast, CastVote, Effect, Report, Send
 from dropbeard.agreement.holding import apply_towards, justify, ordered_batches, persist_block, persist_ordered
+from dropbeard.agreement.ledger_state import StateView
 from dropbeard.agreement.proposing import propose
 from dropbeard.agreement.replica_state import ReplicaState, scaled_timeouts
 from dropbeard.agreement.voting import knows_certificate, nullify_view, on_certificate
@@ -24,7 +25,7 @@ def on_proposal(state: ReplicaState, proposal: Proposal) -> list[Effect]:
         or not state.chain.final.header.view < header.view <= state.view + VIEW_WINDOW
     ):
         return []
-    wrong = statically_valid(state.group, proposal)
+    wrong = statically_valid(state.chain, proposal)
     if wrong is not None:
         rotten = accuse_of_unjustified(state, Block(header, proposal, state.mono))
         return [Report(state.group.leader(header.view), f"invalid proposal: {wrong}"), *rotten]
@@ -70,7 +71,7 @@ def vote_on_proposals(state: ReplicaState) -> list[Effect]:
             wrong: list[Effect] = [Report(state.group.leader(state.view), f"invalid proposal: {block.refused}")]
             effects += _complain(block, [*wrong, *accuse_of_unjustified(state, block)])
         elif block.justified and block.applied is not None:
-            starved = _starved(state, block)
+            starved = [] if block.header.is_closing else _starved(state, block)
             effects += _complain(block, starved) if starved else _notarize(state, block)
     return effects
 
@@ -109,8 +110,10 @@ def _starved(state: ReplicaState, block: Block) -> list[Effect]:
     return refusals
 
 
-def has_work(state: ReplicaState) -> bool:
-    """Is there anything to order or to finalize? (rule 3.6 a, b, d)"""
+def has_work(state: ReplicaState, after_best: StateView | None) -> bool:
+    """Is there anything to order or to finalize, or a change of epochs on its way? (rule 3.6)"""
+    if after_best is not None and after_best.succeeding(state.group.epoch) is not None:
+        return True
     best_view, digest = state.best
     best = state.chain.block(digest)
     if best is None:
@@ -124,9 +127,9 @@ def has_work(state: ReplicaState) -> bool:
     return len(state.round(state.view).nullifies) >= state.group.weak_quorum
 
 
-def drive_view(state: ReplicaState) -> list[Effect]:
+def drive_view(state: ReplicaState, after_best: StateView | None) -> list[Effect]:
     """Propose if it is our turn, run the view's timers, give up when they end (rules 3.2, 3.5, 3.6)."""
-    if not has_work(state):
+    if not has_work(state, after_best):
         state.timer_from_us = None
         return []
     effects: list[Effect] = []

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dropbeard.agreement.chain import Block, is_full, make_pages
 from dropbeard.agreement.effects import Effect, Propose, Send
-from dropbeard.agreement.holding import apply_towards, ordered_batches, persist_ordered, unsigned
+from dropbeard.agreement.holding import apply_towards, ends_epoch, ordered_batches, persist_ordered, unsigned
 from dropbeard.agreement.ledger import Applied, apply_block
 from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.types.blocks import Cut, Header, Justification, Page
-from dropbeard.types.ids import Height, OwnerId
+from dropbeard.types.ids import NO_DIGEST, Height, OwnerId
 from dropbeard.types.limits import FETCH_VIEWS_MAX
+from dropbeard.types.merkle import EMPTY_ROOT
 from dropbeard.types.messages import BatchNotice
 
 
@@ -25,18 +28,39 @@ def propose(state: ReplicaState) -> list[Effect]:
     best_view, digest = state.best
     notarization = state.rounds[best_view].notarizations[digest] if best_view >= 0 else None
     justification = Justification(notarization, tuple(page.digest for page in pages))
+    if ends_epoch(state, before, parent):
+        return _propose_closing(state, parent, justification, pages)
     cut = state.lanes.tips_from(parent.header.cut, state.group.parameters.block_batches_max)
     ordered = ordered_batches(state, parent.header.cut, cut, state.me)
     if not isinstance(ordered, dict):
         return []
     applied = apply_block(state.group, before, parent.header, unsigned(ordered), state.judge.verdict)
     header = _header(state, parent, cut, applied, justification)
-    inline = tuple(page for page in pages if not is_full(page))
-    state.round(state.view).notarized = header.digest
     state.prepared[header.digest] = applied
-    state.note_persisted(header.digest)
     resent = _resend_batches(state, parent.header.cut, cut)
-    return [*persist_ordered(state, ordered), *resent, Propose(header, justification, pages, inline)]
+    return [*persist_ordered(state, ordered), *resent, _proposal(state, header, justification, pages)]
+
+
+def _proposal(state: ReplicaState, header: Header, justification: Justification, pages: tuple[Page, ...]) -> Propose:
+    state.round(state.view).notarized = header.digest
+    state.note_persisted(header.digest)
+    return Propose(header, justification, pages, tuple(page for page in pages if not is_full(page)))
+
+
+def _propose_closing(
+    state: ReplicaState, parent: Block, justification: Justification, pages: tuple[Page, ...]
+) -> list[Effect]:
+    """Nothing but one more chance for the last block of the epoch to become final (rule 8.4)."""
+    header = replace(
+        parent.header,
+        view=state.view,
+        parent=parent.header.digest,
+        parent_view=parent.header.view,
+        entries_root=EMPTY_ROOT,
+        state_root=NO_DIGEST,
+        justification=justification.digest,
+    )
+    return [_proposal(state, header, justification, pages)]
 
 
 def _header(state: ReplicaState, parent: Block, cut: Cut, applied: Applied, justification: Justification) -> Header:
@@ -69,7 +93,7 @@ def _pages(state: ReplicaState) -> tuple[Page, ...] | None:
 
 def proposal_wait_us(state: ReplicaState, parent: Block) -> int:
     """Microseconds until ``block_interval`` has passed since we first saw the parent (rule 3.2)."""
-    if parent.header.height == 0:
+    if parent.header.digest == state.chain.root.header.digest:
         return 0
     return parent.seen_at_us + state.group.parameters.block_interval_us - state.mono
 

@@ -24,6 +24,7 @@ from dropbeard.types.ids import Digest, OwnerId, RequestId, Signature, Version
 from dropbeard.types.lanes import SignedBatch, decode_batch
 from dropbeard.types.messages import AnyCertificate, Proposal
 from dropbeard.types.requests import Opening
+from dropbeard.types.succession import Succession, decode_succession
 from dropbeard.types.votes import SignedVote, encode_signed_vote, encode_vote, read_signed_vote, read_vote
 
 
@@ -78,7 +79,23 @@ class SnapshotRecord:
     rows: bytes
 
 
-Record = VoteRecord | BlockRecord | BatchRecord | OpeningsRecord | CertificateRecord | EvidenceRecord | SnapshotRecord
+@dataclass(frozen=True, slots=True)
+class SuccessionRecord:
+    """What ended an epoch whose last blocks this replica does not hold (rule 8.4)."""
+
+    succession: Succession
+
+
+Record = (
+    VoteRecord
+    | BlockRecord
+    | BatchRecord
+    | OpeningsRecord
+    | CertificateRecord
+    | EvidenceRecord
+    | SnapshotRecord
+    | SuccessionRecord
+)
 
 
 BATCH_OWNER_AT = 1 + 64 + 32 + 4
@@ -102,6 +119,8 @@ def encode_record(record: Record) -> bytes:
             return wire.u8(6) + data
         case SnapshotRecord(header, small, rows):
             return wire.u8(7) + _long_bytes(header.body) + _long_bytes(small) + rows
+        case SuccessionRecord(succession):
+            return wire.u8(8) + succession.encode()
         case _:
             assert_never(record)
 
@@ -119,7 +138,7 @@ def decode_record(data: bytes, group: Group) -> Record:
     kind = reader.u8()
     record: Record
     if kind == 1:
-        record = VoteRecord(read_signed_vote(reader, group.id, group.epoch))
+        record = VoteRecord(read_signed_vote(reader, group.id))
     elif kind == 2:
         record = BlockRecord(_read_proposal(reader, group))
     elif kind == 3:
@@ -129,13 +148,15 @@ def decode_record(data: bytes, group: Group) -> Record:
     elif kind == 4:
         record = OpeningsRecord(tuple(_read_openings(reader)))
     elif kind == 5:
-        vote = read_vote(reader, group.id, group.epoch)
+        vote = read_vote(reader, group.id)
         record = CertificateRecord(QuorumCertificate(vote, read_signatures(reader)))  # type: ignore[arg-type]
     elif kind == 6:
         record = EvidenceRecord(reader.take(reader.remaining))
     elif kind == 7:
         header = decode_header(reader.take(reader.u32()), group.id)
         record = SnapshotRecord(header, reader.take(reader.u32()), reader.take(reader.remaining))
+    elif kind == 8:
+        record = SuccessionRecord(decode_succession(reader.take(reader.remaining), group.id))
     else:
         raise MessageInvalid(f"a journal record has unknown kind {kind}")
     reader.end()
@@ -155,9 +176,9 @@ def _encode_proposal(proposal: Proposal) -> bytes:
 def _read_proposal(reader: wire.Reader, group: Group) -> Proposal:
     header = decode_header(reader.take(reader.u32()), group.id)
     signature = Signature(reader.take(64))
-    justification = decode_justification(reader.take(reader.u32()), group.id, group.epoch)
+    justification = decode_justification(reader.take(reader.u32()), group.id, header.epoch)
     number = reader.count(limits.PAGES_MAX, "pages")
-    pages = tuple(decode_page(reader.take(reader.u32()), group.id, group.epoch) for _ in range(number))
+    pages = tuple(decode_page(reader.take(reader.u32()), group.id, header.epoch) for _ in range(number))
     return Proposal(header, signature, justification, pages)
 
 

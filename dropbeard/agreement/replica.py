@@ -14,9 +14,17 @@ from dropbeard.agreement.booting import (
     stop_if_lane_forgotten,
 )
 from dropbeard.agreement.effects import Effect, Report, Send, WakeAt
+from dropbeard.agreement.epochs import (
+    epoch_of,
+    on_change_signed,
+    on_fetch_succession,
+    on_other_epoch,
+    on_succession,
+)
 from dropbeard.agreement.events import (
     AnswersCame,
     BatchCame,
+    ChangeWasSigned,
     EngineIsReady,
     EngineWasLost,
     Event,
@@ -51,6 +59,7 @@ from dropbeard.agreement.requests import (
 )
 from dropbeard.agreement.snapshots import on_bucket, on_fetch_bucket, on_fetch_snapshot, on_snapshot
 from dropbeard.agreement.voting import cast_finalizes, on_certificate, on_vote
+from dropbeard.types.group import GENESIS_EPOCH
 from dropbeard.types.ids import OwnerId
 from dropbeard.types.lanes import SignedBatch
 from dropbeard.types.messages import (
@@ -65,12 +74,15 @@ from dropbeard.types.messages import (
     FetchInput,
     FetchPage,
     FetchSnapshot,
+    FetchSuccession,
     FetchViews,
     InputNotice,
     PageNotice,
+    PeerMessage,
     Proposal,
     SnapshotNotice,
     Status,
+    SuccessionNotice,
 )
 from dropbeard.types.statements import Finalize
 from dropbeard.types.votes import SignedVote
@@ -82,17 +94,21 @@ def handle(state: ReplicaState, event: Event, now: Now) -> list[Effect]:
     if state.halted is not None:
         return []
     match event:
+        case PeerSpoke(sender, message) if _is_elsewhere(state, message):
+            return on_other_epoch(state, sender, message, epoch_of(message) or GENESIS_EPOCH)
         case PeerSpoke():
             if not isinstance(event.message, BootQuestion | FetchHeader | FetchViews | FetchPage | FetchBatches):
                 state.silent.pop(event.sender, None)  # rule 3.6: who only asks may not lead yet
             return _on_peer(state, event)
+        case BatchCame(_, signed) if signed.batch.epoch != state.group.epoch:
+            return []
         case BatchCame(sender, signed):
             state.silent.pop(sender, None)
             if sender != state.me and signed.batch.owner == state.me:
                 return stop_if_lane_forgotten(state, signed.statement)
             return _on_batch(state, signed)
         case PeerConnected(peer):
-            return [Send(peer, status_of(state))] if state.awake else []
+            return [Send(peer, status_of(state))] if state.may_speak else []
         case RequestCame(request, given):
             return on_request(state, request, given)
         case OutcomeAsked(client, wanted):
@@ -101,6 +117,8 @@ def handle(state: ReplicaState, event: Event, now: Now) -> list[Effect]:
             return on_engine_ready(state, event)
         case ModelWasLoaded():
             return on_model_loaded(state, event)
+        case ChangeWasSigned(signed_change):
+            return on_change_signed(state, signed_change)
         case EngineWasLost():
             return on_engine_lost(state)
         case AnswersCame():
@@ -111,6 +129,11 @@ def handle(state: ReplicaState, event: Event, now: Now) -> list[Effect]:
             return _end_turn(state)
         case _:
             assert_never(event)
+
+
+def _is_elsewhere(state: ReplicaState, message: PeerMessage) -> bool:
+    epoch = epoch_of(message)
+    return epoch is not None and epoch != state.group.epoch
 
 
 def _on_peer(state: ReplicaState, event: PeerSpoke) -> list[Effect]:
@@ -131,6 +154,10 @@ def _on_peer(state: ReplicaState, event: PeerSpoke) -> list[Effect]:
             return []
         case FetchHeader() | FetchViews() | FetchPage() | FetchBatches():
             return on_fetch(state, event.sender, message)
+        case FetchSuccession(epoch):
+            return on_fetch_succession(state, event.sender, epoch)
+        case SuccessionNotice(succession):
+            return on_succession(state, succession)
         case BootQuestion():
             return on_boot_question(state, event.sender, message)
         case BootAnswer():
@@ -183,8 +210,8 @@ def _on_batch(state: ReplicaState, signed: SignedBatch) -> list[Effect]:
 def _end_turn(state: ReplicaState) -> list[Effect]:
     """All that follows from what is known now; called until nothing new comes of it."""
     effects = finalize_ready(state)
-    if not state.awake:
-        effects += ask_peers(state)
+    if not state.may_speak:
+        effects += [] if state.awake and state.is_member else ask_peers(state)
         return [*effects, *_exchange(state), WakeAt(_next_wake(state))]
     effects += vote_on_proposals(state)
     effects += cast_finalizes(state)
@@ -195,14 +222,14 @@ def _end_turn(state: ReplicaState) -> list[Effect]:
     effects += extend_lane(state, after_best)
     want_inputs(state, after_best)
     effects += run_failed_again(state)
-    effects += drive_view(state)
+    effects += drive_view(state, after_best)
     return [*effects, *_exchange(state), WakeAt(_next_wake(state))]
 
 
 def _exchange(state: ReplicaState) -> list[Effect]:
     """Status and fetches, which bind nobody."""
     want_reported(state)
-    said = send_status(state) if state.awake else []
+    said = send_status(state) if state.may_speak else []
     return [*said, *send_fetches(state)]
 
 
@@ -216,7 +243,7 @@ def _next_wake(state: ReplicaState) -> int:
     if best_view > state.chain.final.header.view:
         times.append(state.round(best_view).notarized_at_us + rules.finalize_timeout_us)
     best = state.chain.block(digest)
-    if best is not None and state.group.leader(state.view) == state.me:
+    if best is not None and state.may_speak and state.group.leader(state.view) == state.me:
         times.append(state.mono + proposal_wait_us(state, best))
     if state.ticks:
         times.append(state.mono + (state.ticks[0][0] - state.wall))

@@ -19,6 +19,7 @@ from dropbeard.types.ids import (
     NO_DIGEST,
     ClientKey,
     Digest,
+    Epoch,
     Height,
     LaneHeight,
     OwnerId,
@@ -30,8 +31,10 @@ from dropbeard.types.ids import (
 )
 from dropbeard.types.lanes import SignedPromise, SignedUpdate
 from dropbeard.types.limits import PERSISTED_MAX
+from dropbeard.types.membership import SignedChange
 from dropbeard.types.messages import SnapshotNotice
 from dropbeard.types.requests import Opening, Request
+from dropbeard.types.succession import Succession
 from dropbeard.types.task import Input
 from dropbeard.types.votes import SignedVote
 
@@ -108,10 +111,11 @@ class Engine:
 
 @dataclass(slots=True)
 class Transfer:
-    """A snapshot on its way: the header that proves it, its outline, the buckets that came."""
+    """A snapshot on its way: of which header, the one that proves it (None: the epoch's succession does), its outline,
+    the buckets that came."""
 
     header: Header
-    prover: Header
+    prover: Header | None
     outline: SnapshotNotice | None = None
     buckets: dict[Digest, bytes] = field(default_factory=dict)
 
@@ -151,6 +155,10 @@ class ReplicaState:
     latest_votes: dict[OwnerId, SignedVote] = field(default_factory=dict)
     latest_promises: dict[OwnerId, SignedPromise] = field(default_factory=dict)
     transfer: Transfer | None = None
+    successions: dict[Epoch, Succession] = field(default_factory=dict)
+    """What ended each epoch that we left (rule 8.4)."""
+    former: dict[Epoch, LaneStore] = field(default_factory=dict)
+    """Lanes of earlier epochs, for who is behind, as long as blocks that order them are kept."""
     peer_stamps: dict[OwnerId, tuple[int, int]] = field(default_factory=dict)
     """The last stamp of each peer and when it came."""
     round_trips: dict[OwnerId, int] = field(default_factory=dict)
@@ -178,6 +186,8 @@ class ReplicaState:
     """Version and model that our lane is at: in force for the next batch we append (rule 4.3)."""
     next_update: SignedUpdate | None = None
     """The next model is loaded; the update leaves as soon as ``update_gap`` allows."""
+    next_change: SignedChange | None = None
+    """A membership change that our next batch carries (rule 8.4)."""
     engine: Engine | None = None
     missing: dict[RequestId, tuple[int, TimeUs]] = field(default_factory=dict)
     """Requests that we owe an answer and whose input we lack: since when, and their deadline (rule 2.3). Each is open
@@ -221,6 +231,16 @@ class ReplicaState:
         return self.now.wall_us
 
     @property
+    def is_member(self) -> bool:
+        """Does this replica serve the current epoch?"""
+        return self.group.owner(self.me) is not None
+
+    @property
+    def may_speak(self) -> bool:
+        """May it make statements? (rules 7.4, 8.4)"""
+        return self.awake and self.is_member and self.chain.hollow is None
+
+    @property
     def peers(self) -> tuple[OwnerId, ...]:
         """Every replica but this one."""
         return tuple(owner for owner in self.group.members if owner != self.me)
@@ -240,7 +260,7 @@ class ReplicaState:
 
     def final_lane_height(self, owner: OwnerId) -> LaneHeight:
         """How far the final cut has come in a lane."""
-        return self.chain.final_lanes[owner]
+        return self.chain.final_lanes.get(owner, LaneHeight(0))
 
 
 PROPOSE_TRIPS = 8
@@ -281,7 +301,7 @@ def new_replica(
     chain = Chain(group)
     judge = Judge(group, chain.final.header, checker)
     state = ReplicaState(group, me, secret, now, judge, chain, LaneStore(group))
-    state.own_model = chain.base.models[me]
+    state.own_model = chain.base.models.get(me, state.own_model)
     state.boot, state.awake = boot, boot == 0 or group.n - 1 <= group.f
     state.best = (GENESIS_VIEW, chain.final.header.digest)
     state.own_tip = LaneTip(me, LaneHeight(0), NO_DIGEST)

@@ -67,9 +67,11 @@ def answer_retry(state: ReplicaState, client: ClientKey, request: RequestId) -> 
     """
     effects: list[Effect] = []
     own = state.mine.get(request)
-    promised = () if own is None or own.client != client else tuple(own.openings.values())
-    if promised and own is not None and own.stage is not OwnStage.ANSWERED:
-        effects.append(SendClient(client, Openings(promised)))
+    if own is not None and own.client == client:
+        # What was answered and has not left in a lane yet is no promise.
+        unsaid = state.own_model.version if own.stage is OwnStage.ANSWERED else None
+        promised = tuple(opening for version, opening in own.openings.items() if version != unsaid)
+        effects += [SendClient(client, Openings(promised))] if promised else []
     blocks = [state.chain.block(digest) for digest in state.placed.get(request, ())]
     held = [block for block in blocks if block is not None and block.applied is not None]
     if not held:

@@ -81,6 +81,8 @@ def _refusal(state: ReplicaState, request: Request, late: bool) -> tuple[RejectR
     rules = state.group.parameters
     if request.group != state.group.id:
         return RejectReason.WRONG_GROUP, "this node serves another group; check the genesis file"
+    if not state.is_member or state.chain.hollow is not None:
+        return RejectReason.WRONG_GROUP, "this node's owner is not in the group, or joins it right now"
     if request.options:
         return RejectReason.BAD_REQUEST, "this task takes no options; send none"
     if not late and not state.wall < request.deadline <= state.wall + rules.horizon_us:
@@ -207,7 +209,7 @@ def extend_lane(state: ReplicaState, best: StateView | None) -> list[Effect]:
 
 
 def _has_items(state: ReplicaState) -> bool:
-    return bool(state.outbox) or _update_may_leave(state) or bool(_unshown(state))
+    return bool(state.outbox) or _update_may_leave(state) or state.next_change is not None or bool(_unshown(state))
 
 
 def _update_may_leave(state: ReplicaState) -> bool:
@@ -248,7 +250,9 @@ def _promise(state: ReplicaState, requests: list[RequestId]) -> list[Effect]:
         attestations=tuple(items),
         evidence=tuple(state.evidence[name] for name in shown),
         update=update,
+        change=state.next_change,
     )
+    state.next_change = None
     state.own_tip = LaneTip(state.me, batch.lane_height, batch.digest)
     state.own_batch_us = state.mono
     state.note_persisted(batch.digest)

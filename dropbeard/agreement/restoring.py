@@ -10,6 +10,7 @@ from typing import assert_never
 from dropbeard.agreement.booting import note_promise
 from dropbeard.agreement.chain import is_full
 from dropbeard.agreement.effects import Broadcast, Effect
+from dropbeard.agreement.epochs import carry_over, jump
 from dropbeard.agreement.events import Now
 from dropbeard.agreement.finality import finalize_ready
 from dropbeard.agreement.ordering import on_proposal
@@ -21,6 +22,7 @@ from dropbeard.agreement.records import (
     OpeningsRecord,
     Record,
     SnapshotRecord,
+    SuccessionRecord,
     VoteRecord,
 )
 from dropbeard.agreement.replica_state import OwnRequest, OwnStage, ReplicaState
@@ -42,14 +44,8 @@ def restore(state: ReplicaState, records: Iterable[Record], now: Now) -> list[Ef
     openings: Opened = {}
     for record in records:
         match record:
-            case VoteRecord(signed):
-                _return_to(state, signed.vote.view)
-                on_vote(state, signed)
-            case BlockRecord(proposal):
-                _return_to(state, proposal.header.view)
-                _restore_block(state, proposal)
-            case BatchRecord(signed_batch):
-                _restore_batch(state, signed_batch, openings)
+            case VoteRecord() | BlockRecord() | BatchRecord():
+                _restore_said(state, record, openings)
             case OpeningsRecord(opened):
                 openings.update({(opening.request, opening.version): opening for opening in opened})
             case CertificateRecord(certificate):
@@ -57,7 +53,12 @@ def restore(state: ReplicaState, records: Iterable[Record], now: Now) -> list[Ef
                 state.note_persisted(b"certificate" + certificate.vote.encode())
                 finalize_ready(state)
             case SnapshotRecord(header, small, rows):
+                hollow = state.chain.hollow is not None
                 install(state, header, small, rows)
+                if hollow:
+                    carry_over(state)
+            case SuccessionRecord(succession):
+                jump(state, succession)
             case EvidenceRecord(data):
                 verdict = state.judge.verdict_of_file(data)
                 if verdict is not None:
@@ -66,6 +67,21 @@ def restore(state: ReplicaState, records: Iterable[Record], now: Now) -> list[Ef
                 assert_never(record)
     state.wanted.clear()
     return _own_proposal_again(state)
+
+
+def _restore_said(state: ReplicaState, record: VoteRecord | BlockRecord | BatchRecord, openings: Opened) -> None:
+    """What was said in the epoch that we were in when we wrote it; what came of an earlier one binds nobody (8.4)."""
+    match record:
+        case VoteRecord(signed) if signed.vote.epoch == state.group.epoch:
+            _return_to(state, signed.vote.view)
+            on_vote(state, signed)
+        case BlockRecord(proposal) if proposal.header.epoch == state.group.epoch:
+            _return_to(state, proposal.header.view)
+            _restore_block(state, proposal)
+        case BatchRecord(signed_batch) if signed_batch.batch.epoch == state.group.epoch:
+            _restore_batch(state, signed_batch, openings)
+        case _:
+            pass
 
 
 def _return_to(state: ReplicaState, view: View) -> None:
@@ -101,6 +117,7 @@ def _restore_batch(state: ReplicaState, signed: SignedBatch, openings: Opened) -
             state.mine_by_client[item.client] = state.mine_by_client.get(item.client, 0) + 1
             heapq.heappush(state.ends, (item.deadline, known))
         own.stage = OwnStage.PROMISED
+        state.outbox.pop(known, None)
         opening = openings.get((known, batch.version))
         if opening is not None:
             own.openings[batch.version] = opening

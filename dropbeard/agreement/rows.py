@@ -5,14 +5,14 @@ from __future__ import annotations
 import heapq
 
 from dropbeard.agreement.ledger_state import Base
-from dropbeard.agreement.tables import Counted, ModelInForce, Outcome, Record, Table
+from dropbeard.agreement.tables import Counted, ModelInForce, Outcome, Record, Succeeding, Table
 from dropbeard.agreement.whole_state import WholeState
 from dropbeard.errors import MessageInvalid
 from dropbeard.evidence.kinds import Offence
 from dropbeard.types import limits, wire
 from dropbeard.types.blocks import Header
 from dropbeard.types.group import Group
-from dropbeard.types.ids import ClientKey, Digest, Height, LaneHeight, OwnerId, RequestId, TimeUs, Version
+from dropbeard.types.ids import ClientKey, Digest, Epoch, Height, LaneHeight, OwnerId, RequestId, TimeUs, Version
 
 
 def base_from_rows(group: Group, header: Header, small: bytes, rows: bytes) -> Base:
@@ -43,6 +43,8 @@ def _take_row(reader: wire.Reader, base: Base) -> None:
 def _take_key(reader: wire.Reader, table: int) -> wire.Reader:
     if table in (Table.OPEN, Table.OUTCOMES):
         return wire.Reader(reader.take(32))
+    if table == Table.SUCCESSION:
+        return wire.Reader(b"")
     return wire.Reader(reader.take(3 if table == Table.MARKS else 2))
 
 
@@ -62,6 +64,8 @@ def _keep(base: Base, table: int, key: wire.Reader, row: wire.Reader) -> None:
         base.usage[OwnerId(key.u16())] = row.u64()
     elif table == Table.MARKS:
         base.marks[OwnerId(key.u16()), Offence(key.u8())] = Height(row.u64())
+    elif table == Table.SUCCESSION:
+        base.succeeding = Succeeding(Epoch(row.u32()), Height(row.u64()), Height(row.u64()), row.take(row.remaining))
     else:
         raise MessageInvalid(f"a snapshot holds a row of unknown table {table}")
 

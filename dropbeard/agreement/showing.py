@@ -12,6 +12,7 @@ from dropbeard.agreement.records import (
     OpeningsRecord,
     Record,
     SnapshotRecord,
+    SuccessionRecord,
     VoteRecord,
 )
 from dropbeard.evidence.pairs import Pool
@@ -28,7 +29,7 @@ def show(pool: Pool, record: Record) -> None:
             pool.add_batch(batch)
         case CertificateRecord(certificate):
             pool.add_certificate(certificate)
-        case OpeningsRecord() | EvidenceRecord() | SnapshotRecord():
+        case OpeningsRecord() | EvidenceRecord() | SnapshotRecord() | SuccessionRecord():
             pass
         case _:
             assert_never(record)

@@ -15,16 +15,16 @@ from dropbeard.agreement.rows import base_from_rows
 from dropbeard.agreement.whole_state import snapshot_digest, snapshot_root
 from dropbeard.types import hashing
 from dropbeard.types.blocks import Header
-from dropbeard.types.ids import Height, OwnerId, View
+from dropbeard.types.ids import NO_DIGEST, Height, OwnerId, View
 from dropbeard.types.messages import BucketNotice, FetchBucket, FetchSnapshot, SnapshotNotice
 
 LAG_INTERVALS = 2
 """A replica that is this many snapshot intervals behind takes a snapshot; blocks are faster for less."""
 
 
-def lags(state: ReplicaState, block: Block) -> bool:
-    """Is this finalized block so far ahead that a snapshot is due?"""
-    return block.header.height - state.chain.final.header.height > LAG_INTERVALS * _interval(state)
+def is_behind(state: ReplicaState, header: Header) -> bool:
+    """Is this final header so far ahead that a snapshot is due?"""
+    return header.height - state.chain.final.header.height > LAG_INTERVALS * _interval(state)
 
 
 def _interval(state: ReplicaState) -> int:
@@ -35,8 +35,21 @@ def catch_up(state: ReplicaState, block: Block) -> list[Effect]:
     """Fetch headers down from a finalized block to the snapshot it proves, then the snapshot, then install it."""
     proved = Height((block.header.height // _interval(state) - 1) * _interval(state))
     transfer = state.transfer
-    if transfer is None or transfer.header.height < proved:
-        transfer = state.transfer = _begin(state, block, proved)
+    if proved > state.chain.root.header.height and (transfer is None or transfer.header.height < proved):
+        state.transfer = _begin(state, block, proved) or transfer
+    return pull(state)
+
+
+def fetch_root_state(state: ReplicaState) -> list[Effect]:
+    """The state at the root of an epoch that we jumped to, which the epoch's succession proves (rule 8.4)."""
+    if state.transfer is None:
+        state.transfer = Transfer(state.chain.root.header, None)
+    return pull(state)
+
+
+def pull(state: ReplicaState) -> list[Effect]:
+    """Ask for what a transfer lacks; install it when nothing does."""
+    transfer = state.transfer
     if transfer is None:
         return []
     outline = transfer.outline
@@ -71,7 +84,11 @@ def on_snapshot(state: ReplicaState, notice: SnapshotNotice) -> list[Effect]:
     if transfer is None or transfer.outline is not None or notice.height != transfer.header.height:
         return []
     whole = snapshot_digest(notice.height, notice.small, notice.buckets)
-    if snapshot_root(notice.root, whole) == transfer.prover.state_root:
+    if transfer.prover is not None:
+        proved = snapshot_root(notice.root, whole) == transfer.prover.state_root
+    else:
+        proved = state.chain.hollow is not None and whole == state.chain.hollow.whole
+    if proved:
         transfer.outline = notice
     return []
 
@@ -100,8 +117,10 @@ def install(state: ReplicaState, header: Header, small: bytes, rows: bytes) -> N
     chain = state.chain
     known = chain.blocks.get(header.digest)
     proposal = None if known is None else known.proposal
-    chain.base = base
+    chain.base, chain.hollow = base, None
     chain.stand_on(Block(header, proposal, state.mono, applied=nothing_applied(header), justified=True))
+    if header.digest == chain.root.header.digest:
+        chain.root = chain.final
     chain.blocks = {d: b for d, b in chain.blocks.items() if b.header.height > header.height}
     chain.blocks[header.digest] = chain.final
     for block in chain.blocks.values():
@@ -134,12 +153,15 @@ def on_fetch_snapshot(state: ReplicaState, sender: OwnerId, asked: FetchSnapshot
     snapshot = state.chain.base.whole.snapshots.get(asked.height)
     above = state.chain.heights.get(Height(asked.height + _interval(state)))
     prover = None if above is None else state.chain.blocks[above]
-    if snapshot is None or prover is None or prover.applied is None:
+    ended = any(given.last.height == asked.height for given in state.successions.values())
+    if snapshot is None:
         return []
-    parent = state.chain.block(prover.header.parent)
-    if parent is None:
+    if ended:
+        root = NO_DIGEST  # the succession proves it
+    elif prover is not None and prover.applied is not None and state.chain.block(prover.header.parent) is not None:
+        root = prover.applied.unsealed
+    else:
         return []
-    root = prover.applied.delta.root(parent.header.state_root)
     outline = tuple((number, digest) for number, (digest, _) in snapshot.buckets.items())
     return [Send(sender, SnapshotNotice(asked.height, root, snapshot.small, outline))]
 

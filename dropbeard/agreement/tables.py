@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from dropbeard.evidence.judge import Verdict
 from dropbeard.types import wire
 from dropbeard.types.hashing import STATE, digest
-from dropbeard.types.ids import ClientKey, Digest, Height, LaneHeight, OwnerId, RequestId, TimeUs, Version
+from dropbeard.types.ids import ClientKey, Digest, Epoch, Height, LaneHeight, OwnerId, RequestId, TimeUs, Version
 from dropbeard.types.lanes import LaneBatch
 
 
@@ -94,6 +94,21 @@ class Table(enum.IntEnum):
     CHARGES = 5
     USAGE = 6
     MARKS = 7
+    SUCCESSION = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeding:
+    """An ordered membership change (rule 8.4): ``epoch`` stands on height ``root`` and ends with height ``last``."""
+
+    epoch: Epoch
+    root: Height
+    last: Height
+    configuration: bytes
+
+    def encode(self) -> bytes:
+        """epoch u32, root u64, last u64, configuration."""
+        return wire.u32(self.epoch) + wire.u64(self.root) + wire.u64(self.last) + self.configuration
 
 
 @dataclass(slots=True)
@@ -107,6 +122,7 @@ class Delta:
     charges: dict[OwnerId, int] = field(default_factory=dict)
     usage: dict[OwnerId, int] = field(default_factory=dict)
     marks: dict[Verdict, Height] = field(default_factory=dict)
+    succeeding: Succeeding | None = None
     dues: list[tuple[TimeUs, RequestId]] = field(default_factory=list)
 
     def rows(self) -> list[bytes]:
@@ -124,6 +140,8 @@ class Delta:
             parts += [row_bytes(table, wire.u16(owner), wire.u64(count)) for owner, count in sorted(counts.items())]
         for (owner, offence), height in sorted(self.marks.items()):
             parts.append(row_bytes(Table.MARKS, wire.u16(owner) + wire.u8(offence), wire.u64(height)))
+        if self.succeeding is not None:
+            parts.append(row_bytes(Table.SUCCESSION, b"", self.succeeding.encode()))
         return parts
 
     def root(self, parent: Digest) -> Digest:

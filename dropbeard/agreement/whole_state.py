@@ -83,7 +83,10 @@ class WholeState:
         ordered = dict(sorted(self.buckets.items()))
         whole = snapshot_digest(height, small, [(number, found) for number, (found, _) in ordered.items()])
         self.snapshots[height] = Snapshot(whole, small, ordered)
-        for old in sorted(self.snapshots)[:-SNAPSHOTS_KEPT]:
+        regular = sorted(h for h in self.snapshots if h % self.interval == 0)[-SNAPSHOTS_KEPT:]
+        # The last block of an epoch is proved by itself (rule 8.4): kept as long as the ones around it.
+        lowest = min(regular, default=height)
+        for old in [h for h in self.snapshots if h not in regular and (h % self.interval == 0 or h < lowest)]:
             del self.snapshots[old]
 
     @property

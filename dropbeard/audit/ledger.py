@@ -10,7 +10,7 @@ from typing import assert_never
 from dropbeard.agreement.chain import genesis_header
 from dropbeard.agreement.lane_store import fits_group
 from dropbeard.agreement.ledger import Applied, apply_block
-from dropbeard.agreement.ledger_state import Base, StateView, genesis_base
+from dropbeard.agreement.ledger_state import StateView, genesis_base
 from dropbeard.agreement.records import (
     BatchRecord,
     BlockRecord,
@@ -19,20 +19,30 @@ from dropbeard.agreement.records import (
     OpeningsRecord,
     Record,
     SnapshotRecord,
+    SuccessionRecord,
     VoteRecord,
 )
 from dropbeard.agreement.rows import base_from_rows
 from dropbeard.errors import LedgerInvalid, MessageInvalid
 from dropbeard.evidence.judge import Judge, Verdict
-from dropbeard.evidence.justification import AnyCertificate, certificate_checks, cover_fault, page_checks, static_fault
+from dropbeard.evidence.justification import (
+    AnyCertificate,
+    certificate_checks,
+    closes,
+    cover_fault,
+    page_checks,
+    static_fault,
+)
 from dropbeard.signing.signer import NodeKeyChecker
 from dropbeard.types.blocks import Header, LaneTip, Page
 from dropbeard.types.entries import EntryKind
 from dropbeard.types.group import Group
-from dropbeard.types.ids import Digest, Height, OwnerId, Signature, Version
+from dropbeard.types.ids import GENESIS_HEIGHT, Digest, Epoch, Height, OwnerId, Signature, Version
 from dropbeard.types.lanes import LaneBatch, SignedBatch
+from dropbeard.types.membership import change_fault, following_group
 from dropbeard.types.messages import Proposal
 from dropbeard.types.statements import Finalize, Notarize
+from dropbeard.types.succession import Succession, root_header, succession_form_fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,9 @@ class _Counting:
         self.good += found
         return found
 
+    def following(self, group: Group) -> _Counting:
+        return _Counting(NodeKeyChecker(group))
+
 
 @dataclass(slots=True)
 class _Held:
@@ -96,21 +109,25 @@ class _Held:
     batches: dict[Digest, SignedBatch] = field(default_factory=dict)
     finalizations: dict[Digest, AnyCertificate] = field(default_factory=dict)
     snapshots: dict[Digest, SnapshotRecord] = field(default_factory=dict)
+    successions: dict[Epoch, Succession] = field(default_factory=dict)
 
 
 def audit_ledger(group: Group, records: Iterable[Record]) -> Audit:
     """Replay the chain below the highest finalized block; LedgerInvalid names the height and what does not check."""
     held = _collect(records)
-    path, start = _final_path(group, held)
-    replay = _Replay(group, held, start)
-    for header in path:
-        replay.take(header)
-    top = path[-1] if path else None
-    if top is not None:
-        replay.check_finalization(held.finalizations[top.digest])
+    replay = _Replay(group, held)
+    while True:
+        path, start = _final_path(replay.group, replay.root, held)
+        replay.begin(start)
+        for header in path:
+            replay.take(header)
+        if path:
+            replay.check_finalization(held.finalizations[path[-1].digest])
+        if not replay.next_epoch():
+            break
     audit = replay.audit
     audit.marks, audit.usage = dict(replay.base.marks), dict(replay.base.usage)
-    audit.signatures = replay.checker.good
+    audit.signatures = replay.good
     return audit
 
 
@@ -127,6 +144,8 @@ def _collect(records: Iterable[Record]) -> _Held:
                     held.finalizations[certificate.vote.header] = certificate
             case SnapshotRecord(header=header):
                 held.snapshots[header.digest] = record
+            case SuccessionRecord(succession):
+                held.successions[succession.epoch] = succession
             case VoteRecord() | OpeningsRecord() | EvidenceRecord():
                 pass
             case _:
@@ -134,50 +153,96 @@ def _collect(records: Iterable[Record]) -> _Held:
     return held
 
 
-def _final_path(group: Group, held: _Held) -> tuple[list[Header], SnapshotRecord | None]:
-    """Headers of the final chain, ascending, above the genesis or above the snapshot it starts at."""
-    known = [held.blocks[digest].header for digest in held.finalizations if digest in held.blocks]
+def _final_path(group: Group, root: Header, held: _Held) -> tuple[list[Header], SnapshotRecord | None]:
+    """Headers of an epoch's final chain, ascending, above its root or above the snapshot that the node once took."""
+    finals = [held.blocks[digest].header for digest in held.finalizations if digest in held.blocks]
+    known = [header for header in finals if header.epoch == group.epoch]
+    snapshot = held.snapshots.get(root.digest)
     if not known:
-        return [], None
-    at = max(known, key=lambda header: header.height)
-    genesis, path = genesis_header(group), []
-    while at.digest != genesis.digest:
+        return [], snapshot
+    at, path = max(known, key=lambda header: header.view), []
+    while at.digest != root.digest:
         path.append(at)
         parent = held.blocks.get(at.parent)
-        if parent is None and at.parent != genesis.digest:
+        if parent is None and at.parent != root.digest:
             snapshot = held.snapshots.get(at.parent)
             if snapshot is None:
                 raise LedgerInvalid(f"height {at.height}: the block below it is missing")
             return path[::-1], snapshot
-        at = genesis if parent is None else parent.header
-    return path[::-1], None
+        at = root if parent is None else parent.header
+    return path[::-1], snapshot
 
 
 class _Replay:
-    """One block after the other on top of what is final."""
+    """One block after the other on top of what is final, epoch after epoch."""
 
-    def __init__(self, group: Group, held: _Held, start: SnapshotRecord | None) -> None:
-        self.group = group
+    def __init__(self, group: Group, held: _Held) -> None:
         self.held = held
-        self.checker = _Counting(NodeKeyChecker(group))
-        self.genesis = genesis_header(group)
-        self.judge = Judge(group, self.genesis, self.checker)
-        self.base, self.last = self._start(start)
-        self.audit = Audit(self.last.height)
+        self.base = genesis_base(group)
+        self.audit = Audit(GENESIS_HEIGHT)
+        self._checked = 0
+        self._enter(group, genesis_header(group))
 
-    def _start(self, start: SnapshotRecord | None) -> tuple[Base, Header]:
+    def _enter(self, group: Group, root: Header) -> None:
+        self.group, self.root = group, root
+        self.checker = _Counting(NodeKeyChecker(group))
+        self.judge = Judge(group, root, self.checker)
+        self.last = root
+
+    @property
+    def good(self) -> int:
+        """Signatures that were checked and are good."""
+        return self._checked + self.checker.good
+
+    def begin(self, start: SnapshotRecord | None) -> None:
+        """Stand on a snapshot that the node once took, if there is one."""
         if start is None:
-            return genesis_base(self.group), self.genesis
+            return
         try:
-            return base_from_rows(self.group, start.header, start.small, start.rows), start.header
+            self.base = base_from_rows(self.group, start.header, start.small, start.rows)
         except MessageInvalid as wrong:
             raise LedgerInvalid(f"height {start.header.height}: the snapshot is malformed: {wrong}") from wrong
+        self.last = start.header
+        self.audit.start = start.header.height
+
+    def next_epoch(self) -> bool:
+        """Into the epoch that the last block, or a succession that the node holds, hands over to (rule 8.4)."""
+        change = self.base.succeeding
+        if change is not None and change.epoch == self.group.epoch and change.last == self.last.height:
+            self._hand_over(self._last_of_epoch, change.configuration)
+            return True
+        given = self.held.successions.get(self.group.epoch)
+        if given is None:
+            return False
+        fault = succession_form_fault(self.group, given)
+        if fault is not None or not certificate_checks(self.group, given.finalization, self.checker):
+            raise LedgerInvalid(f"height {given.last.height}: what ended epoch {given.epoch} does not check: {fault}")
+        self._hand_over(given.last, given.configuration)
+        return True
+
+    @property
+    def _last_of_epoch(self) -> Header:
+        at = self.last
+        while at.is_closing:
+            at = self.held.blocks[at.parent].header
+        return at
+
+    def _hand_over(self, last: Header, configuration: bytes) -> None:
+        group = following_group(self.group, configuration)
+        self._checked += self.checker.good
+        self._enter(group, root_header(group, last, configuration))
 
     def take(self, header: Header) -> None:
         """Check one block in every way and make it the last."""
         self._check_justification(header)
-        ordered = {tip.owner: self._batches(header, tip) for tip in header.cut}
         view = StateView(self.base, ())
+        change = view.succeeding(self.group.epoch)
+        if change is not None and change.last == self.last.height:
+            if not closes(header, self.last):
+                raise LedgerInvalid(f"height {header.height}: the epoch was over, and this is no closing block")
+            self.last = header
+            return
+        ordered = {tip.owner: self._batches(header, tip) for tip in header.cut}
         try:
             applied = apply_block(self.group, view, self.last, ordered, self.judge.verdict)
         except KeyError as wrong:
@@ -203,7 +268,7 @@ class _Replay:
 
     def _fault(self, header: Header, proposal: Proposal, pages: dict[Digest, Page]) -> str | None:
         justification = proposal.justification
-        fault = static_fault(self.group, self.genesis, header, justification)
+        fault = static_fault(self.group, self.root, header, justification)
         if fault is not None:
             return fault
         if justification.digest != header.justification or any(page not in pages for page in justification.pages):
@@ -245,6 +310,8 @@ class _Replay:
             raise LedgerInvalid(f"{where}: the batch at lane height {batch.lane_height} is not its owner's")
         if update is not None and not self.checker.check_owner(batch.owner, update.update.encode(), update.signature):
             raise LedgerInvalid(f"{where}: the model update at lane height {batch.lane_height} is not its owner's")
+        if batch.change is not None and change_fault(self.group, batch.change, self.checker) is not None:
+            raise LedgerInvalid(f"{where}: the membership change at lane height {batch.lane_height} is none")
 
     def _note(self, header: Header, applied: Applied, batches: int) -> None:
         kinds = Counter(entry.kind for entry in applied.entries)

@@ -19,7 +19,7 @@ from dropbeard.types.blocks import (
     read_signatures,
 )
 from dropbeard.types.group import Group
-from dropbeard.types.ids import Digest, Height, LaneHeight, OwnerId, Signature, View
+from dropbeard.types.ids import Digest, Epoch, Height, LaneHeight, OwnerId, Signature, View
 from dropbeard.types.lanes import SignedBatch, decode_batch, encode_promise, read_promise
 from dropbeard.types.messages import (
     AnyCertificate,
@@ -31,14 +31,17 @@ from dropbeard.types.messages import (
     FetchBatches,
     FetchHeader,
     FetchPage,
+    FetchSuccession,
     FetchViews,
     LanesMessage,
     PageNotice,
     Proposal,
     Status,
+    SuccessionNotice,
     VotesMessage,
 )
 from dropbeard.types.statements import Finalize, Notarize, Nullify, Vote
+from dropbeard.types.succession import decode_succession
 from dropbeard.types.votes import SignedVote
 
 _KINDS = {Notarize: "notarize", Finalize: "finalize", Nullify: "nullify"}
@@ -81,9 +84,16 @@ def _put_votes(frame: Any, message: VotesMessage) -> None:
         case FetchPage(digest):
             frame.fetchPage = digest
         case PageNotice(page):
-            frame.page = page.encoded
-        case BootQuestion(boot):
-            frame.bootQuestion = boot
+            into = frame.init("page")
+            into.page = page.encoded
+            into.epoch = page.nullifications[0].vote.epoch if page.nullifications else 0
+        case BootQuestion(epoch, boot):
+            asked = frame.init("bootQuestion")
+            asked.boot, asked.epoch = boot, epoch
+        case FetchSuccession(epoch):
+            frame.fetchSuccession = epoch
+        case SuccessionNotice(succession):
+            frame.succession = succession.encode()
         case BootAnswer():
             _put_boot_answer(frame.init("bootAnswer"), message)
         case _:
@@ -96,15 +106,16 @@ def _put_signed(into: Any, signed: SignedVote) -> None:
 
 
 def _put_boot_answer(into: Any, answer: BootAnswer) -> None:
-    into.boot = answer.boot
+    into.boot, into.epoch = answer.boot, answer.epoch
     if answer.vote is not None:
         _put_signed(into.init("vote"), answer.vote)
     if answer.lane is not None:
-        into.lane = wire.u16(answer.lane.promise.owner) + encode_promise(answer.lane)
+        promise = answer.lane.promise
+        into.lane = wire.u16(promise.owner) + wire.u32(promise.epoch) + encode_promise(answer.lane)
 
 
 def _put_vote(into: Any, vote: Vote) -> None:
-    into.kind, into.view = _KINDS[type(vote)], vote.view
+    into.kind, into.view, into.epoch = _KINDS[type(vote)], vote.view, vote.epoch
     into.header = b"" if isinstance(vote, Nullify) else vote.header
 
 
@@ -120,7 +131,7 @@ def _put_proposal(into: Any, proposal: Proposal) -> None:
 
 
 def _put_status(into: Any, status: Status) -> None:
-    into.view, into.finalHeight = status.view, status.final_height
+    into.epoch, into.view, into.finalHeight = status.epoch, status.view, status.final_height
     if status.best is not None:
         _put_certificate(into.init("best"), status.best)
     if status.finalization is not None:
@@ -159,17 +170,21 @@ def _take_votes(frame: Any, group: Group) -> VotesMessage:
     if which == "fetchPage":
         return FetchPage(Digest(exactly(frame.fetchPage, 32, "a digest")))
     if which == "bootQuestion":
-        return BootQuestion(frame.bootQuestion)
+        return BootQuestion(Epoch(frame.bootQuestion.epoch), frame.bootQuestion.boot)
     if which == "bootAnswer":
         return _take_boot_answer(frame.bootAnswer, group)
     if which == "page":
-        return PageNotice(decode_page(frame.page, group.id, group.epoch))
+        return PageNotice(decode_page(frame.page.page, group.id, Epoch(frame.page.epoch)))
+    if which == "fetchSuccession":
+        return FetchSuccession(Epoch(frame.fetchSuccession))
+    if which == "succession":
+        return SuccessionNotice(decode_succession(frame.succession, group.id))
     raise MessageInvalid(f"a votes frame holds {which!r}")
 
 
 def _take_signed(row: Any, group: Group) -> SignedVote:
-    signer, signature = _member(row.signer, group), Signature(exactly(row.signature, 64, "a signature"))
-    return SignedVote(signer, _take_vote(row.vote, group), signature)
+    vote, signature = _take_vote(row.vote, group), Signature(exactly(row.signature, 64, "a signature"))
+    return SignedVote(_member(row.signer, vote.epoch, group), vote, signature)
 
 
 def _take_boot_answer(row: Any, group: Group) -> BootAnswer:
@@ -177,28 +192,29 @@ def _take_boot_answer(row: Any, group: Group) -> BootAnswer:
     data, lane = row.lane, None
     if data:
         reader = wire.Reader(data)
-        owner = _member(reader.u16(), group)
-        lane = read_promise(reader, group.id, group.epoch, owner)
+        owner, epoch = reader.u16(), Epoch(reader.u32())
+        lane = read_promise(reader, group.id, epoch, _member(owner, epoch, group))
         reader.end()
-    return BootAnswer(row.boot, vote, lane)
+    return BootAnswer(Epoch(row.epoch), row.boot, vote, lane)
 
 
-def _member(owner: int, group: Group) -> OwnerId:
-    if group.owner(OwnerId(owner)) is None:
+def _member(owner: int, epoch: Epoch, group: Group) -> OwnerId:
+    """Who serves another epoch than ours is not known here (rule 8.4)."""
+    if epoch == group.epoch and group.owner(OwnerId(owner)) is None:
         raise MessageInvalid(f"owner {owner} is no member of the group")
     return OwnerId(owner)
 
 
 def _take_vote(row: Any, group: Group) -> Vote:
-    kind, view, header = str(row.kind), View(row.view), row.header
+    kind, epoch, view, header = str(row.kind), Epoch(row.epoch), View(row.view), row.header
     if kind == "nullify":
         exactly(header, 0, "a Nullify's header")
-        return Nullify(group.id, group.epoch, view)
+        return Nullify(group.id, epoch, view)
     digest = Digest(exactly(header, 32, "a digest"))
     if kind == "notarize":
-        return Notarize(group.id, group.epoch, view, digest)
+        return Notarize(group.id, epoch, view, digest)
     if kind == "finalize":
-        return Finalize(group.id, group.epoch, view, digest)
+        return Finalize(group.id, epoch, view, digest)
     raise MessageInvalid("a vote of unknown kind")
 
 
@@ -229,9 +245,9 @@ def take_signatures(data: bytes) -> Signatures:
 def _take_proposal(row: Any, group: Group) -> Proposal:
     header = decode_header(row.header, group.id)
     signature = Signature(exactly(row.signature, 64, "a signature"))
-    justification = decode_justification(row.justification, group.id, group.epoch)
+    justification = decode_justification(row.justification, group.id, header.epoch)
     pages = tuple(
-        decode_page(page, group.id, group.epoch) for page in at_most(row.pages, limits.PAGES_INLINE_MAX, "pages")
+        decode_page(page, group.id, header.epoch) for page in at_most(row.pages, limits.PAGES_INLINE_MAX, "pages")
     )
     return Proposal(header, signature, justification, pages)
 
@@ -248,12 +264,14 @@ def _take_status(row: Any, group: Group) -> Status:
         if not isinstance(shown.vote, Finalize):
             raise MessageInvalid("a status' finalization is none")
         finalization = QuorumCertificate(shown.vote, shown.signatures)
+    epoch = Epoch(row.epoch)
+    most = group.n if epoch == group.epoch else limits.REPLICAS_MAX
     tips: Cut = tuple(
-        LaneTip(_member(t.owner, group), LaneHeight(t.height), Digest(exactly(t.digest, 32, "a digest")))
-        for t in at_most(row.tips, group.n, "tips")
+        LaneTip(_member(t.owner, epoch, group), LaneHeight(t.height), Digest(exactly(t.digest, 32, "a digest")))
+        for t in at_most(row.tips, most, "tips")
     )
-    echoes = tuple(Echo(_member(e.owner, group), e.stamp, e.held) for e in at_most(row.echoes, group.n, "echoes"))
-    return Status(View(row.view), Height(row.finalHeight), best, finalization, tips, row.stamp, echoes)
+    echoes = tuple(Echo(_member(e.owner, epoch, group), e.stamp, e.held) for e in at_most(row.echoes, most, "echoes"))
+    return Status(epoch, View(row.view), Height(row.finalHeight), best, finalization, tips, row.stamp, echoes)
 
 
 def encode_lanes(message: LanesMessage) -> bytes:
@@ -289,9 +307,9 @@ def _take_lanes(frame: Any, group: Group) -> LanesMessage:
     if which == "batch":
         row = frame.batch
         batch = decode_batch(row.batch, group.parameters)
-        if batch.group != group.id or batch.epoch != group.epoch:
-            raise MessageInvalid("a lane batch of another group or epoch")
-        _member(batch.owner, group)
+        if batch.group != group.id:
+            raise MessageInvalid("a lane batch of another group")
+        _member(batch.owner, batch.epoch, group)
         return BatchNotice(SignedBatch(batch, Signature(exactly(row.signature, 64, "a signature"))))
     if which == "fetchBatches":
         asked = frame.fetchBatches

@@ -13,7 +13,6 @@ from dropbeard.codec.catchup import decode_catchup
 from dropbeard.codec.client import decode_to_node
 from dropbeard.codec.peer import decode_lanes, decode_votes
 from dropbeard.errors import InputInvalid, MessageInvalid
-from dropbeard.types.checking import SignatureChecker
 from dropbeard.types.ids import ClientKey, OwnerId, RequestId
 from dropbeard.types.messages import (
     BatchNotice,
@@ -32,9 +31,8 @@ from dropbeard.types.task import Input
 class Inbox:
     """Turns what came over the node's sockets into events for the core; counts what it drops, by reason."""
 
-    def __init__(self, state: ReplicaState, checker: SignatureChecker) -> None:
+    def __init__(self, state: ReplicaState) -> None:
         self._state = state
-        self._checker = checker
         self.dropped: Counter[str] = Counter()
 
     def from_votes(self, sender: OwnerId, data: bytes) -> list[Event]:
@@ -65,7 +63,7 @@ class Inbox:
         return self._from_peer(sender, message)
 
     def _from_peer(self, sender: OwnerId, message: PeerMessage) -> list[Event]:
-        if not is_worth_handling(self._state, message, self._checker):
+        if not is_worth_handling(self._state, message, self._state.judge.checker):
             self.dropped["known or not signed as it says"] += 1
             return []
         if isinstance(message, BatchNotice):

@@ -110,7 +110,7 @@ class Node:
         self.turn.send_again(restore(self.state, records, now))
         self._counted: Counter[str] = Counter()
         self._next_count_us = now.monotonic_us + COUNTERS_EVERY_US
-        self._inbox = Inbox(self.state, checker)
+        self._inbox = Inbox(self.state)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             self._connect(group, identity, engine_endpoint, listen)

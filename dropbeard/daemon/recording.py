@@ -43,10 +43,10 @@ class RecordedTurn:
 class _Pickler(pickle.Pickler):
     def __init__(self, file: BinaryIO, checker: object) -> None:
         super().__init__(file, protocol=5)
-        self._checker = checker
+        self._kind = type(checker)
 
     def persistent_id(self, obj: Any) -> str | None:
-        return CHECKER if obj is self._checker else None
+        return CHECKER if isinstance(obj, self._kind) else None
 
 
 class Recorder:

@@ -44,6 +44,9 @@ class _LateChecker:
     def check_owner(self, signer: OwnerId, statement: bytes, signature: Signature) -> bool:
         return self.real is not None and self.real.check_owner(signer, statement, signature)
 
+    def following(self, group: Group) -> NodeKeyChecker:
+        return NodeKeyChecker(group)
+
 
 class _Unpickler(pickle.Unpickler):
     def __init__(self, data: bytes, checker: _LateChecker) -> None:

@@ -37,10 +37,10 @@ Verdict = tuple[OwnerId, Offence]
 
 @dataclass(slots=True)
 class Judge:
-    """Judges evidence about one group. ``genesis`` is its genesis header."""
+    """Judges evidence about one epoch of a group. ``root`` is the header that the epoch starts from."""
 
     group: Group
-    genesis: Header
+    root: Header
     checker: SignatureChecker
     _known: dict[Digest, Verdict | None] = field(default_factory=dict)
 
@@ -94,7 +94,7 @@ class Judge:
         one, other = pair.first.vote, pair.second.vote
         if pair.first.signer != pair.second.signer or one.view != other.view:
             return "the votes are of two replicas or two views"
-        if not _conflict(one, other):
+        if not one.epoch == other.epoch == self.group.epoch or not _conflict(one, other):
             return "the rules allow both votes"
         if not (self._is_signed(pair.first) and self._is_signed(pair.second)):
             return "a signature is not the accused's"
@@ -102,8 +102,8 @@ class Judge:
 
     def _batches_fault(self, pair: BatchPair) -> str | None:
         one, other = pair.first.promise, pair.second.promise
-        if one.lane_height != other.lane_height or one == other:
-            return "the batches stand at two heights, or are one batch"
+        if not one.epoch == other.epoch == self.group.epoch or one.lane_height != other.lane_height or one == other:
+            return "the batches stand at two heights or in two epochs, or are one batch"
         rows = (pair.first, pair.second)
         if not all(self.checker.check(pair.accused, row.promise.encode(), row.signature) for row in rows):
             return "a signature is not the accused's"
@@ -112,8 +112,8 @@ class Judge:
     def _commitments_fault(self, pair: CommitmentPair) -> str | None:
         one, other = pair.first.batch, pair.second.batch
         here, there = one.attestations[pair.first_at], other.attestations[pair.second_at]
-        if one.owner != other.owner or one.version != other.version:
-            return "the attestations are of two owners or two model versions"
+        if one.owner != other.owner or one.version != other.version or not one.epoch == other.epoch == self.group.epoch:
+            return "the attestations are of two owners, two epochs or two model versions"
         if here.request_id() != there.request_id() or here.commitment == there.commitment:
             return "the attestations are of two requests, or say the same"
         if not (self._is_promised(pair.first) and self._is_promised(pair.second)):
@@ -155,7 +155,7 @@ class Judge:
             justification = decode_justification(shown.justification, self.group.id, self.group.epoch)
         except MessageInvalid:
             return None
-        if static_fault(self.group, self.genesis, header, justification) is not None:
+        if static_fault(self.group, self.root, header, justification) is not None:
             return None
         notarization = justification.notarization
         if notarization is not None and not certificate_checks(self.group, notarization, self.checker):

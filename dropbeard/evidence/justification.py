@@ -11,6 +11,7 @@ from dropbeard.types.blocks import Header, Justification, Page, QuorumCertificat
 from dropbeard.types.checking import SignatureChecker
 from dropbeard.types.group import Group
 from dropbeard.types.ids import GENESIS_VIEW, Digest
+from dropbeard.types.merkle import EMPTY_ROOT
 from dropbeard.types.statements import Finalize, Notarize, Nullify
 
 AnyCertificate = QuorumCertificate[Notarize] | QuorumCertificate[Nullify] | QuorumCertificate[Finalize]
@@ -34,8 +35,10 @@ def page_checks(group: Group, page: Page, checker: SignatureChecker) -> bool:
     return bool(rows) and all(certificate_checks(group, certificate, checker) for certificate in rows)
 
 
-def static_fault(group: Group, genesis: Header, header: Header, justification: Justification) -> str | None:
+def static_fault(group: Group, root: Header, header: Header, justification: Justification) -> str | None:
     """What is wrong with a header and its justification by their bytes alone, or None (rules 3.1 to 3.3).
+
+    ``root``: the header that the epoch starts from: the genesis', or what the epoch before leaves (rule 8.4).
 
     ``justification`` has the digest that the header commits to; its signatures are checked elsewhere.
     """
@@ -45,8 +48,8 @@ def static_fault(group: Group, genesis: Header, header: Header, justification: J
     if tuple(tip.owner for tip in header.cut) != group.members:
         return "its cut does not name each lane once"
     if header.parent_view == GENESIS_VIEW:
-        if notarization is not None or header.parent != genesis.digest or header.height != 1:
-            return "it claims the genesis as parent and is not its child"
+        if notarization is not None or header.parent != root.digest or header.height != root.height + 1:
+            return "it claims the first block of the epoch as parent and is not its child"
     elif notarization is None or (notarization.vote.header, notarization.vote.view) != (
         header.parent,
         header.parent_view,
@@ -57,12 +60,20 @@ def static_fault(group: Group, genesis: Header, header: Header, justification: J
     return None
 
 
+def closes(header: Header, parent: Header) -> bool:
+    """Is it a closing block over ``parent``: no height of its own, nothing ordered, nothing changed? (rule 8.4)"""
+    same = (header.height, header.cut, header.time) == (parent.height, parent.cut, parent.time)
+    return same and header.is_closing and header.entries_root == EMPTY_ROOT
+
+
 def cover_fault(
     header: Header, justification: Justification, parent: Header, pages: Mapping[Digest, Page]
 ) -> str | None:
     """With parent and every page in hand: what is wrong with why ``header`` extends ``parent``, or None."""
-    if header.height != parent.height + 1 or header.parent_view != parent.view:
-        return "its height or parent view is not its parent's"
+    if header.parent_view != parent.view:
+        return "its parent view is not its parent's"
+    if header.height != parent.height + 1 and not closes(header, parent):
+        return "its height is not its parent's"
     ranges = page_ranges(header.parent_view, header.view)
     for (first, last), digest in zip(ranges, justification.pages, strict=True):
         views = [certificate.vote.view for certificate in pages[digest].nullifications]

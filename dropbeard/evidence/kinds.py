@@ -190,10 +190,10 @@ def decode_evidence(data: bytes, group: Group) -> Evidence:
 
 def _read(reader: wire.Reader, kind: int, group: Group) -> Evidence:
     if Offence.DOUBLE_NOTARIZE <= kind <= Offence.NOTARIZE_FINALIZE:
-        first, second = (read_signed_vote(reader, group.id, group.epoch) for _ in range(2))
+        first, second = (_read_vote(reader, group) for _ in range(2))
         return VotePair(first, second)
     if kind == Offence.UNJUSTIFIED_VOTE:
-        signed = read_signed_vote(reader, group.id, group.epoch)
+        signed = _read_vote(reader, group)
         header, justification = decode_header(_take_long(reader), group.id), _take_long(reader)
         parent = decode_header(_take_long(reader), group.id)
         pages = tuple(_take_long(reader) for _ in range(reader.count(limits.PAGES_MAX, "pages")))
@@ -209,6 +209,13 @@ def _read(reader: wire.Reader, kind: int, group: Group) -> Evidence:
         signed_batch, at = _read_place(reader, group)
         return MalformedOpening(signed_batch, at, Digest(reader.take(32)), reader.take(32), reader.short_bytes())
     raise MessageInvalid(f"evidence of unknown kind {kind}")
+
+
+def _read_vote(reader: wire.Reader, group: Group) -> SignedVote:
+    signed = read_signed_vote(reader, group.id)
+    if signed.vote.epoch != group.epoch:
+        raise MessageInvalid(f"a vote is of epoch {signed.vote.epoch}, the evidence of epoch {group.epoch}")
+    return signed
 
 
 def _ascending(one: bytes, other: bytes) -> bytes:

@@ -23,12 +23,14 @@ class Pool:
         self._judge = judge
         self._votes: dict[tuple[OwnerId, View], dict[Vote, SignedVote]] = {}
         self._proposals: dict[Digest, Proposal] = {}
-        self._headers: dict[Digest, Header] = {judge.genesis.digest: judge.genesis}
+        self._headers: dict[Digest, Header] = {judge.root.digest: judge.root}
         self._pages: dict[Digest, Page] = {}
         self._batches: dict[tuple[OwnerId, LaneHeight], dict[Digest, SignedBatch]] = {}
 
     def add_vote(self, signed: SignedVote) -> None:
-        """One signed vote."""
+        """One signed vote; other epochs have other judges (rule 8.4)."""
+        if signed.vote.epoch != self._judge.group.epoch:
+            return
         self._votes.setdefault((signed.signer, signed.vote.view), {}).setdefault(signed.vote, signed)
 
     def add_certificate(self, certificate: AnyCertificate) -> None:
@@ -49,6 +51,8 @@ class Pool:
     def add_proposal(self, proposal: Proposal) -> None:
         """A header with its justification and every certificate in it."""
         self.add_header(proposal.header)
+        if proposal.header.epoch != self._judge.group.epoch:
+            return
         self._proposals[proposal.header.digest] = proposal
         if proposal.justification.notarization is not None:
             self.add_certificate(proposal.justification.notarization)
@@ -57,6 +61,8 @@ class Pool:
 
     def add_batch(self, signed: SignedBatch) -> None:
         """A signed lane batch."""
+        if signed.batch.epoch != self._judge.group.epoch:
+            return
         place = signed.batch.owner, signed.batch.lane_height
         self._batches.setdefault(place, {}).setdefault(signed.batch.digest, signed)
 

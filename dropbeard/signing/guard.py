@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import assert_never
 
 from dropbeard.errors import PromiseConflict
-from dropbeard.types.ids import Digest, LaneHeight, View
+from dropbeard.types.group import GENESIS_EPOCH
+from dropbeard.types.ids import Digest, Epoch, LaneHeight, View
 from dropbeard.types.statements import Finalize, LanePromise, Notarize, Nullify, Statement
 
 VIEWS_KEPT = 8_192
@@ -13,11 +14,16 @@ VIEWS_KEPT = 8_192
 
 
 class Guard:
-    """Knows every promise of one replica in one epoch. It stands apart from the core, so that a bug there cannot
-    sign two statements for one slot: ``promise`` raises instead.
+    """Knows every promise of one replica in the latest epoch that it signed in. It stands apart from the core, so that
+    a bug there cannot sign two statements for one slot: ``promise`` raises instead.
     """
 
     def __init__(self) -> None:
+        self._epoch = GENESIS_EPOCH
+        self._start_epoch(GENESIS_EPOCH)
+
+    def _start_epoch(self, epoch: Epoch) -> None:
+        self._epoch = epoch
         self._notarized: dict[View, Digest] = {}
         self._finalized: dict[View, Digest] = {}
         self._nullified: dict[View, None] = {}
@@ -26,6 +32,10 @@ class Guard:
 
     def promise(self, statement: Statement) -> None:
         """Remember the statement, or raise PromiseConflict; the very same statement may be promised again."""
+        if statement.epoch < self._epoch:  # rule 8.4
+            raise PromiseConflict(f"epoch {statement.epoch} is over; nothing is signed in it any more")
+        if statement.epoch > self._epoch:
+            self._start_epoch(statement.epoch)
         match statement:
             case Notarize(view=view, header=header):
                 self._refuse(view, self._notarized.get(view, header) != header, "R1: another Notarize")

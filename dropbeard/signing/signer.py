@@ -52,3 +52,7 @@ class NodeKeyChecker:
         """Did the owner key of ``signer`` sign exactly these bytes? Rare, so nothing is remembered."""
         key = self._owner_keys.get(signer)
         return key is not None and PublicKey.from_bytes(key).verify(statement, signature)
+
+    def following(self, group: Group) -> NodeKeyChecker:
+        """A checker with the keys of another epoch."""
+        return NodeKeyChecker(group)

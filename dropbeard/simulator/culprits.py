@@ -9,17 +9,25 @@ from dropbeard.evidence.judge import Judge
 from dropbeard.evidence.kinds import Offence
 from dropbeard.evidence.pairs import Pool
 from dropbeard.simulator.world import World
+from dropbeard.types.succession import root_header
 
 
 def convicted(world: World) -> set[int]:
-    """Owners against whom the statements on all honest disks hold evidence."""
-    group = world.keys.group
-    judge = Judge(group, genesis_header(group), world.keys.checker)
-    pool = Pool(judge)
+    """Owners against whom the statements on all honest disks hold evidence, epoch by epoch."""
+    genesis = world.keys.group
+    records = [decode_record(data, genesis) for replica in world.honest for data in replica.stored()]
+    roots = {0: genesis_header(genesis)}
     for replica in world.honest:
-        for data in replica.stored():
-            show(pool, decode_record(data, group))
-    return {int(owner) for owner, _ in pool.convictions()}
+        for epoch, given in replica.turn.state.successions.items():
+            roots[epoch + 1] = root_header(world.oracle.groups[epoch + 1], given.last, given.configuration)
+    found: set[int] = set()
+    for at, root in roots.items():
+        group = world.oracle.groups[at]
+        pool = Pool(Judge(group, root, world.keys.checker.following(group)))
+        for record in records:
+            show(pool, record)
+        found |= {int(owner) for owner, _ in pool.convictions()}
+    return found
 
 
 def wrongly_convicted(world: World) -> list[str]:
@@ -40,7 +48,8 @@ def unmarked(world: World) -> list[str]:
     """What an honest replica can show, and evidence that does not check, marks its owner in every ledger (8.1)."""
     found = []
     rotten = {int(batch.owner) for batch in world.oracle.ordered if any(len(data) < 32 for data in batch.evidence)}
-    for replica in world.honest:
+    members = [replica for replica in world.honest if replica.turn.state.is_member]
+    for replica in members:
         state = replica.turn.state
         lacking = [name for name in state.evidence if name not in state.chain.base.marks]
         missing = [owner for owner in sorted(rotten) if (owner, Offence.ROTTEN_EVIDENCE) not in state.chain.base.marks]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,16 +39,20 @@ class _StandIn:
 
 
 class _StandInChecker:
-    """Holds every secret, as only the simulation can; replicas never see it."""
+    """Reads every secret out of the public key, as only the simulation can; replicas never do."""
 
-    def __init__(self, secrets: list[bytes]) -> None:
-        self._secrets = secrets
+    def __init__(self, group: Group) -> None:
+        self._nodes = {owner.id: _StandIn(owner.node_key[1:]) for owner in group.owners}
+        self._owners = {owner.id: _owner_key(owner.owner_key[1:]) for owner in group.owners}
 
     def check(self, signer: OwnerId, statement: bytes, signature: Signature) -> bool:
-        return 0 <= signer < len(self._secrets) and _StandIn(self._secrets[signer]).sign(statement) == signature
+        return signer in self._nodes and self._nodes[signer].sign(statement) == signature
 
     def check_owner(self, signer: OwnerId, statement: bytes, signature: Signature) -> bool:
-        return 0 <= signer < len(self._secrets) and _owner_key(self._secrets[signer]).sign(statement) == signature
+        return signer in self._owners and self._owners[signer].sign(statement) == signature
+
+    def following(self, group: Group) -> _StandInChecker:
+        return _StandInChecker(group)
 
 
 def _owner_key(secret: bytes) -> _StandIn:
@@ -56,28 +61,40 @@ def _owner_key(secret: bytes) -> _StandIn:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The group of a schedule with everyone's keys."""
+    """The group of a schedule with everyone's keys; ``keys`` and ``owner_keys`` by owner id.
+
+    ``spares``: owners who may join later, their ids going on from the group's. ``fresh``: new node keys for who changes
+    its own. ``nodes``: every node key by its public bytes.
+    """
 
     group: Group
     keys: tuple[Key, ...]
     owner_keys: tuple[Key, ...]
     checker: SignatureChecker
+    nodes: Mapping[bytes, Key]
+    spares: tuple[Owner, ...] = ()
+    fresh: tuple[bytes, ...] = ()
 
 
 def make_keys(options: Options) -> Keys:
     """Keys and group from the seed alone."""
-    secrets = [blake3(f"{options.seed}/{i}".encode(), derive_key_context=CONTEXT).digest() for i in range(options.n)]
+    count = options.n + 2 * options.changes
+    secrets = [blake3(f"{options.seed}/{i}".encode(), derive_key_context=CONTEXT).digest() for i in range(count)]
     real = [PrivateKey(ec.derive_private_key(int.from_bytes(s[:31], "big") + 1, ec.SECP256R1())) for s in secrets]
     cold = [PrivateKey(ec.derive_private_key(int.from_bytes(s[1:], "big") + 1, ec.SECP256R1())) for s in secrets]
     public = [key.public.to_bytes() for key in real] if options.real_keys else [b"\x02" + s for s in secrets]
     owner_public = [key.public.to_bytes() for key in cold] if options.real_keys else [b"\x03" + s for s in secrets]
-    owners = tuple(_owner(i, secrets[i], public[i], owner_public[i]) for i in range(options.n))
+    made = tuple(_owner(i, secrets[i], public[i], owner_public[i]) for i in range(options.n + options.changes))
+    owners, spares, fresh = made[: options.n], made[options.n :], tuple(public[options.n + options.changes :])
     task = TaskSchema("simulated", LABELS, 2, 1 << 16, 1 << 16)
     group = Group("simulated", options.f, options.n - options.f, owners, task, SIMULATED)
     if options.real_keys:
-        return Keys(group, tuple(real), tuple(cold), NodeKeyChecker(group))
+        nodes: dict[bytes, Key] = dict(zip(public, real, strict=True))
+        return Keys(group, tuple(real), tuple(cold), NodeKeyChecker(group), nodes, spares, fresh)
     stand_ins = tuple(_StandIn(secret) for secret in secrets)
-    return Keys(group, stand_ins, tuple(_owner_key(secret) for secret in secrets), _StandInChecker(secrets))
+    cold_ones = tuple(_owner_key(secret) for secret in secrets)
+    by_public: dict[bytes, Key] = dict(zip(public, stand_ins, strict=True))
+    return Keys(group, stand_ins, cold_ones, _StandInChecker(group), by_public, spares, fresh)
 
 
 def _owner(number: int, secret: bytes, node_key: bytes, owner_key: bytes) -> Owner:
@@ -89,11 +106,11 @@ def _owner(number: int, secret: bytes, node_key: bytes, owner_key: bytes) -> Own
 class GuardedSigner:
     """Guard and key of one replica, as in a node."""
 
-    def __init__(self, key: Key, guard: Guard) -> None:
+    def __init__(self, key: Callable[[], Key], guard: Guard) -> None:
         self._key = key
         self._guard = guard
 
     def sign(self, statement: Statement) -> Signature:
-        """Promise, then sign."""
+        """Promise, then sign with the key of the epoch."""
         self._guard.promise(statement)
-        return Signature(self._key.sign(statement.encode()))
+        return Signature(self._key().sign(statement.encode()))

@@ -30,6 +30,7 @@ SIMULATED: Final = Parameters(
     block_batches_max=8,
     snapshot_interval=8,
     update_gap=2,
+    epoch_delay=3,
 )
 """Time-outs for links of 1 to 10 ms, so that a schedule of a few virtual seconds holds many views."""
 
@@ -56,6 +57,9 @@ CAST: Final = (
     "twins",
 )
 """Every way in which a simulated owner lies (rule 10)."""
+
+CHANGES_SHARE: Final = 0.15
+"""Schedules in which owners join, leave or change their node keys."""
 
 TWINS_EVERY: Final = 5
 """Every fifth seed runs one key in two instances."""
@@ -91,6 +95,8 @@ class Options:
     real_keys: bool
     heal_us: int
     end_us: int
+    changes: int = 0
+    """Membership changes that the owners sign (rule 8.4)."""
     without: frozenset[int] = frozenset()
     """Numbers of planned events that are left out, to make a failing schedule smaller."""
 
@@ -158,10 +164,17 @@ def options_for(seed: int, n: int | None = None, byzantine: str = "auto", stretc
         real_keys=seed % REAL_KEYS_EVERY == 0,
         heal_us=heal_us,
         end_us=heal_us + 9 * SECOND,
+        changes=_changes(seed),
     )
     if made.byzantine or made.crashes or made.partitions or made.one_way_cuts or made.loss:
         return made
     return replace(made, crashes=1)
+
+
+def _changes(seed: int) -> int:
+    """Drawn apart, so that the other draws of a seed do not depend on it."""
+    rng = random.Random(f"changes {seed}")
+    return rng.randint(1, 2) if rng.random() < CHANGES_SHARE else 0
 
 
 def _liars(rng: random.Random, seed: int, n: int, byzantine: str) -> tuple[str, ...]:

@@ -19,6 +19,9 @@ from dropbeard.types.statements import Finalize, LanePromise, Notarize, Nullify,
 
 FINDINGS_MAX = 20
 
+Slot = tuple[int, int]
+"""Epoch and view: what a replica signs at most once of each kind in."""
+
 
 @dataclass(slots=True)
 class _Slots:
@@ -35,6 +38,8 @@ class Oracle:
 
     group: Group
     liars: frozenset[int] = frozenset()
+    groups: dict[int, Group] = field(default_factory=dict)
+    """By epoch: the genesis, and each group that a quorum of owners signed; one for each epoch."""
     found: list[str] = field(default_factory=list)
     final: dict[int, bytes] = field(default_factory=dict)
     """Header digest by height, as q Finalize signatures make it."""
@@ -46,19 +51,21 @@ class Oracle:
     batches: dict[bytes, LaneBatch] = field(default_factory=dict)
     ordered: list[LaneBatch] = field(default_factory=list)
     """What final blocks order."""
-    _slots: dict[tuple[int, int], _Slots] = field(default_factory=dict)
-    _voters: dict[tuple[str, int, bytes], set[int]] = field(default_factory=dict)
-    _lanes: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    _epochs: dict[int, int] = field(default_factory=dict)
+    _slots: dict[tuple[int, Slot], _Slots] = field(default_factory=dict)
+    _voters: dict[tuple[str, Slot, bytes], set[int]] = field(default_factory=dict)
+    _lanes: dict[tuple[int, int, int], bytes] = field(default_factory=dict)
     _promises: dict[tuple[int, int, bytes], bytes] = field(default_factory=dict)
-    _final_views: dict[int, bytes] = field(default_factory=dict)
-    _notarized_in: dict[int, set[bytes]] = field(default_factory=dict)
+    _final_views: dict[Slot, bytes] = field(default_factory=dict)
+    _notarized_in: dict[Slot, set[bytes]] = field(default_factory=dict)
     _judged: int = 0
     _agreed: dict[bytes, None] = field(default_factory=dict)
     _states: dict[int, bytes] = field(default_factory=dict)
     _ledger: ReferenceLedger = field(init=False)
 
     def __post_init__(self) -> None:
-        self._ledger = ReferenceLedger(self.group)
+        self.groups[0] = self.group
+        self._ledger = ReferenceLedger(self.groups)
 
     def flag(self, what: str) -> None:
         """Note a violation."""
@@ -71,23 +78,25 @@ class Oracle:
         """An honest replica promised a statement: one for each slot, over all restarts (R1, R2, R2')."""
         if isinstance(statement, LanePromise):
             digest = blake3(statement.encode()).digest()
-            if self._lanes.setdefault((owner, statement.lane_height), digest) != digest:
+            if self._lanes.setdefault((statement.epoch, owner, statement.lane_height), digest) != digest:
                 self.flag(f"double-lane: owner {owner} signed two batches at height {statement.lane_height}")
             return
-        slots = self._slots.setdefault((owner, statement.view), _Slots())
+        if self._epochs.setdefault(owner, 0) > statement.epoch:
+            self.flag(f"went-back: owner {owner} signed in epoch {statement.epoch} after a later one")
+        self._epochs[owner] = statement.epoch
+        slots = self._slots.setdefault((owner, (statement.epoch, statement.view)), _Slots())
         self._check_slots(owner, slots, statement)
-        name = b"" if isinstance(statement, Nullify) else bytes(statement.header)
-        self._count(owner, (type(statement).__name__, int(statement.view), name))
+        self.lied(owner, statement)
 
     def lied(self, owner: int, vote: Notarize | Finalize | Nullify) -> None:
         """A liar's vote, validly signed, is out: it counts towards certificates and is held to nothing."""
         name = b"" if isinstance(vote, Nullify) else bytes(vote.header)
-        self._count(owner, (type(vote).__name__, int(vote.view), name))
-
-    def _count(self, owner: int, key: tuple[str, int, bytes]) -> None:
-        voters = self._voters.setdefault(key, set())
-        voters.add(owner)
-        if 2 * len(voters) > len(self.group.owners) + self.group.f:
+        key = type(vote).__name__, (int(vote.epoch), int(vote.view)), name
+        if owner not in {int(member.id) for member in self.groups[int(vote.epoch)].owners}:
+            self.flag(f"no-member: owner {owner} votes in epoch {vote.epoch}")
+            return
+        self._voters.setdefault(key, set()).add(owner)
+        if self._has_quorum(*key):
             self._certified(*key)
 
     def _check_slots(self, owner: int, slots: _Slots, vote: Notarize | Finalize | Nullify) -> None:
@@ -107,7 +116,7 @@ class Oracle:
         if None not in (slots.notarized, slots.finalized) and slots.notarized != slots.finalized:
             self.flag(f"notarize-finalize: {where}")
 
-    def _certified(self, kind: str, view: int, header: bytes) -> None:
+    def _certified(self, kind: str, view: Slot, header: bytes) -> None:
         """A quorum said the same: never a nullified final view, never a second notarization in one (6.1)."""
         if kind == "Finalize":
             self._final_views[view] = header
@@ -122,25 +131,38 @@ class Oracle:
         if self._notarized_in.get(view, set()) - {final}:
             self.flag(f"second-notarization: view {view} is final with another notarized header")
 
-    def _has_quorum(self, kind: str, view: int, header: bytes) -> bool:
-        voters = self._voters.get((kind, view, header), ())
-        return 2 * len(voters) > len(self.group.owners) + self.group.f
+    def _has_quorum(self, kind: str, view: Slot, header: bytes) -> bool:
+        voters, group = self._voters.get((kind, view, header), ()), self.groups[view[0]]
+        return 2 * len(voters) > len(group.owners) + group.f
 
     def _finalized(self, digest: bytes) -> None:
         """The block and its ancestors are final: one header at each height."""
         header = self.headers.get(digest)
         while header is not None and header.height > 0:
+            if not any(header.state_root):  # a closing block: it has no height of its own
+                header = self.headers.get(header.parent)
+                continue
             known = self.final.setdefault(header.height, header.digest)
             if known != header.digest:
                 self.flag(f"fork: two final headers at height {header.height}")
                 return
             if header.height <= self._judged:
                 return
+            self._check_epoch(header)
             header = self.headers.get(header.parent)
+
+    def _check_epoch(self, header: Header) -> None:
+        """An epoch's first final block stands on the last final one of the epoch before, and that is final (8.4)."""
+        if header.epoch == 0 or header.parent_view >= 0:
+            return
+        below = self.headers.get(self.final.get(header.height - 1, b""))
+        if below is None or below.epoch + 1 != header.epoch:
+            self.flag(f"epoch: height {header.height} of epoch {header.epoch} stands on nothing final")
 
     def believes_final(self, owner: int, header: Header) -> None:
         """A replica holds this header for its last final one: it must be, by everyone's votes."""
-        if header.height > 0 and self.final.get(header.height) != header.digest:
+        digest = header.parent if header.view < 0 else header.digest
+        if header.height > 0 and self.final.get(header.height) != digest:
             self.flag(f"believed-final: owner {owner} at height {header.height} without a quorum")
 
     def stands_at(self, owner: int, height: int, whole: bytes) -> None:

@@ -10,6 +10,7 @@ from blake3 import blake3
 from dropbeard.agreement.events import RequestCame
 from dropbeard.simulator.keys import LABELS, Keys
 from dropbeard.simulator.options import Options
+from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, Digest, Nonce, OwnerId, RequestId, Signature, TimeUs, Version
 from dropbeard.types.lanes import SignedUpdate
 from dropbeard.types.parameters import MILLISECOND, SECOND
@@ -75,8 +76,8 @@ def answer(owner: int, version: Version, given: Input) -> bytes:
     return Classification(((first, 40_000), ((first + 1) % len(LABELS), 20_000))).encode()
 
 
-def next_update(keys: Keys, owner: OwnerId, version: Version) -> SignedUpdate:
+def next_update(keys: Keys, group: Group, owner: OwnerId, version: Version) -> SignedUpdate:
     """The owner's signed word that its next model is this version."""
-    model = Digest(blake3(keys.group.owners[owner].model + bytes([version % 256])).digest())
-    update = ModelUpdate(keys.group.id, keys.group.epoch, owner, Version(version), model)
+    model = Digest(blake3(group.member(owner).model + bytes([version % 256])).digest())
+    update = ModelUpdate(group.id, group.epoch, owner, Version(version), model)
     return SignedUpdate(update, Signature(keys.owner_keys[owner].sign(update.encode())))

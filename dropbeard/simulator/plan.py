@@ -13,6 +13,9 @@ FLOOD_REQUESTS = 40
 DISK_TROUBLE = {"amnesiac": "roll-back", "rolled-back": "roll-back", "lying-disk": "crash-liar", "rotten-disk": "rot"}
 """What happens to the disks of those whose lie is their disk."""
 
+CHANGE_TRIES = 2
+"""A change may not be ordered when it is first shown to a replica; the next event shows it again."""
+
 CRASH_MAX_US = 300 * MILLISECOND
 
 
@@ -48,4 +51,5 @@ def plan_for(options: Options) -> list[Planned]:
     planned += some(options.full_disks, "full")
     for kind, what in DISK_TROUBLE.items():
         planned += some(2 * options.byzantine.count(kind), what)
+    planned += some(CHANGE_TRIES * options.changes, "change")
     return sorted(planned, key=lambda event: event.time_us)

@@ -6,6 +6,7 @@ One dictionary of records, everything looked at after every block. Entries come 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dropbeard.types.group import Group
@@ -33,33 +34,64 @@ class _Seen:
 class ReferenceLedger:
     """Apply blocks of the final chain in order."""
 
-    def __init__(self, group: Group) -> None:
-        self._n, self._f, self._answers = len(group.owners), group.f, group.answers
+    def __init__(self, groups: Mapping[int, Group]) -> None:
+        group = groups[0]
+        self._groups = groups
+        self._epoch = 0
+        self._ends_at: int | None = None
         self._rules = group.parameters
         self._time = 0
-        self._lane_time = dict.fromkeys(range(self._n), 0)
+        self._lane_time: dict[int, int] = {}
         self._seen: dict[bytes, _Seen] = {}
         self._height = 0
         self.models: dict[int, tuple[int, bytes]] = {int(o.id): (1, bytes(o.model)) for o in group.owners}
-        self._updated_at = dict.fromkeys(range(self._n), 0)
+        self._updated_at: dict[int, int] = {}
+        self._members: list[int] = []
+        self._take_group(group)
+
+    def _take_group(self, group: Group) -> None:
+        self._members = [int(owner.id) for owner in group.owners]
+        self._n, self._f, self._answers = len(group.owners), group.f, group.answers
+        self._updated_at = dict.fromkeys(self._members, 0)
 
     def apply(self, lanes: dict[int, list[LaneBatch]]) -> tuple[int, list[PlainEntry]]:
         """Block time and entries of the next block, which orders these batches (each lane ascending)."""
         self._height += 1
         for owner, batches in lanes.items():
             for batch in batches:
-                self._lane_time[owner] = max(self._lane_time[owner], batch.time)
-        heard = sorted(self._lane_time.values())
+                self._lane_time[owner] = max(self._lane_time.get(owner, 0), batch.time)
+                if batch.change is not None and self._ends_at is None:
+                    self._ends_at = self._height + self._rules.epoch_delay
+        heard = sorted(self._lane_time.get(owner, 0) for owner in self._members)
         self._time = max(self._time, heard[self._n - 1 - self._f])
         late: dict[bytes, Late] = {}
         for step in range(self._n):
-            owner = (self._height + step) % self._n
+            owner = self._members[(self._height + step) % self._n]
             for batch in lanes.get(owner, []):
                 if batch.version == self.models[owner][0]:
                     self._take(owner, batch, late)
                     self._update(owner, batch)
         entries = self._decide() + self._supplements(late)
+        if self._ends_at == self._height:
+            self._next_epoch()
         return self._time, sorted(entries, key=lambda entry: (entry[0], entry[1]))
+
+    def _next_epoch(self) -> None:
+        """Who leaves takes its attestations along; who comes brings its first model (rule 8.4)."""
+        self._ends_at, self._epoch = None, self._epoch + 1
+        before, following = set(self._members), self._groups[self._epoch]
+        self._take_group(following)
+        for owner in following.owners:
+            if int(owner.id) not in before:
+                self.models[int(owner.id)] = (1, bytes(owner.model))
+        for name, seen in list(self._seen.items()):
+            if seen.entered is not None:
+                continue
+            said = {o: seen.said[o] for o in self._in_force(seen) if o in self._members}
+            seen.said = said
+            seen.charged = seen.charged if seen.charged in self._members else None
+            if not said:
+                del self._seen[name]
 
     def _update(self, owner: int, batch: LaneBatch) -> None:
         given, version = batch.update, self.models[owner][0]

@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from blake3 import blake3
+
 from dropbeard.agreement.events import BatchCame, EngineIsReady, Event, Now, PeerSpoke, RequestCame
 from dropbeard.agreement.inspection import is_worth_handling
 from dropbeard.agreement.records import BatchRecord, VoteRecord, decode_record, may_promise
@@ -15,7 +17,7 @@ from dropbeard.agreement.turn import Outcome, Turn
 from dropbeard.errors import StorageFailed
 from dropbeard.signing.guard import Guard
 from dropbeard.simulator.disk import Crashed, SimulatedDisk, SimulatedStore
-from dropbeard.simulator.keys import GuardedSigner, Keys
+from dropbeard.simulator.keys import GuardedSigner, Key, Keys
 from dropbeard.storage.records import HEAD_BYTES, Journal
 from dropbeard.types.ids import OwnerId, RequestId, Version
 from dropbeard.types.lanes import LaneBatch
@@ -77,6 +79,8 @@ class SimulatedReplica:
         self.engine_life = 0
         self.at_work: dict[Version, list[tuple[RequestId, bytes]]] = {}
         """The engine's open batch under each version."""
+        self.serves = False
+        """Has the engine of one who joined said what it runs?"""
         self.looked_at = -1
         """Height of the last snapshot that the oracle saw."""
         self.failed: StorageFailed | None = None
@@ -103,11 +107,16 @@ class SimulatedReplica:
             elif isinstance(record, BatchRecord) and record.signed.batch.owner == self.owner:
                 guard.promise(record.signed.batch.promise)
         now, boot = self._clock.now_of(self.owner, self.seat), 0 if self.lies else store.boot
-        secret, checker = group.owners[self.owner].curve_key, self._keys.checker
-        state = new_replica(group, self.owner, secret, now, checker, boot)
-        turn = Turn(state, GuardedSigner(self._keys.keys[self.owner], guard), WatchedJournal(journal, self._tell))
+        secret = blake3(f"secret {self.owner}".encode()).digest()
+        state = new_replica(group, self.owner, secret, now, self._keys.checker, boot)
+        turn = Turn(state, GuardedSigner(self.key, guard), WatchedJournal(journal, self._tell))
         turn.send_again(restore(state, records, now))
         return turn
+
+    def key(self) -> Key:
+        """Its node key in the epoch that it is in; the first one when it serves in none."""
+        owner = self.turn.state.group.owner(self.owner)
+        return self._keys.keys[self.owner] if owner is None else self._keys.nodes[owner.node_key]
 
     def _tell(self, records: Sequence[bytes]) -> None:
         self._told += len(records)
@@ -148,7 +157,7 @@ class SimulatedReplica:
     def hear(self, sender: int, message: PeerMessage) -> Event | None:
         """A peer's message as an event, unless it says nothing new or is not signed as it says."""
         self.turn.state.now = self._clock.now_of(self.owner, self.seat)
-        if not is_worth_handling(self.turn.state, message, self._keys.checker):
+        if not is_worth_handling(self.turn.state, message, self.turn.state.judge.checker):
             return None
         if isinstance(message, BatchNotice):
             return BatchCame(OwnerId(sender), message.signed)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dropbeard.simulator.membership import latest_group
 from dropbeard.simulator.people import WALL_US
 from dropbeard.simulator.replica import SimulatedReplica
 from dropbeard.simulator.world import World
 from dropbeard.types.entries import EntryKind
+from dropbeard.types.group import Group
 from dropbeard.types.ids import OwnerId, RequestId
 from dropbeard.types.messages import Openings, Reply
 
@@ -13,17 +15,23 @@ from dropbeard.types.messages import Openings, Reply
 def stalls(world: World) -> list[str]:
     """What is owed and not there: nothing, some time after the heal and every deadline."""
     found = world.late_recovery()
-    tops = {replica.seat: replica.turn.state.chain.final.header.height for replica in world.honest}
+    group = latest_group(world)
+    members = [replica for replica in world.honest if group.owner(replica.owner) is not None]
+    behind = {r.seat: r.turn.state.group.epoch for r in members if r.turn.state.group.epoch != group.epoch}
+    if behind:
+        found.append(f"lagging: the group is in epoch {group.epoch}, seats are in {behind}")
+        return found
+    tops = {replica.seat: replica.turn.state.chain.final.header.height for replica in members}
     if max(tops.values()) - min(tops.values()) > 1:
         found.append(f"lagging: final heights {tops}")
-    for replica in world.honest:
+    for replica in members:
         found += _owed_by(replica)
-    return found + _without_outcome(world)
+    return found + _without_outcome(world, group)
 
 
 def _owed_by(replica: SimulatedReplica) -> list[str]:
     state = replica.turn.state
-    if not replica.up or not state.awake:
+    if not replica.up or not state.may_speak:
         return [f"down: replica {replica.owner}"]
     found = []
     undecided = [record for record in state.chain.base.open.values() if len(record.answers) > state.group.f]
@@ -37,11 +45,16 @@ def _owed_by(replica: SimulatedReplica) -> list[str]:
     return found
 
 
-def _without_outcome(world: World) -> list[str]:
-    """Requests that ``answers`` honest owners promised well in time and that have no outcome."""
+def _without_outcome(world: World, group: Group) -> list[str]:
+    """Requests that ``answers`` honest owners promised well in time and that have no outcome.
+
+    After a change only who served all along counts: what others promised may be void (rule 8.4).
+    """
+    groups = [world.oracle.groups[epoch] for epoch in range(group.epoch + 1)]
+    most = max(served.answers for served in groups)
     owners: dict[bytes, set[int]] = {}
     for batch in world.oracle.batches.values():
-        if int(batch.owner) in world.oracle.liars:
+        if int(batch.owner) in world.oracle.liars or any(served.owner(batch.owner) is None for served in groups):
             continue
         for item in batch.attestations:
             if batch.time + world.options.skew_us < item.deadline:
@@ -49,7 +62,7 @@ def _without_outcome(world: World) -> list[str]:
     missing = 0
     for request, asked in world.clients.asked.items():
         healed_before = asked.request.deadline - WALL_US > world.options.heal_us + 500_000
-        enough = len(owners.get(request, ())) >= world.keys.group.answers
+        enough = len(owners.get(request, ())) >= most
         if enough and healed_before and request not in world.oracle.outcomes:
             missing += 1
     return [f"no-outcome: {missing} requests that enough owners answered in time"] if missing else []
@@ -72,7 +85,6 @@ def unobtainable(world: World) -> list[str]:
 
 
 def _is_obtainable(world: World, request: RequestId) -> bool:
-    group = world.keys.group
     kinds: set[EntryKind] = set()
     promised: dict[OwnerId, bytes] = {}
     opened: set[OwnerId] = set()
@@ -90,16 +102,19 @@ def _is_obtainable(world: World, request: RequestId) -> bool:
         return True
     silent = {owner for owner in promised if int(owner) in world.oracle.liars}
     honest = set(promised) - silent
-    return EntryKind.AGREED in kinds and opened >= honest and len(promised) >= group.answers
+    return EntryKind.AGREED in kinds and opened >= honest
 
 
 def _take_reply(
     world: World, reply: Reply, request: RequestId, kinds: set[EntryKind], promised: dict[OwnerId, bytes]
 ) -> None:
-    if 2 * len(reply.signatures) <= len(world.keys.group.owners) + world.keys.group.f:
+    group = world.oracle.groups[int(reply.headers[0].epoch)]
+    if 2 * len(reply.signatures) <= len(group.owners) + group.f:
         return
     for _, entry in reply.entries:
         if entry.request == request:
+            if entry.kind is EntryKind.AGREED and len(entry.promises) < group.answers:
+                continue
             kinds.add(entry.kind)
             for promise in entry.promises:
                 promised.setdefault(promise.owner, promise.commitment)

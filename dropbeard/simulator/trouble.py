@@ -1,16 +1,36 @@
-"""Trouble with disks: they fill up, go back to an earlier day, lose what they said they had, rot (rules 7.3, 7.4)."""
+"""Crashes, engines that go away, disks that fill up, go back to an earlier day, lie or rot (rules 7.3, 7.4)."""
 
 from __future__ import annotations
 
 import random
 from typing import TYPE_CHECKING
 
+from dropbeard.agreement.events import EngineWasLost
 from dropbeard.simulator.disk import Snapshot
 from dropbeard.simulator.plan import CRASH_MAX_US, DISK_TROUBLE
 from dropbeard.simulator.replica import SimulatedReplica
 
 if TYPE_CHECKING:
     from dropbeard.simulator.world import World
+
+
+def crash(world: World, replica: SimulatedReplica, rng: random.Random) -> None:
+    """Now, or in the middle of its next commit."""
+    how = rng.randrange(3)
+    replica.disk.crash_before = how == 1
+    replica.disk.crash_after = how == 2
+    if how == 0:
+        replica.up = False
+    world.at(world.now_us + rng.randint(1_000, CRASH_MAX_US), lambda: world.restart(replica))
+
+
+def lose_engine(world: World, replica: SimulatedReplica, rng: random.Random) -> None:
+    """What it was running is lost."""
+    replica.engine_life += 1
+    replica.at_work.clear()
+    world.turn(replica, [EngineWasLost()])
+    back_us = world.now_us + rng.randint(1_000, CRASH_MAX_US)
+    world.at(back_us, lambda: world.turn(replica, [replica.ready()]))
 
 
 def spoil_disks(world: World, what: str, rng: random.Random) -> None:

@@ -9,6 +9,7 @@ from dropbeard.simulator.keys import Keys
 from dropbeard.simulator.oracle import Oracle
 from dropbeard.simulator.replica import SimulatedReplica
 from dropbeard.types.blocks import Header
+from dropbeard.types.checking import SignatureChecker
 from dropbeard.types.group import Group
 from dropbeard.types.ids import OwnerId, Signature
 from dropbeard.types.messages import (
@@ -34,6 +35,7 @@ class Wiretap:
     def __init__(self, keys: Keys, oracle: Oracle) -> None:
         self._keys = keys
         self._oracle = oracle
+        self._checkers: dict[int, SignatureChecker] = {}
         self._stored: dict[tuple[int, bytes], None] = {}
 
     def heard(self, replica: SimulatedReplica, message: PeerMessage, lies: bool) -> None:
@@ -51,7 +53,8 @@ class Wiretap:
 
     def _own_signature(self, owner: OwnerId, message: PeerMessage) -> bytes:
         if isinstance(message, Proposal):
-            return message.signature if self._keys.group.leader(message.header.view) == owner else b""
+            leader = self._oracle.groups[int(message.header.epoch)].leader(message.header.view)
+            return message.signature if leader == owner else b""
         if isinstance(message, BatchNotice):
             return message.signed.signature if message.signed.batch.owner == owner else b""
         return message.signature if isinstance(message, SignedVote) else b""
@@ -66,24 +69,36 @@ class Wiretap:
         elif isinstance(message, Proposal) and message.header.view >= 0:
             header = message.header
             vote = Notarize(header.group, header.epoch, header.view, header.digest)
-            self._vote(self._keys.group.leader(header.view), vote, message.signature)
+            group = self._oracle.groups.get(int(header.epoch))
+            if group is not None:
+                self._vote(group.leader(header.view), vote, message.signature)
         elif isinstance(message, BatchNotice):
             signed = message.signed
-            if self._keys.checker.check(signed.batch.owner, signed.batch.promise.encode(), signed.signature):
+            checker = self._checker(int(signed.batch.epoch))
+            if checker is not None and checker.check(
+                signed.batch.owner, signed.batch.promise.encode(), signed.signature
+            ):
                 self._oracle.promised(signed.batch)
 
     def through_codec(self, replica: SimulatedReplica, message: PeerMessage) -> PeerMessage | None:
         """What a receiver decodes; None for what no decoder takes, which only liars send."""
         try:
-            return round_trip(self._keys.group, message)
+            return round_trip(replica.turn.state.group, message)
         except MessageInvalid as wrong:
             if replica.owner not in self._oracle.liars:
                 self._oracle.flag(f"codec: owner {replica.owner} sent what nobody can read: {wrong}")
             return None
 
     def _vote(self, signer: OwnerId, vote: Vote, signature: Signature) -> None:
-        if int(signer) in self._oracle.liars and self._keys.checker.check(signer, vote.encode(), signature):
+        checker = self._checker(int(vote.epoch)) if int(signer) in self._oracle.liars else None
+        if checker is not None and checker.check(signer, vote.encode(), signature):
             self._oracle.lied(int(signer), vote)
+
+    def _checker(self, epoch: int) -> SignatureChecker | None:
+        """Who checks that epoch's signatures; None when nobody serves it yet."""
+        if epoch not in self._checkers and epoch in self._oracle.groups:
+            self._checkers[epoch] = self._keys.checker.following(self._oracle.groups[epoch])
+        return self._checkers.get(epoch)
 
 
 def round_trip(group: Group, message: PeerMessage) -> PeerMessage:

@@ -11,7 +11,6 @@ from blake3 import blake3
 from dropbeard.agreement.effects import Broadcast, Halt, Infer, Send, SendClient
 from dropbeard.agreement.events import (
     AnswersCame,
-    EngineWasLost,
     Event,
     ModelWasLoaded,
     Now,
@@ -25,13 +24,14 @@ from dropbeard.simulator.keys import make_keys
 from dropbeard.simulator.liars import UNGUARDED
 from dropbeard.simulator.liars import make as make_liar
 from dropbeard.simulator.liars.base import Liar
+from dropbeard.simulator.membership import Changes, change_membership, latest_group
 from dropbeard.simulator.network import HEALED_DELAY_US, Network
 from dropbeard.simulator.options import SIMULATED, Options
 from dropbeard.simulator.oracle import Oracle
 from dropbeard.simulator.people import RETRY_US, SERVICE_MAX_US, WALL_US, Asked, Clients, answer, next_update
-from dropbeard.simulator.plan import CRASH_MAX_US, FLOOD_REQUESTS, START_US, Planned, plan_for
+from dropbeard.simulator.plan import FLOOD_REQUESTS, START_US, Planned, plan_for
 from dropbeard.simulator.replica import SimulatedReplica
-from dropbeard.simulator.trouble import fill_disk, spoil_disks
+from dropbeard.simulator.trouble import crash, fill_disk, lose_engine, spoil_disks
 from dropbeard.simulator.wiretap import Wiretap, without_signatures
 from dropbeard.types.ids import OwnerId, RequestId, TimeUs, Version
 from dropbeard.types.lanes import LaneBatch
@@ -44,6 +44,9 @@ EVENTS_MAX = 400_000
 
 SETTLE_EVERY_US = 100 * MILLISECOND
 HEALING_REQUEST = 9_000
+JOINING_STATUSES = 5
+"""Status intervals that a change of the membership may add to the bound of liveness."""
+
 OFFSET_US = 7_919
 """Monotonic clocks differ by this much from seat to seat."""
 
@@ -64,7 +67,10 @@ class World:
         self.oracle = Oracle(self.keys.group, frozenset(roles))
         self.tap = Wiretap(self.keys, self.oracle)
         self.trace = blake3(f"{options}".encode())
-        self.skews = [self.rng.randint(-options.skew_us, options.skew_us) for _ in range(options.n)]
+        self.skews = [
+            self.rng.randint(-options.skew_us, options.skew_us) for _ in range(options.n + len(self.keys.spares))
+        ]
+        self.changes = Changes()
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
         self._wakes: dict[int, int] = {}
@@ -74,12 +80,14 @@ class World:
         self.recovered_us: int | None = None
         self.liars: dict[int, Liar] = {}
         owners = [*range(options.n), *(owner for owner, kind in self.roles.items() if kind == "twins")]
+        owners += [int(spare.id) for spare in self.keys.spares]
         self.replicas = [
             SimulatedReplica(OwnerId(owner), seat, self.keys, self, self, self.roles.get(owner) in UNGUARDED)
             for seat, owner in enumerate(owners)
         ]
         self.network = Network(options, len(owners), self.rng)
         for replica in self.replicas:
+            replica.up = replica.owner < options.n
             if replica.owner in self.roles:
                 replica.disk.lies = self.roles[replica.owner] == "lying-disk"
                 luck = random.Random(f"liar {options.seed} {replica.seat}")
@@ -129,7 +137,7 @@ class World:
         heapq.heappush(self._queue, (time_us, self._order, action))
 
     def _plan(self) -> None:
-        for replica in self.replicas:
+        for replica in self.replicas[: len(self.replicas) - len(self.keys.spares)]:
             self.at(START_US + self.rng.randint(0, 20_000), lambda r=replica: self.turn(r, [r.ready()]))  # type: ignore[misc]
         for number, planned in enumerate(plan_for(self.options)):
             if number not in self.options.without:
@@ -150,7 +158,7 @@ class World:
             case "update":
                 self._update(replica)
             case "crash":
-                self._crash(replica, rng)
+                crash(self, replica, rng)
             case "roll-back" | "crash-liar" | "rot":
                 spoil_disks(self, planned.what, rng)
             case "full":
@@ -161,19 +169,25 @@ class World:
                 self.network.cut_one_way(rng)
             case "mend":
                 self.network.heal()
+            case "change":
+                change_membership(self, rng)
             case "engine":
-                self._lose_engine(replica, rng)
+                lose_engine(self, replica, rng)
 
     def _heal(self) -> None:
         """From here on the network is kind; one more request makes sure that there is work."""
         self.network.heal()
+        group = latest_group(self)
         for replica in self.replicas:
-            self.restart(replica)
-        timeouts = [sum(scaled_timeouts(replica.turn.state)) for replica in self.honest]
+            if replica.owner < self.options.n or group.owner(replica.owner) is not None:
+                self.restart(replica)
+        timeouts = [sum(scaled_timeouts(replica.turn.state)) for replica in self.honest if replica.owner < group.n]
         patience_us = (self.options.f + 1) * max(timeouts) + 10 * HEALED_DELAY_US
         self.due_us = self.now_us + patience_us + SERVICE_MAX_US + SIMULATED.status_interval_us
+        if self.changes.signed:  # who has just joined learns first (rule 8.4)
+            self.due_us += JOINING_STATUSES * SIMULATED.status_interval_us
         self.final_at_heal = len(self.oracle.final)
-        self._submit(self.clients.ask(HEALING_REQUEST, self.now_us, self.rng), list(range(self.options.n)))
+        self._submit(self.clients.ask(HEALING_REQUEST, self.now_us, self.rng), self._every_seat())
 
     def late_recovery(self) -> list[str]:
         """A finalization is owed within f+1 view timeouts, as they stood at the heal, and 10 delays (rule 10)."""
@@ -208,17 +222,10 @@ class World:
 
     def _update(self, replica: SimulatedReplica) -> None:
         if replica.up and replica.turn.state.next_update is None:
-            version = Version(replica.turn.state.own_model.version + 1)
-            self.turn(replica, [ModelWasLoaded(next_update(self.keys, replica.owner, version))])
-
-    def _crash(self, replica: SimulatedReplica, rng: random.Random) -> None:
-        """Now, or in the middle of its next commit."""
-        how = rng.randrange(3)
-        replica.disk.crash_before = how == 1
-        replica.disk.crash_after = how == 2
-        if how == 0:
-            replica.up = False
-        self.at(self.now_us + rng.randint(1_000, CRASH_MAX_US), lambda: self.restart(replica))
+            state = replica.turn.state
+            version = Version(state.own_model.version + 1)
+            if state.is_member:
+                self.turn(replica, [ModelWasLoaded(next_update(self.keys, state.group, replica.owner, version))])
 
     def restart(self, replica: SimulatedReplica) -> None:
         """Up again with what its disk kept, unless it is up or must never speak again."""
@@ -231,13 +238,6 @@ class World:
             self.say(f"replica {replica.owner} stays down: {replica.failed}")
         self.turn(replica, [replica.ready(), *(PeerConnected(peer) for peer in replica.turn.state.peers)])
 
-    def _lose_engine(self, replica: SimulatedReplica, rng: random.Random) -> None:
-        replica.engine_life += 1
-        replica.at_work.clear()
-        self.turn(replica, [EngineWasLost()])
-        back_us = self.now_us + rng.randint(1_000, CRASH_MAX_US)
-        self.at(back_us, lambda: self.turn(replica, [replica.ready()]))
-
     # --- clients and engines ------------------------------------------------------------------------------------------
 
     def _submit(self, asked: Asked, to: list[int]) -> None:
@@ -245,8 +245,11 @@ class World:
             for time_us in self.network.arrivals(self.now_us, None, seat):
                 self.at(time_us, lambda s=seat: self._request_at(self.replicas[s], asked))  # type: ignore[misc]
         if asked.request.deadline > WALL_US + self.now_us and len(asked.told) <= self.options.f:
-            every = list(range(self.options.n))
-            self.at(self.now_us + RETRY_US, lambda: self._submit(asked, every))
+            self.at(self.now_us + RETRY_US, lambda: self._submit(asked, self._every_seat()))
+
+    def _every_seat(self) -> list[int]:
+        """Where clients ask: one seat of each owner of the genesis, and everyone who joined."""
+        return [r.seat for r in self.replicas if r.seat < self.options.n or r.owner >= self.options.n]
 
     def _request_at(self, replica: SimulatedReplica, asked: Asked) -> None:
         if replica.up:
@@ -304,7 +307,10 @@ class World:
         self._wake(replica, outcome.wake_at_us - replica.seat * OFFSET_US)
 
     def _look_at(self, replica: SimulatedReplica) -> None:
-        chain = replica.turn.state.chain
+        state, chain = replica.turn.state, replica.turn.state.chain
+        if replica.owner >= self.options.n and state.may_speak and state.engine is None and not replica.serves:
+            replica.serves = True  # a joiner's engine says what it runs, once the replica knows what it should
+            self.at(self.now_us + MILLISECOND, lambda: self.turn(replica, [replica.ready()]))
         self.oracle.believes_final(replica.owner, chain.final.header)
         height, whole = chain.base.whole.latest
         if height != replica.looked_at:
@@ -368,8 +374,7 @@ class World:
                     self.at(time_us + later_us, lambda s=seat: self._arrive(replica.owner, self.replicas[s], message))  # type: ignore[misc]
 
     def _seats_of(self, owner: OwnerId) -> list[int]:
-        extra = [replica.seat for replica in self.replicas[self.options.n :] if replica.owner == owner]
-        return [int(owner), *extra]
+        return [replica.seat for replica in self.replicas if replica.owner == owner]
 
     def _arrive(self, sender: int, replica: SimulatedReplica, message: PeerMessage) -> None:
         if not replica.up:

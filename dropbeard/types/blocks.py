@@ -11,6 +11,7 @@ from dropbeard.errors import MessageInvalid
 from dropbeard.types import limits, wire
 from dropbeard.types.hashing import HEADER, JUSTIFICATION, PAGE, digest
 from dropbeard.types.ids import (
+    NO_DIGEST,
     SIGNATURE_BYTES,
     Digest,
     Epoch,
@@ -71,6 +72,11 @@ class Header:
     def digest(self) -> Digest:
         """The block's name."""
         return digest(HEADER, self.group, self.body)
+
+    @property
+    def is_closing(self) -> bool:
+        """Does it only help the last block of an epoch to become final? Such a block has no state root (rule 8.4)."""
+        return self.state_root == NO_DIGEST
 
 
 def read_header(reader: wire.Reader, group: GroupId) -> Header:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from dropbeard.types.group import Group
 from dropbeard.types.ids import OwnerId, Signature
 
 
@@ -15,3 +16,6 @@ class SignatureChecker(Protocol):
 
     def check_owner(self, signer: OwnerId, statement: bytes, signature: Signature) -> bool:
         """Is it the signature of that owner's owner key? (rules 1.3, 4.3)"""
+
+    def following(self, group: Group) -> SignatureChecker:
+        """A checker with the keys of another epoch (rule 8.4)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from dropbeard.errors import ConfigInvalid
 from dropbeard.types import limits, wire
@@ -62,7 +63,10 @@ class Owner:
 
 @dataclass(frozen=True)
 class Group:
-    """A whole genesis. ``owners`` stand in the order of their ids 0..n-1. Raises ConfigInvalid when it cannot work."""
+    """A whole genesis, or what a later epoch makes of it. ``owners`` stand in the order of their ids, 0..n-1 at first.
+
+    Raises ConfigInvalid when it cannot work.
+    """
 
     name: str
     f: int
@@ -70,8 +74,16 @@ class Group:
     owners: tuple[Owner, ...]
     task: TaskSchema
     parameters: Parameters
+    epoch: Epoch = GENESIS_EPOCH
+    """The epoch that these owners and keys serve (rule 8.4)."""
+    origin: GroupId | None = None
+    """The id that the genesis gave the group; None for the genesis itself."""
+    ids_given: int = -1
+    """Owner ids below this were given out; as many as there are owners in the genesis."""
 
     def __post_init__(self) -> None:
+        if self.epoch == GENESIS_EPOCH:
+            object.__setattr__(self, "ids_given", len(self.owners))
         self._check_sizes()
         for what, values in (
             ("name", [owner.name for owner in self.owners]),
@@ -92,13 +104,11 @@ class Group:
             raise ConfigInvalid(
                 f"answers = {self.answers} must be between 2f+1 = {2 * self.f + 1} and n-f = {n - self.f}"
             )
-        if [owner.id for owner in self.owners] != list(range(n)):
+        ids = [owner.id for owner in self.owners]
+        if self.epoch == GENESIS_EPOCH and ids != list(range(n)):
             raise ConfigInvalid("owner ids must be 0, 1, 2, ... in order")
-
-    @property
-    def epoch(self) -> Epoch:
-        """The epoch that these owners and keys serve: a genesis states epoch 0 (rule 8.4)."""
-        return GENESIS_EPOCH
+        if any(a >= b for a, b in pairwise(ids)):
+            raise ConfigInvalid("owner ids must ascend")
 
     @property
     def n(self) -> int:
@@ -126,18 +136,26 @@ class Group:
 
     def owner(self, owner_id: OwnerId) -> Owner | None:
         """The owner with this id, or None."""
-        return self.owners[owner_id] if 0 <= owner_id < self.n else None
+        return self._by_id.get(owner_id)
+
+    def member(self, owner_id: OwnerId) -> Owner:
+        """The owner with this id, who is known to be a member."""
+        return self._by_id[owner_id]
+
+    @cached_property
+    def _by_id(self) -> dict[OwnerId, Owner]:
+        return {owner.id: owner for owner in self.owners}
 
     def encode(self) -> bytes:
-        """Canonical bytes: name, f u16, answers u16, n u16, the owners, the task, the parameters (rule 1.3)."""
+        """Canonical bytes of a genesis: name, f u16, answers u16, n u16, owners, task, parameters (rule 1.3)."""
         head = wire.short_bytes(self.name.encode()) + wire.u16(self.f) + wire.u16(self.answers) + wire.u16(self.n)
         owners = b"".join(owner.encode() for owner in self.owners)
         return head + owners + self.task.encode() + self.parameters.encode()
 
     @cached_property
     def id(self) -> GroupId:
-        """``group_id``: BLAKE3 of the canonical bytes."""
-        return GroupId(digest(GENESIS, self.encode()))
+        """``group_id``: BLAKE3 of the genesis' canonical bytes; every epoch keeps it."""
+        return GroupId(digest(GENESIS, self.encode())) if self.origin is None else self.origin
 
 
 def _refuse_duplicates(what: str, values: Sequence[str]) -> None:

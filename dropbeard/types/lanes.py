@@ -2,7 +2,8 @@
 
 Layout of a batch's items: clients u16 and each 32 bytes (distinct, in the order of first use), attestations u16
 and each (client index u16, deadline u64, patience u32, body 32, commitment 32), evidence u8 and each (u32 length and
-bytes), then u8 0, or u8 1 and a model update (version u32, model 32, the owner key's signature 64). A batch: group 32,
+bytes), then u8 (1 for a model update, plus 2 for a membership change), the update (version u32, model 32, the owner
+key's signature 64) and the change (u32 length and configuration, signatures of owner keys). A batch: group 32,
 epoch u32, owner u16, version u32, lane height u64, parent 32, time u64, items. One batch has exactly one such form
 (rule 2.8).
 """
@@ -29,9 +30,12 @@ from dropbeard.types.ids import (
     TimeUs,
     Version,
 )
+from dropbeard.types.membership import SignedChange, read_change
 from dropbeard.types.parameters import Parameters
 from dropbeard.types.requests import request_id
 from dropbeard.types.statements import LanePromise, ModelUpdate
+
+WITH_UPDATE, WITH_CHANGE = 1, 2
 
 _ATTESTATION = struct.Struct("<HQI32s32s")
 
@@ -63,8 +67,8 @@ class SignedUpdate:
 class LaneBatch:
     """One link of a lane. Lane heights count from 1; the first batch's parent is 32 zero bytes.
 
-    ``evidence``: files of dropbeard.evidence, unjudged (rule 8.1). ``update`` is the last item: what stands before it
-    is under the old version.
+    ``evidence``: files of dropbeard.evidence, unjudged (rule 8.1). ``update`` comes after them: what stands before it
+    is under the old version. ``change``: of the membership (rule 8.4).
     """
 
     group: GroupId
@@ -77,6 +81,7 @@ class LaneBatch:
     attestations: tuple[Attestation, ...]
     evidence: tuple[bytes, ...] = ()
     update: SignedUpdate | None = None
+    change: SignedChange | None = None
 
     @cached_property
     def items_bytes(self) -> bytes:
@@ -88,7 +93,12 @@ class LaneBatch:
             rows.append(_ATTESTATION.pack(at, item.deadline, item.patience_us, item.body, item.commitment))
         clients = wire.u16(len(index)) + b"".join(index)
         shown = wire.u8(len(self.evidence)) + b"".join(wire.u32(len(data)) + data for data in self.evidence)
-        return clients + wire.u16(len(rows)) + b"".join(rows) + shown + _encode_update(self.update)
+        return clients + wire.u16(len(rows)) + b"".join(rows) + shown + self._last_items()
+
+    def _last_items(self) -> bytes:
+        marks = (0 if self.update is None else WITH_UPDATE) + (0 if self.change is None else WITH_CHANGE)
+        updated = b"" if self.update is None else _encode_update(self.update)
+        return wire.u8(marks) + updated + (b"" if self.change is None else self.change.encode())
 
     @cached_property
     def promise(self) -> LanePromise:
@@ -156,10 +166,8 @@ def read_promise(reader: wire.Reader, group: GroupId, epoch: Epoch, owner: Owner
     return SignedPromise(promise, Signature(reader.take(SIGNATURE_BYTES)))
 
 
-def _encode_update(signed: SignedUpdate | None) -> bytes:
-    if signed is None:
-        return wire.u8(0)
-    return wire.u8(1) + wire.u32(signed.update.version) + signed.update.model + signed.signature
+def _encode_update(signed: SignedUpdate) -> bytes:
+    return wire.u32(signed.update.version) + signed.update.model + signed.signature
 
 
 def decode_batch(data: bytes, rules: Parameters) -> LaneBatch:
@@ -174,10 +182,14 @@ def decode_batch(data: bytes, rules: Parameters) -> LaneBatch:
     clients = [ClientKey(reader.take(32)) for _ in range(reader.count(most, "clients"))]
     rows = reader.take(_ATTESTATION.size * reader.count(most, "attestations"))
     evidence = _read_evidence(reader, rules.evidence_max)
-    update = _read_update(reader, group, epoch, owner)
+    marks = reader.u8()
+    if marks > WITH_UPDATE + WITH_CHANGE:
+        raise MessageInvalid(f"a batch's last mark is {marks}, at most {WITH_UPDATE + WITH_CHANGE} is known")
+    update = _read_update(reader, group, epoch, owner) if marks & WITH_UPDATE else None
+    change = read_change(reader) if marks & WITH_CHANGE else None
     reader.end()
     attestations = _decode_rows(rows, clients)
-    batch = LaneBatch(group, epoch, owner, version, lane_height, parent, time, attestations, evidence, update)
+    batch = LaneBatch(group, epoch, owner, version, lane_height, parent, time, attestations, evidence, update, change)
     if lane_height < 1 or batch.items_bytes != data[items_at:]:
         raise MessageInvalid("a lane batch is not in its canonical form")
     return batch
@@ -193,12 +205,7 @@ def _read_evidence(reader: wire.Reader, most: int) -> tuple[bytes, ...]:
     return shown
 
 
-def _read_update(reader: wire.Reader, group: GroupId, epoch: Epoch, owner: OwnerId) -> SignedUpdate | None:
-    present = reader.u8()
-    if present > 1:
-        raise MessageInvalid(f"an update's mark is {present}, expected 0 or 1")
-    if not present:
-        return None
+def _read_update(reader: wire.Reader, group: GroupId, epoch: Epoch, owner: OwnerId) -> SignedUpdate:
     update = ModelUpdate(group, epoch, owner, Version(reader.u32()), Digest(reader.take(32)))
     return SignedUpdate(update, Signature(reader.take(SIGNATURE_BYTES)))
 

@@ -27,6 +27,12 @@ MESSAGE_BYTES_MAX: Final = 1 << 20
 FRAMES_MAX: Final = 2
 """Header frame and, for a request, the input frame."""
 
+CONFIGURATION_BYTES_MAX: Final = 128 << 10
+"""The owners of an epoch: 64 of them with the longest names and endpoints take half of it."""
+
+SUCCESSIONS_MAX: Final = 1_024
+"""Epochs of one group."""
+
 EVIDENCE_BYTES_MAX: Final = 256 << 10
 """One piece of evidence in a lane; a larger one (a justification of many pages) exists only as a file."""
 

@@ -28,6 +28,7 @@ from dropbeard.types.ids import (
 from dropbeard.types.lanes import SignedBatch, SignedPromise
 from dropbeard.types.requests import Opening
 from dropbeard.types.statements import Finalize, Notarize, Nullify
+from dropbeard.types.succession import Succession
 from dropbeard.types.task import Input, InputKind
 from dropbeard.types.votes import SignedVote
 
@@ -75,6 +76,7 @@ class Status:
     be measured (rule 3.7).
     """
 
+    epoch: Epoch
     view: View
     final_height: Height
     best: QuorumCertificate[Notarize] | None
@@ -86,8 +88,12 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class BootQuestion:
-    """A replica that just started asks what others hold of its statements (rule 7.4). ``boot`` counts its starts."""
+    """A replica that just started asks what others hold of its statements (rule 7.4). ``boot`` counts its starts.
 
+    Who is in a later epoch answers with what ended this one (rule 8.4).
+    """
+
+    epoch: Epoch
     boot: int
 
 
@@ -95,9 +101,24 @@ class BootQuestion:
 class BootAnswer:
     """The asker's vote of the highest view and its lane's highest batch, as far as the sender knows (rule 7.4)."""
 
+    epoch: Epoch
     boot: int
     vote: SignedVote | None
     lane: SignedPromise | None
+
+
+@dataclass(frozen=True, slots=True)
+class FetchSuccession:
+    """Asks for what ended an epoch (rule 8.4)."""
+
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessionNotice:
+    """What ended an epoch, and who serves the next one (rule 8.4)."""
+
+    succession: Succession
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +235,8 @@ VotesMessage = (
     | Status
     | BootQuestion
     | BootAnswer
+    | FetchSuccession
+    | SuccessionNotice
     | FetchHeader
     | FetchViews
     | FetchPage

@@ -95,5 +95,19 @@ class ModelUpdate:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class MembershipChange:
+    """After this epoch the group has this configuration (rule 8.4). Signed with owner keys, a quorum of them."""
+
+    domain: ClassVar[bytes] = b"dropbeard/1/membership\0"
+    group: GroupId
+    epoch: Epoch
+    configuration: Digest
+
+    def encode(self) -> bytes:
+        """domain, group, epoch u32, configuration 32."""
+        return self.domain + self.group + wire.u32(self.epoch) + self.configuration
+
+
 Vote = Notarize | Finalize | Nullify
 Statement = Notarize | Finalize | Nullify | LanePromise

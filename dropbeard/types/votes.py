@@ -35,11 +35,11 @@ def encode_vote(vote: Vote) -> bytes:
             assert_never(vote)
 
 
-def read_vote(reader: wire.Reader, group: GroupId, epoch: Epoch) -> Vote:
-    """Take one vote of this group and epoch off ``reader``; MessageInvalid on any other."""
-    kind, found, view = reader.u8(), reader.u32(), View(reader.u64())
-    if found != epoch or kind not in (NOTARIZE, FINALIZE, NULLIFY):
-        raise MessageInvalid(f"a vote has kind {kind} and epoch {found}")
+def read_vote(reader: wire.Reader, group: GroupId) -> Vote:
+    """Take one vote of this group, of any epoch, off ``reader``; MessageInvalid on any other."""
+    kind, epoch, view = reader.u8(), Epoch(reader.u32()), View(reader.u64())
+    if kind not in (NOTARIZE, FINALIZE, NULLIFY):
+        raise MessageInvalid(f"a vote has kind {kind}")
     if kind == NULLIFY:
         return Nullify(group, epoch, view)
     header = Digest(reader.take(32))
@@ -51,8 +51,8 @@ def encode_signed_vote(signed: SignedVote) -> bytes:
     return wire.u16(signed.signer) + encode_vote(signed.vote) + signed.signature
 
 
-def read_signed_vote(reader: wire.Reader, group: GroupId, epoch: Epoch) -> SignedVote:
+def read_signed_vote(reader: wire.Reader, group: GroupId) -> SignedVote:
     """Take one signed vote off ``reader``; its signature is checked elsewhere."""
     signer = OwnerId(reader.u16())
-    vote = read_vote(reader, group, epoch)
+    vote = read_vote(reader, group)
     return SignedVote(signer, vote, Signature(reader.take(SIGNATURE_BYTES)))

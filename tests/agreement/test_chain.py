@@ -126,10 +126,10 @@ def test_a_block_whose_height_or_parent_view_is_not_its_parents_is_not_justified
 def test_a_proposal_with_one_defect_is_invalid_by_its_bytes_alone(changed: dict[str, object]) -> None:
     parent = proposal_over(GENESIS, 0).header
     whole = proposal_over(parent, 1)
-    assert statically_valid(GROUP, whole) is None
+    assert statically_valid(Chain(GROUP), whole) is None
     wrong = replace(whole, header=replace(whole.header, **changed))  # type: ignore[arg-type]
     # A child of a notarized block is not held to a height here: its parent may not be in hand yet.
-    assert (statically_valid(GROUP, wrong) is None) == (changed == {"height": Height(1)})
+    assert (statically_valid(Chain(GROUP), wrong) is None) == (changed == {"height": Height(1)})
 
 
 def test_only_the_genesis_goes_without_a_notarization() -> None:
@@ -137,12 +137,12 @@ def test_only_the_genesis_goes_without_a_notarization() -> None:
     whole = proposal_over(parent, 1)
     bare = Justification(None, ())
     header = replace(whole.header, justification=bare.digest)
-    assert statically_valid(GROUP, replace(whole, header=header, justification=bare)) is not None
+    assert statically_valid(Chain(GROUP), replace(whole, header=header, justification=bare)) is not None
     over_genesis = proposal_over(GENESIS, 0)
     extra = Justification(notarization_of(parent), ())
     header = replace(over_genesis.header, justification=extra.digest)
-    assert statically_valid(GROUP, replace(over_genesis, header=header, justification=extra)) is not None
-    assert statically_valid(GROUP, proposal_over(GENESIS, 0, height=Height(2))) is not None
+    assert statically_valid(Chain(GROUP), replace(over_genesis, header=header, justification=extra)) is not None
+    assert statically_valid(Chain(GROUP), proposal_over(GENESIS, 0, height=Height(2))) is not None
 
 
 def test_a_full_page_holds_each_of_its_views_once_and_in_order() -> None:

@@ -44,7 +44,7 @@ def reported(state: ReplicaState, *made: LaneTip) -> None:
     """Owner 3 reports these tips."""
     ends = {tip.owner: tip for tip in made}
     tips = tuple(ends.get(tip.owner, tip) for tip in GENESIS.cut)
-    tell(state, 3, Status(View(0), Height(0), None, None, tips))
+    tell(state, 3, Status(GROUP.epoch, View(0), Height(0), None, None, tips))
 
 
 def test_a_gap_below_a_reported_tip_is_fetched_from_who_reported_it() -> None:
@@ -76,7 +76,7 @@ def test_certificates_of_the_views_below_a_reported_one_are_fetched_and_served()
     ahead, behind = replica(1), replica(3)
     for view in range(3):
         tell(ahead, 0, certificate_of(nullify(view)))
-    tell(behind, 1, Status(View(3), Height(0), None, None, GENESIS.cut))
+    tell(behind, 1, Status(GROUP.epoch, View(3), Height(0), None, None, GENESIS.cut))
     (asked,) = questions(end_turn(behind))
     assert asked == (1, FetchViews(View(0), View(2)))
     served = tell(ahead, 3, asked[1])

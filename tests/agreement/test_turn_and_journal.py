@@ -72,7 +72,7 @@ class Memory:
 
 
 def turn_of(me: int, journal: Memory, guard: Guard | None = None) -> Turn:
-    return Turn(replica(me), GuardedSigner(KEYS.keys[me], guard or Guard()), journal)
+    return Turn(replica(me), GuardedSigner(lambda: KEYS.keys[me], guard or Guard()), journal)
 
 
 def run(turn: Turn, *events: Event) -> Outcome:

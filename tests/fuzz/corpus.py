@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from dropbeard.agreement.effects import Broadcast, Send, SendClient
-from dropbeard.agreement.records import decode_record, encode_record
+from dropbeard.agreement.records import SuccessionRecord, decode_record, encode_record
 from dropbeard.agreement.turn import Outgoing
 from dropbeard.codec.catchup import decode_catchup, encode_catchup
 from dropbeard.codec.client import decode_to_client, decode_to_node, encode_to_client, encode_to_node
@@ -41,6 +41,8 @@ from tests.verification.building import Plan, build, world
 
 EACH_MAX = 12
 """Examples of each kind of message."""
+
+EPOCHS = ("FetchSuccession", "SuccessionNotice")
 
 CATCHUP = (FetchInput, InputNotice, FetchSnapshot, SnapshotNotice, FetchBucket, BucketNotice)
 
@@ -95,7 +97,17 @@ def _read_catchup(frames: tuple[bytes, ...]) -> Any:
 @cache
 def tapped() -> _Tapped:
     """A schedule with snapshots, lost messages, evidence and updates."""
-    options = replace(options_for(3, 4, "equivocating-lane", 4), through_codec=False, crashes=4)
+    return _run(changes=0)
+
+
+@cache
+def changed() -> _Tapped:
+    """The same with a change of the membership."""
+    return _run(changes=1)
+
+
+def _run(changes: int) -> _Tapped:
+    options = replace(options_for(3, 4, "equivocating-lane", 4), through_codec=False, crashes=4, changes=changes)
     made = _Tapped(options)
     made.run(is_settled)
     return made
@@ -106,7 +118,15 @@ def corpus() -> tuple[Sample, ...]:
     """Every sample."""
     made = tapped()
     samples = [sample for rows in made.samples.values() for sample in rows]
-    return (*samples, *_records(made), *_client_and_engine(made), *_files())
+    samples += [sample for kind in EPOCHS for sample in changed().samples.get(kind, ())]
+    return (*samples, *_records(made), *_successions(made), *_client_and_engine(made), *_files())
+
+
+def _successions(made: _Tapped) -> list[Sample]:
+    group = made.keys.group
+    given = next(iter(changed().honest[0].turn.state.successions.values()))
+    data = encode_record(SuccessionRecord(given))
+    return [Sample("record 8", (data,), lambda f: decode_record(f[0], group), encode_record)]
 
 
 def _records(made: _Tapped) -> list[Sample]:

@@ -32,7 +32,8 @@ def test_the_corpus_has_every_kind_of_message() -> None:
     kinds = {sample.kind for sample in corpus()}
     votes = {"SignedVote", "Proposal", "CertificateNotice", "Status", "FetchHeader", "BootQuestion", "BootAnswer"}
     assert votes | {"BatchNotice", "FetchBatches", "FetchInput", "InputNotice", "evidence", "certificate"} <= kinds
-    assert {f"record {number}" for number in (1, 2, 3, 4, 5, 6)} <= kinds
+    assert {f"record {number}" for number in (1, 2, 3, 4, 5, 6, 8)} <= kinds
+    assert {"FetchSuccession", "SuccessionNotice"} <= kinds
     assert {"to client Openings", "to client Reply", "to node", "to engine", "engine"} <= kinds
 
 

@@ -44,6 +44,9 @@ class _Gullible:
 
     check_owner = check
 
+    def following(self, _: Any) -> _Gullible:
+        return self
+
 
 class Fuzzer:
     """Counts; ``wrong`` holds what should not have happened. ``only``: messages of one kind alone."""

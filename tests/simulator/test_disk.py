@@ -218,7 +218,7 @@ class Listening(World):
     """Keeps every promise that it hears of, by owner."""
 
     def __init__(self, options: Options) -> None:
-        self.heard: dict[int, list[Statement]] = {owner: [] for owner in range(options.n)}
+        self.heard: dict[int, list[Statement]] = {owner: [] for owner in range(options.n + 2)}
         super().__init__(options)
 
     def signed(self, owner: OwnerId, statement: Statement) -> None:
@@ -244,7 +244,7 @@ def test_every_promise_on_disk_is_heard_of_once_also_what_a_crash_left_there(see
     assert world.oracle.found == []
     assert sum(replica.life for replica in world.replicas) > 3
     for replica in world.replicas:
-        assert world.heard[replica.owner] == promises(replica, world.keys.group)
+        assert world.heard.get(replica.owner, []) == promises(replica, world.keys.group)
 
 
 def first_finding(seeds: range) -> str:

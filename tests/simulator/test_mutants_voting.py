@@ -20,6 +20,7 @@ from dropbeard.agreement import (
 )
 from dropbeard.agreement.effects import Broadcast, CastVote, Effect
 from dropbeard.agreement.events import PeerSpoke
+from dropbeard.agreement.ledger_state import StateView
 from dropbeard.agreement.records import BatchRecord, VoteRecord
 from dropbeard.agreement.replica_state import ReplicaState, Round
 from dropbeard.evidence import justification
@@ -44,11 +45,11 @@ def test_a_mutant_without_r1_is_caught_even_without_the_guard(monkeypatch: Patch
     without_guard(monkeypatch)
     plain = ordering.drive_view
 
-    def proposes_twice(state: ReplicaState) -> list[Effect]:
+    def proposes_twice(state: ReplicaState, after_best: StateView | None) -> list[Effect]:
         round_ = state.round(state.view)
         if state.group.leader(state.view) == state.me and state.mono - (state.timer_from_us or state.mono) > 10_000:
             round_.notarized = None
-        return plain(state)
+        return plain(state, after_best)
 
     monkeypatch.setattr(replica, "drive_view", proposes_twice)
     caught_by([*DOUBLE_VOTES, "accused"])
@@ -148,8 +149,8 @@ def test_a_mutant_that_checks_no_signature_of_a_vote_is_caught(monkeypatch: Patc
 
 
 def test_a_mutant_that_checks_no_signature_of_a_batch_is_caught(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(inspection, "_batch_checks", lambda signed, checker: True)
-    caught_by([*STALLS, "reply", "accused", "cut", "unobtainable", "halted"], "forger", range(45, 120))
+    monkeypatch.setattr(inspection, "_batch_checks", lambda group, signed, checker: True)
+    caught_by([*STALLS, "reply", "accused", "cut", "unobtainable", "halted"], "forger", stretch=3)
 
 
 def test_a_mutant_that_compares_no_root_is_caught(monkeypatch: Patch) -> None:

@@ -88,7 +88,7 @@ def test_two_liars_of_seven_break_no_rule() -> None:
 
 
 def test_a_lagging_replica_takes_a_snapshot_and_stands_at_the_tip() -> None:
-    options = replace(options_for(3, 4, "none", 6), loss=0.0, crashes=0, partitions=0, one_way_cuts=0)
+    options = replace(options_for(3, 4, "none", 6), loss=0.0, crashes=0, partitions=0, one_way_cuts=0, changes=0)
     world = World(options)
     victim = world.replicas[2]
 

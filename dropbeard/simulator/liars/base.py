@@ -54,7 +54,7 @@ class Liar:
 
     def sign(self, statement: Statement) -> Signature:
         """With its own key, whatever it promised before."""
-        return Signature(self.keys.keys[self.owner].sign(statement.encode()))
+        return Signature(self.replica.key().sign(statement.encode()))
 
     def vote(self, vote: Vote) -> SignedVote:
         """A signed vote of its own."""

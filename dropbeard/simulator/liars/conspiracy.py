@@ -29,7 +29,7 @@ class ForkMaker(LyingLeader):
         message = message_of(effect)
         if isinstance(message, SignedVote) and isinstance(effect, Broadcast) and message.signer == self.owner:
             return ()
-        own = isinstance(message, Proposal) and self.keys.group.leader(message.header.view) == self.owner
+        own = isinstance(message, Proposal) and self.replica.turn.state.group.leader(message.header.view) == self.owner
         if not isinstance(message, Proposal) or not own or not isinstance(effect, Broadcast):
             return (effect,)
         below = self.parent_cut(message.header)

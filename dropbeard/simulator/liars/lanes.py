@@ -76,7 +76,7 @@ class RottenEvidence(_Rewriter):
     def rewrite(self, batch: LaneBatch) -> LaneBatch:
         if self.rng.random() < 0.3:
             return replace(batch, evidence=(b"they are all liars",))
-        group, accused = self.keys.group, self.rng.choice(self.peers)
+        group, accused = self.replica.turn.state.group, self.rng.choice(self.peers)
         votes = Finalize(group.id, group.epoch, View(1), NO_DIGEST), Nullify(group.id, group.epoch, View(1))
         pair = VotePair(*(SignedVote(accused, vote, self.sign(vote)) for vote in votes))
         return replace(batch, evidence=(encode_evidence(group, pair),))

@@ -11,7 +11,7 @@ from dropbeard.agreement.ledger import apply_block
 from dropbeard.agreement.turn import Outgoing
 from dropbeard.simulator.liars.base import Liar, message_of, to_each
 from dropbeard.types.blocks import Cut, Header, Justification
-from dropbeard.types.ids import Digest, Height, OwnerId, TimeUs
+from dropbeard.types.ids import Digest, Height, TimeUs
 from dropbeard.types.messages import Proposal
 from dropbeard.types.statements import Finalize, Notarize
 from dropbeard.types.votes import SignedVote
@@ -51,7 +51,7 @@ class EquivocatingLeader(LyingLeader):
 
     def say(self, effect: Outgoing) -> Sequence[Outgoing]:
         message = message_of(effect)
-        if not isinstance(message, Proposal) or self.keys.group.leader(message.header.view) != self.owner:
+        if not isinstance(message, Proposal) or self.replica.turn.state.group.leader(message.header.view) != self.owner:
             return (effect,)
         other = self._other(message)
         if other is None:
@@ -79,7 +79,7 @@ class StarvingLeader(LyingLeader):
         message = message_of(effect)
         if not isinstance(message, Proposal) or not isinstance(effect, Broadcast):
             return (effect,)
-        victim = OwnerId((self.owner + 1) % self.keys.group.n)
+        victim = self.peers[self.owner % len(self.peers)]
         below = self.parent_cut(message.header)
         cut = tuple(low if tip.owner == victim else tip for low, tip in zip(below, message.header.cut, strict=True))
         other = None if cut == message.header.cut else self.with_cut(message.header, cut)

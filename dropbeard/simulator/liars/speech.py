@@ -119,7 +119,7 @@ class Forger(Liar):
     def _stolen_batch(self, name: OwnerId) -> PeerMessage:
         held = list(self.replica.turn.state.lanes.lanes[name].batches.values())
         if not held:
-            group = self.keys.group
+            group = self.replica.turn.state.group
             return SignedVote(name, Nullify(group.id, group.epoch, View(0)), Signature(bytes(64)))
         stolen = self.rng.choice(held).batch
         forged = replace(stolen, attestations=stolen.attestations[1:])

@@ -11,6 +11,7 @@ import pytest
 from dropbeard.agreement import ordering, proposing
 from dropbeard.agreement.effects import CastVote, Halt, Persist, Propose, Send
 from dropbeard.agreement.events import EngineIsReady, RequestCame
+from dropbeard.agreement.ledger_state import StateView
 from dropbeard.agreement.replica_state import ReplicaState, new_replica
 from dropbeard.agreement.restoring import restore
 from dropbeard.evidence.kinds import MalformedOpening, UnjustifiedVote
@@ -102,10 +103,10 @@ def test_3_an_unfinalized_block_is_work_once_finalize_timeout_is_over() -> None:
 def test_3_a_mutant_that_sees_work_in_lanes_alone_never_finalizes_it(monkeypatch: Patch) -> None:
     plain = ordering.has_work
 
-    def lanes_only(state: ReplicaState) -> bool:
+    def lanes_only(state: ReplicaState, after_best: StateView | None) -> bool:
         held = state.best
         state.best = (state.chain.final.header.view, held[1])
-        found = plain(state)
+        found = plain(state, after_best)
         state.best = held
         return found
 
@@ -268,10 +269,10 @@ def test_13_f_plus_one_nullifies_start_the_timer_of_who_sees_no_work() -> None:
 def test_13_a_mutant_that_waits_for_work_of_its_own_keeps_the_view_hanging(monkeypatch: Patch) -> None:
     plain = ordering.has_work
 
-    def deaf(state: ReplicaState) -> bool:
+    def deaf(state: ReplicaState, after_best: StateView | None) -> bool:
         round_ = state.round(state.view)
         held, round_.nullifies = round_.nullifies, {}
-        found = plain(state)
+        found = plain(state, after_best)
         round_.nullifies = held
         return found
 
@@ -328,8 +329,8 @@ def speaks_after_a_rollback() -> list[Any]:
     """Our disk forgot that we finalized view 7; a peer that answers holds that vote."""
     state = new_replica(GROUP, owner(1), SECRET, START, KEYS.checker, boot=2)
     forgotten = signed_vote(1, Finalize(GROUP.id, GROUP.epoch, View(7), GENESIS.digest))
-    effects = tell(state, 0, BootAnswer(2, forgotten, None))
-    effects += tell(state, 2, BootAnswer(2, None, None))
+    effects = tell(state, 0, BootAnswer(GROUP.epoch, 2, forgotten, None))
+    effects += tell(state, 2, BootAnswer(GROUP.epoch, 2, None, None))
     feed(state, [came(batch(2, [attestation(1)]))])
     for wait in range(1, 5):
         effects += end_turn(state, wait * 10 * SECOND)
@@ -351,10 +352,10 @@ def test_18_nothing_is_signed_before_n_minus_1_minus_f_peers_answered() -> None:
     state = new_replica(GROUP, owner(1), SECRET, START, KEYS.checker, boot=2)
     feed(state, [came(batch(2, [attestation(1)]))])
     assert not votes(end_turn(state, 60 * SECOND))
-    tell(state, 0, BootAnswer(2, None, None))
-    tell(state, 0, BootAnswer(2, None, None))
+    tell(state, 0, BootAnswer(GROUP.epoch, 2, None, None))
+    tell(state, 0, BootAnswer(GROUP.epoch, 2, None, None))
     assert not votes(end_turn(state, 120 * SECOND))
-    tell(state, 2, BootAnswer(2, None, None))
+    tell(state, 2, BootAnswer(GROUP.epoch, 2, None, None))
     end_turn(state, 180 * SECOND)
     assert votes(end_turn(state, 240 * SECOND))
 
@@ -391,5 +392,5 @@ def test_19_a_leader_is_silent_only_after_a_turn_with_work_and_until_it_says_any
     end_turn(idle)
     tell(idle, 2, certificate_of(nullify(0)))
     assert list(idle.silent) == [owner(0)]
-    tell(idle, 0, Status(View(0), GENESIS.height, None, None, GENESIS.cut))
+    tell(idle, 0, Status(GROUP.epoch, View(0), GENESIS.height, None, None, GENESIS.cut))
     assert not idle.silent

@@ -1,0 +1,122 @@
+"""What ends an epoch and starts the next: a self-contained proof, and the header that the next epoch starts from (8.4).
+
+Layout of a succession: epoch u32, headers u16 and each (u32 length, body) from the finalized one down to the last block
+of the epoch, the finalization's signatures, state root before the state is mixed in 32, digest of the whole state 32,
+u32 length and configuration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from dropbeard.errors import MessageInvalid
+from dropbeard.types import limits, wire
+from dropbeard.types.blocks import (
+    Header,
+    LaneTip,
+    QuorumCertificate,
+    Signatures,
+    decode_header,
+    encode_signatures,
+    read_signatures,
+)
+from dropbeard.types.group import Group
+from dropbeard.types.hashing import STATE_EPOCH, digest
+from dropbeard.types.ids import GENESIS_VIEW, NO_DIGEST, Digest, Epoch, GroupId, LaneHeight
+from dropbeard.types.membership import configuration_digest, following_group
+from dropbeard.types.merkle import EMPTY_ROOT
+from dropbeard.types.statements import Finalize
+
+
+@dataclass(frozen=True)
+class Succession:
+    """``headers``: closing blocks above the last block of the epoch, the finalized one first; that block is the last.
+
+    ``root`` and ``whole``: what its state root is made of, together with the configuration.
+    """
+
+    epoch: Epoch
+    headers: tuple[Header, ...]
+    signatures: Signatures
+    root: Digest
+    whole: Digest
+    configuration: bytes
+
+    @property
+    def last(self) -> Header:
+        """The last block of the epoch."""
+        return self.headers[-1]
+
+    @property
+    def finalization(self) -> QuorumCertificate[Finalize]:
+        """What made that block final."""
+        top = self.headers[0]
+        return QuorumCertificate(Finalize(top.group, top.epoch, top.view, top.digest), self.signatures)
+
+    def encode(self) -> bytes:
+        """Canonical bytes."""
+        headers = b"".join(_long(header.body) for header in self.headers)
+        head = wire.u32(self.epoch) + wire.u16(len(self.headers)) + headers
+        return head + encode_signatures(self.signatures) + self.root + self.whole + _long(self.configuration)
+
+
+def _long(value: bytes) -> bytes:
+    return wire.u32(len(value)) + value
+
+
+def decode_succession(data: bytes, group: GroupId) -> Succession:
+    """Read a succession of this group; MessageInvalid on any other bytes. Nothing in it is proved yet."""
+    reader = wire.Reader(data)
+    epoch = Epoch(reader.u32())
+    number = reader.count(limits.LINKS_MAX, "headers in a succession")
+    headers = tuple(decode_header(reader.take(reader.u32()), group) for _ in range(number))
+    signatures = read_signatures(reader)
+    root, whole = Digest(reader.take(32)), Digest(reader.take(32))
+    configuration = reader.take(reader.u32())
+    reader.end()
+    if not headers:
+        raise MessageInvalid("a succession holds no header")
+    return Succession(epoch, headers, signatures, root, whole, configuration)
+
+
+def last_state_root(root: Digest, whole: Digest, configuration: bytes) -> Digest:
+    """State root of the last block of an epoch: it covers the whole state and who comes next (rules 4.1, 8.4)."""
+    return digest(STATE_EPOCH, root, whole, configuration_digest(configuration))
+
+
+def root_header(group: Group, last: Header, configuration: bytes) -> Header:
+    """The header that ``group``'s epoch starts from: at the height of the last block before it, with new lanes.
+
+    Nobody signs it: it follows from that block and the configuration.
+    """
+    return Header(
+        group=group.id,
+        epoch=group.epoch,
+        height=last.height,
+        view=GENESIS_VIEW,
+        parent=last.digest,
+        parent_view=GENESIS_VIEW,
+        cut=tuple(LaneTip(owner, LaneHeight(0), NO_DIGEST) for owner in group.members),
+        time=last.time,
+        entries_root=EMPTY_ROOT,
+        state_root=last.state_root,
+        justification=configuration_digest(configuration),
+    )
+
+
+def succession_form_fault(group: Group, given: Succession) -> str | None:
+    """What is wrong with a succession of ``group``'s epoch but for its signatures; None when nothing is."""
+    last = given.last
+    if given.epoch != group.epoch or any(h.epoch != group.epoch or h.view < 0 for h in given.headers):
+        return f"it is not of epoch {group.epoch}"
+    if last.is_closing or last_state_root(given.root, given.whole, given.configuration) != last.state_root:
+        return "its last block does not name this configuration"
+    for child, parent in pairwise(given.headers):
+        if child.parent != parent.digest or not child.is_closing or child.height != parent.height:
+            return "its headers are not closing blocks over the last one"
+    try:
+        following_group(group, given.configuration)
+    except MessageInvalid as wrong:
+        return str(wrong)
+    return None
