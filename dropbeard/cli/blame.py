@@ -27,9 +27,9 @@ def blame_command(sources: tuple[Path, ...], genesis: Path, ledgers: tuple[Path,
     group = read_genesis(genesis)
     found = blame(group, [*sources, *ledgers])
     for owner, offence in found.convicted:
-        click.echo(f"convicted: {group.owners[owner].name} of {offence.name.lower().replace('_', ' ')}")
+        click.echo(f"convicted: {group.member(owner).name} of {offence.name.lower().replace('_', ' ')}")
     if found.conflict is not None and len({owner for owner, _ in found.convicted}) <= group.f:
-        names = ", ".join(group.owners[owner].name for owner in found.unaccounted)
+        names = ", ".join(group.member(owner).name for owner in found.unaccounted)
         click.echo(f"{found.conflict}: unaccounted, which is no conviction: {names}")
         click.echo("add --ledger DIR of any honest node: its votes and justifications tell who lied")
     if not found.convicted:

@@ -34,6 +34,8 @@ def _owed_by(replica: SimulatedReplica) -> list[str]:
     if not replica.up or not state.may_speak:
         return [f"down: replica {replica.owner}"]
     found = []
+    if state.chain.base.succeeding is not None and state.chain.base.succeeding.epoch == state.group.epoch:
+        found.append(f"unchanged: replica {replica.owner} knows of a change and is still in epoch {state.group.epoch}")
     undecided = [record for record in state.chain.base.open.values() if len(record.answers) > state.group.f]
     if undecided:
         found.append(f"open: replica {replica.owner} has {len(undecided)} undecided records")

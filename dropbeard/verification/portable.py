@@ -159,6 +159,7 @@ class Header:
     lanes: tuple[int, ...]
     time: int
     entries_root: bytes
+    has_height: bool
 
 
 def read_header(reader: Reader) -> Header:
@@ -167,9 +168,9 @@ def read_header(reader: Reader) -> Header:
     parent, parent_view = reader.take(32), reader.number("q")
     lanes = [(reader.number("H"), reader.take(40))[0] for _ in reader.rows(OWNERS_MAX)]
     ascending(lanes, "a cut")
-    time, root = reader.number("Q"), reader.take(32)
-    reader.take(64)
-    return Header(reader.data[begin : reader.at], epoch, height, view, parent, parent_view, tuple(lanes), time, root)
+    time, root, counts = reader.number("Q"), reader.take(32), reader.take(64)[:32] != bytes(32)
+    body = reader.data[begin : reader.at]
+    return Header(body, epoch, height, view, parent, parent_view, tuple(lanes), time, root, counts)
 
 
 @dataclass(frozen=True)
@@ -279,13 +280,12 @@ def verifies(key: VerifyingKey, signature: bytes, message: bytes) -> bool:
 
 def check_blocks(cert: Certificate, genesis: Genesis) -> None:
     """Steps 6 to 8."""
-    members = tuple(range(genesis.n))
-    require(6, all(header.lanes == members for header in cert.headers), "a cut is not over the group's lanes")
+    require(6, all(h.lanes == tuple(range(genesis.n)) for h in cert.headers), "a cut is not over the group's lanes")
     require(6, all(-1 <= header.parent_view < header.view for header in cert.headers), "a view is not above its parent")
     require(6, all(o < genesis.n for entry in cert.entries for o in entry.promises), "a promise is no owner's")
     for child, parent in zip(cert.headers, cert.headers[1:], strict=False):
         require(7, child.parent == hashed("header", cert.group, parent.body), "a header has another parent")
-        require(7, child.height == parent.height + 1, "heights do not follow each other")
+        require(7, child.height == parent.height + child.has_height, "heights do not follow each other")
         require(7, child.parent_view == parent.view, "a header misstates its parent's view")
         require(7, child.time >= parent.time, "a header is older than its parent")
     for entry in cert.entries:

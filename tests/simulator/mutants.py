@@ -16,7 +16,7 @@ from dropbeard.simulator.run import run_world
 SEEDS_MAX = 60
 Patch = pytest.MonkeyPatch
 
-STALLS = ("late", "lagging", "open", "no-outcome", "unordered", "down", "unanswered")
+STALLS = ("late", "lagging", "open", "no-outcome", "unordered", "down", "unanswered", "unchanged")
 """Checks of liveness; which of them comes first is chance."""
 
 DOUBLE_VOTES = ("double-notarize", "double-finalize", "nullify-finalize", "notarize-finalize")

@@ -1,0 +1,54 @@
+"""From a genesis to the group of a later epoch, by the changes that its quorums made final (rule 8.4). Offline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dropbeard.errors import CertificateInvalid, LedgerInvalid
+from dropbeard.evidence.justification import certificate_checks
+from dropbeard.signing.signer import NodeKeyChecker
+from dropbeard.types.certificates import Certificate
+from dropbeard.types.group import Group
+from dropbeard.types.ids import Epoch, Height
+from dropbeard.types.membership import following_group
+from dropbeard.types.succession import Succession, succession_form_fault
+from dropbeard.types.task import Input
+from dropbeard.verification.certificate import EPOCH_STEP, Verified, verify
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """``groups`` by epoch, from the genesis on; ``lasts``: the last height of each of them but the last one."""
+
+    groups: tuple[Group, ...]
+    lasts: tuple[Height, ...]
+
+    def verify(self, certificate: Certificate, given: Input | None = None) -> Verified:
+        """Check a certificate with the keys of its own epoch; CertificateInvalid names the first step that fails."""
+        if certificate.epoch >= len(self.groups):
+            known = f"epochs 0 to {len(self.groups) - 1} are"
+            raise CertificateInvalid(*EPOCH_STEP, f"it is of epoch {certificate.epoch}, and only {known} known here")
+        # Keys of an epoch that is over may have been sold: what they sign above its last height is nothing.
+        ended = certificate.epoch < len(self.lasts)
+        if ended and any(header.height > self.lasts[certificate.epoch] for header in certificate.headers):
+            last = self.lasts[certificate.epoch]
+            raise CertificateInvalid(*EPOCH_STEP, f"epoch {certificate.epoch} ended with height {last}")
+        return verify(certificate, self.groups[certificate.epoch], given)
+
+
+def lineage_of(genesis: Group, successions: Iterable[Succession]) -> Lineage:
+    """Follow the successions from the genesis; LedgerInvalid names the first that does not check."""
+    groups, lasts = [genesis], []
+    for given in sorted(successions, key=lambda given: given.epoch):
+        group = groups[-1]
+        if given.epoch < group.epoch:
+            continue
+        fault = succession_form_fault(group, given)
+        if fault is None and not certificate_checks(group, given.finalization, NodeKeyChecker(group)):
+            fault = "no quorum of its owners made it final"
+        if fault is not None:
+            raise LedgerInvalid(f"what ended epoch {Epoch(given.epoch)} does not check: {fault}")
+        groups.append(following_group(group, given.configuration))
+        lasts.append(given.last.height)
+    return Lineage(tuple(groups), tuple(lasts))

@@ -1,0 +1,104 @@
+"""Certificates of later epochs, checked from the genesis on (rule 8.4)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from dropbeard.client.assembly import Assembler
+from dropbeard.errors import CertificateInvalid, LedgerInvalid
+from dropbeard.simulator.options import options_for
+from dropbeard.simulator.settling import is_settled
+from dropbeard.simulator.world import World
+from dropbeard.types.certificates import Certificate
+from dropbeard.types.entries import EntryKind
+from dropbeard.types.ids import RequestId
+from dropbeard.types.messages import Openings, Reply
+from dropbeard.types.succession import Succession
+from dropbeard.verification.certificate import verify
+from dropbeard.verification.lineage import lineage_of
+
+
+def ran() -> World:
+    """A schedule with real keys whose owners change twice."""
+    options = replace(options_for(20, 4, "none", 2), changes=2, crashes=0, loss=0.0, partitions=0, one_way_cuts=0)
+    world = World(options)
+    world.run(is_settled)
+    assert world.oracle.found == []
+    return world
+
+
+WORLD = ran()
+STATE = max((replica.turn.state for replica in WORLD.honest), key=lambda state: state.group.epoch)
+SUCCESSIONS = list(STATE.successions.values())
+LINEAGE = lineage_of(WORLD.keys.group, SUCCESSIONS)
+
+
+def certificates() -> list[Certificate]:
+    """What clients put together from what honest replicas show them."""
+    found = []
+    for request, kind in WORLD.oracle.outcomes.items():
+        shown = [message for replica in WORLD.honest for message in WORLD.shown_to(replica, RequestId(request))]
+        asked = WORLD.clients.asked[RequestId(request)].request
+        for group in LINEAGE.groups:
+            assembly = Assembler(group, asked.client)
+            assembly.start(asked)
+            for message in shown:
+                if isinstance(message, Reply):
+                    assembly.on_reply(message)
+                elif isinstance(message, Openings):
+                    for opening in message.openings:
+                        assembly.on_opening(opening.owner, opening)
+            made = assembly.certificate(asked.id, all_owners=False)
+            if made is not None:
+                found.append(made)
+                assert (made.kind is EntryKind.AGREED) == (kind == 1)
+    return found
+
+
+CERTIFICATES = certificates()
+
+
+def test_the_schedule_has_certificates_of_three_epochs() -> None:
+    assert {certificate.epoch for certificate in CERTIFICATES} == {0, 1, 2}
+    assert [group.epoch for group in LINEAGE.groups] == [0, 1, 2]
+
+
+def test_each_certificate_verifies_with_the_keys_of_its_own_epoch() -> None:
+    for certificate in CERTIFICATES:
+        assert LINEAGE.verify(certificate).request == certificate.request().id
+        for group in LINEAGE.groups:
+            if group.epoch != certificate.epoch:
+                with pytest.raises(CertificateInvalid, match="epoch"):
+                    verify(certificate, group)
+
+
+def test_a_certificate_of_an_epoch_that_nobody_proved_is_refused() -> None:
+    latest = max(CERTIFICATES, key=lambda certificate: certificate.epoch)
+    with pytest.raises(CertificateInvalid, match="only epochs 0 to 1 are known here"):
+        lineage_of(WORLD.keys.group, SUCCESSIONS[:1]).verify(latest)
+
+
+def test_a_header_above_the_last_height_of_its_epoch_is_refused() -> None:
+    early = next(certificate for certificate in CERTIFICATES if certificate.epoch == 0)
+    ended = replace(LINEAGE, lasts=(type(LINEAGE.lasts[0])(early.headers[0].height - 1), *LINEAGE.lasts[1:]))
+    with pytest.raises(CertificateInvalid, match=r"step 3 .*epoch 0 ended with height"):
+        ended.verify(early)
+
+
+def spoiled(how: str) -> list[Succession]:
+    first, second = SUCCESSIONS
+    if how == "gap":
+        return [second]
+    if how == "signature":
+        return [replace(first, signatures=first.signatures[1:]), second]
+    if how == "configuration":
+        return [replace(first, configuration=second.configuration), second]
+    return [replace(first, signatures=tuple((owner, second.signatures[0][1]) for owner, _ in first.signatures))]
+
+
+@pytest.mark.parametrize("how", ["gap", "signature", "configuration", "forged"])
+def test_a_succession_that_does_not_check_leads_nowhere(how: str) -> None:
+    with pytest.raises(LedgerInvalid, match="what ended epoch"):
+        lineage_of(WORLD.keys.group, spoiled(how))
