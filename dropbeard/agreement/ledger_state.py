@@ -7,15 +7,15 @@ changes are kept apart as a ``Delta`` over its parent's, and merged into the bas
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from dropbeard.agreement.tables import Delta, ModelInForce, Outcome, Record, Succeeding, Table
-from dropbeard.agreement.whole_state import WholeState, snapshot_root
+from dropbeard.agreement.tables import Delta, ModelInForce, Outcome, Record, Succeeding, Table, row_bytes
+from dropbeard.agreement.whole_state import BUCKET_US, WholeState, snapshot_digest, snapshot_root
 from dropbeard.evidence.judge import Verdict
 from dropbeard.types.group import FIRST_VERSION, Group
-from dropbeard.types.hashing import STATE_GENESIS, digest
+from dropbeard.types.hashing import STATE_BUCKET, STATE_GENESIS, digest
 from dropbeard.types.ids import Digest, Epoch, Height, LaneHeight, OwnerId, RequestId, TimeUs
 
 
@@ -93,6 +93,10 @@ class Base:
             self.ripe.append(heapq.heappop(self.dues))
         return [due for due in self.ripe if due[0] <= time]
 
+
+Members = dict[int, dict[tuple[Table, RequestId], None]]
+
+Changed = Mapping[RequestId, Record | Outcome | None]
 
 Row = TypeVar("Row", Record, Outcome)
 
@@ -195,13 +199,63 @@ class StateView:
         return {request: record for request, record in rows.items() if record is not None}
 
     def whole_at(self, height: Height) -> Digest:
-        """Digest of the whole state after the newest change, at the cost of the whole state: once an epoch (8.4)."""
-        branch = self.base.copy()
+        """Digest of the whole state after the newest change, at the cost of the buckets that changed since the last
+        snapshot: voters wait for it once an epoch (rule 8.4)."""
+        whole = self.base.whole
+        members = {bucket: dict(whole.members.get(bucket, {})) for bucket in whole.touched}
         for delta in self.deltas:
-            branch.merge(delta, TimeUs(0), Height(branch.height + 1))
-        if branch.height != height:
-            raise AssertionError("the whole state is asked for at the height of its newest change")
-        return branch.whole.snapshots[height].digest
+            self._note_members(members, Table.OPEN, delta.open)
+            self._note_members(members, Table.OUTCOMES, delta.outcomes)
+        buckets = {number: found for number, (found, _) in whole.buckets.items() if number not in members}
+        for number, names in members.items():
+            rows = [row_bytes(table, request, self._row(table, request)) for table, request in sorted(names)]
+            if rows:
+                buckets[number] = digest(STATE_BUCKET, b"".join(rows))
+        return snapshot_digest(height, self._small_tables(), sorted(buckets.items()))
+
+    def _note_members(self, members: Members, table: Table, changed: Changed) -> None:
+        for request, row in changed.items():
+            known = self._known_row(table, request) if row is None else row
+            if known is None:
+                continue
+            bucket = known.deadline // BUCKET_US
+            held = members.get(bucket)
+            if held is None:
+                held = members[bucket] = dict(self.base.whole.members.get(bucket, {}))
+            if row is None:
+                held.pop((table, request), None)
+            else:
+                held[table, request] = None
+
+    def _known_row(self, table: Table, request: RequestId) -> Record | Outcome | None:
+        """A removed row as it once was; None when it came and went within one block."""
+        for delta in reversed(self.deltas):
+            row = delta.open.get(request) if table is Table.OPEN else delta.outcomes.get(request)
+            if row is not None:
+                return row
+        return self.base.open.get(request) if table is Table.OPEN else self.base.outcomes.get(request)
+
+    def _row(self, table: Table, request: RequestId) -> bytes | None:
+        row = self.record(request) if table is Table.OPEN else self.outcome(request)
+        return None if row is None else row.encode()
+
+    def _small_tables(self) -> bytes:
+        base, last = self.base, self._last_change()
+        small = Delta(
+            dict(base.models),
+            dict(base.lane_times),
+            charges=dict(base.charges),
+            usage=dict(base.usage),
+            marks=dict(base.marks),
+        )
+        for delta in self.deltas:
+            small.models.update(delta.models)
+            small.lane_times.update(delta.lane_times)
+            small.charges.update(delta.charges)
+            small.usage.update(delta.usage)
+            small.marks.update(delta.marks)
+        small.succeeding = last
+        return b"".join(small.rows())
 
     def seal(self, height: Height, root: Digest) -> Digest:
         """The state root at ``height``: at mK it covers the digest of the whole state at (m-1)K (rule 4.1), or at the

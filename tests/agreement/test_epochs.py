@@ -199,7 +199,7 @@ def test_a_final_closing_block_makes_the_last_block_final_too() -> None:
     assert state.chain.at(LAST).header == last
 
 
-def test_who_leaves_takes_its_attestations_along_and_says_nothing_more() -> None:
+def test_19_who_leaves_takes_its_attestations_along_and_says_nothing_more() -> None:
     leaver, stayer = replica(0), replica(1)
     for state in (leaver, stayer):
         close_epoch(state, batch(2, [attestation(7, by=2)]), batch(1))
@@ -209,7 +209,7 @@ def test_who_leaves_takes_its_attestations_along_and_says_nothing_more() -> None
     assert votes(said) == []
 
 
-def test_what_was_promised_and_not_ordered_is_promised_again_the_same() -> None:
+def test_19_what_was_promised_and_not_ordered_is_promised_again_the_same() -> None:
     state = replica(1)
     given = Input(InputKind.ENCODED_IMAGE, (0, 0, 0), b"a picture")
     soon = TimeUs(START.wall_us + 10_000_000)
@@ -388,3 +388,12 @@ def test_changing_batches_are_checked_by_their_bytes() -> None:
     few = replace(good, change=replace(change(), signatures=change().signatures[1:]))
     assert is_worth_handling(state, BatchNotice(signed_batch(good)), state.judge.checker)
     assert not is_worth_handling(state, BatchNotice(signed_batch(few)), state.judge.checker)
+
+
+def test_the_whole_state_that_voters_work_out_is_the_one_that_is_kept() -> None:
+    state = replica(1)
+    items = [attestation(number, deadline=1_001_000_000 + 700_000 * number, by=2) for number in range(9)]
+    last = close_epoch(state, batch(2, items), batch(3, [attestation(number, by=3) for number in range(4)]))
+    kept = state.chain.base.whole.snapshots[last.height]
+    assert kept.digest == state.successions[Epoch(0)].whole
+    assert len(kept.buckets) > 3
