@@ -140,9 +140,9 @@ class Assembler:
         if gathering is None:
             return None
         for (top, _), base in sorted(gathering.bases.items(), key=lambda row: len(row[1].headers)):
-            seen = self._finalized.get(top)
-            if seen is None or len(seen.signatures) < self.group.quorum:
+            if not self._is_final(top):
                 continue
+            seen = self._finalized[top]
             extra = self._supplements_above(gathering, base)
             certificate = self._build(gathering, base, extra, seen)
             promised = len(certificate.promises())
@@ -150,6 +150,24 @@ class Assembler:
             if base.entry.kind is EntryKind.EXPIRED or len(certificate.answers) >= max(needed, self.group.answers):
                 return certificate
         return None
+
+    def unlinked(self, request: RequestId) -> tuple[OwnerId, ...]:
+        """Who signed a final block with a supplement that no proof of the base entry passes; empty when none lacks.
+
+        Any of them can show the base entry under a later finalization that does (rule 5.1).
+        """
+        gathering = self.open.get(request)
+        if gathering is None or not any(self._is_final(top) for top, _ in gathering.bases):
+            return ()
+        passed = {h.digest for (top, _), base in gathering.bases.items() if self._is_final(top) for h in base.headers}
+        for top, block in gathering.supplements:
+            if block not in passed and self._is_final(top):
+                return tuple(sorted(self._finalized[top].signatures))
+        return ()
+
+    def _is_final(self, top: Digest) -> bool:
+        seen = self._finalized.get(top)
+        return seen is not None and len(seen.signatures) >= self.group.quorum
 
     def _supplements_above(self, gathering: Gathering, base: _Proof) -> list[tuple[int, _Proof]]:
         """Supplements whose block lies on the base's chain of headers, as (position, proof), lowest height first."""

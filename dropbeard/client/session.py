@@ -43,6 +43,9 @@ LINGER_US: Final = 100 * MILLISECOND
 GRACE_US: Final = 3 * SECOND
 """How long after its deadline a request waits for a certified outcome."""
 
+LINK_AFTER_US: Final = 200 * MILLISECOND
+"""Answers that an agreed entry promises may not come; who signed a supplement is asked for its link this often."""
+
 _TRY_AGAIN: Final = (RejectReason.BUSY, RejectReason.NO_CREDIT, RejectReason.ENGINE_UNAVAILABLE)
 
 
@@ -73,6 +76,8 @@ class _Open:
     ends_us: int
     legs: dict[OwnerId, _Leg]
     enough_since_us: int | None = None
+    link_us: int = 0
+    """When a link to a supplement may be asked for again."""
 
 
 @dataclass(slots=True)
@@ -207,11 +212,24 @@ class Session:
             return self._done(waiting, whole)
         if waiting.enough_since_us is None and self._assembler.certificate(request, all_owners=False) is not None:
             waiting.enough_since_us = now_us
+        if waiting.enough_since_us is None:
+            self._ask_for_link(waiting, now_us)
         refused = {o: leg.rejected for o, leg in waiting.legs.items() if _is_final(leg.rejected)}
         if len(refused) > self.group.n - self.group.answers:
-            reasons = "; ".join(f"{self.group.owners[o].name}: {r.detail}" for o, r in refused.items() if r)
+            reasons = "; ".join(f"{self.group.member(o).name}: {r.detail}" for o, r in refused.items() if r)
             return Done(request, None, None, RequestRejected(f"too few nodes take the request: {reasons}"))
         return None
+
+    def _ask_for_link(self, waiting: _Open, now_us: int) -> None:
+        """An owner that promised does not open, and another's late answer stands in a block of its own: f+1 of those
+        that signed it can show how the two hang together (rules 4.5, 5.1)."""
+        request = waiting.request.id
+        signers = self._assembler.unlinked(request) if now_us >= waiting.link_us else ()
+        if signers:
+            waiting.link_us = now_us + LINK_AFTER_US
+            first = request[0] % len(signers)
+            for owner in (signers + signers)[first : first + self.group.weak_quorum]:
+                self.outgoing.append((owner, FetchOutcome(request), None))
 
     def _tend(self, request: RequestId, now_us: int) -> Done | None:
         """Linger, repeat, give up."""

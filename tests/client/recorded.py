@@ -45,13 +45,15 @@ class Recorded:
     openings: list[tuple[OwnerId, Openings]] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
     agreed: list[RequestId] = field(default_factory=list)
+    shown: dict[RequestId, list[tuple[OwnerId, Openings | Reply]]] = field(default_factory=dict)
+    """What honest nodes answer at the end to a client that asks for its request by id."""
 
 
 class _Overheard(World):
     """Keeps what clients are told."""
 
-    def __init__(self) -> None:
-        super().__init__(CALM)
+    def __init__(self, byzantine: tuple[str, ...]) -> None:
+        super().__init__(replace(CALM, byzantine=byzantine, requests=40 if byzantine else CALM.requests))
         self.told: list[tuple[OwnerId, Openings | Reply]] = []
 
     def judge(self, replica: SimulatedReplica, effect: Outgoing) -> None:
@@ -61,9 +63,9 @@ class _Overheard(World):
 
 
 @cache
-def recorded() -> Recorded:
-    """One calm schedule of a single client, model updates and all trouble left out."""
-    world = _Overheard()
+def recorded(*byzantine: str) -> Recorded:
+    """One calm schedule of a single client, model updates and all trouble left out but what liars make."""
+    world = _Overheard(byzantine)
     found = Recorded(world.keys.group, ClientKey(bytes([1]) * 32))
     world.run()
     for owner, message in world.told:
@@ -72,5 +74,8 @@ def recorded() -> Recorded:
         else:
             found.replies.append(message)
     found.requests = {name: (asked.request, asked.given) for name, asked in world.clients.asked.items()}
+    found.shown = {
+        name: [(r.owner, m) for r in world.honest for m in world.shown_to(r, name)] for name in world.clients.asked
+    }
     found.agreed = [RequestId(name) for name, kind in world.oracle.outcomes.items() if kind == 1]
     return found

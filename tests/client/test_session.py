@@ -247,3 +247,22 @@ def test_a_request_that_nobody_knows_is_rejected_when_too_few_are_left_to_ask() 
     reject(session, name, 1, RejectReason.UNKNOWN_REQUEST)
     (done,) = session.poll(1)
     assert isinstance(done.error, RequestRejected)
+
+
+def test_when_an_owner_never_opens_who_signed_a_supplement_is_asked_how_it_hangs_together() -> None:
+    told, found = recorded("withholder"), 0
+    for request in told.agreed:
+        session = asked(told, request)
+        told_of(told, session, request, 4, 1_000)
+        session.outgoing.clear()
+        if session.poll(1_000) or session.poll(1_000 + LINGER_US):
+            continue
+        links = [owner for owner, message, _ in session.outgoing if message == FetchOutcome(request)]
+        assert len(links) == len(set(links)) in (0, told.group.weak_quorum)
+        for owner, message in told.shown[request] if links else ():
+            session.on_message(owner, message, 2_000)
+        done = session.poll(2_000) or session.poll(2_000 + LINGER_US)
+        if links:
+            found += 1
+            assert [d.error for d in done] == [None]
+    assert found
