@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dropbeard.agreement import ledger
+from dropbeard.agreement import ledger, ledger_state, tables, whole_state
 from dropbeard.agreement.tables import Counted, Outcome
 from dropbeard.types.entries import EntryKind
 from dropbeard.types.ids import Digest, TimeUs, Version
@@ -151,6 +151,69 @@ def test_8_a_mutant_that_looks_at_near_before_the_deadline_only_expires_it(monke
 
     monkeypatch.setattr(APPLY, "_agreed", no_far_side)
     assert a_jump_over_the_deadline(Ledger()) == [(EntryKind.EXPIRED, (0, 1, 2))]
+
+
+# --- 11. work as large as the state while everyone waits --------------------------------------------------------------
+
+
+def rows_hashed_before_a_vote(monkeypatch: Patch) -> int:
+    """Rows that a voter encodes to judge the block of a snapshot's height, 200 requests being open."""
+    counted: list[int] = []
+    plain = tables.row_bytes
+
+    def counting(*row: Any) -> bytes:
+        counted.append(1)
+        return plain(*row)
+
+    monkeypatch.setattr(ledger_state, "row_bytes", counting)
+    monkeypatch.setattr(whole_state, "row_bytes", counting)
+    said = Ledger(keep=1)
+    for height in range(1, RULES.snapshot_interval):
+        said.block({0: [attestation(50 * height + k, deadline=FAR, by=0) for k in range(25)], 1: ()}, T)
+    counted.clear()
+    said.keep = 2  # the block that is judged stays above the final state
+    said.block({0: ()}, T)
+    return len(counted)
+
+
+def test_11_a_voter_hashes_nothing_of_the_state_at_a_snapshots_height(monkeypatch: Patch) -> None:
+    assert rows_hashed_before_a_vote(monkeypatch) == 0
+
+
+def test_11_a_mutant_whose_root_covers_the_state_of_its_own_height_hashes_all_that_changed(monkeypatch: Patch) -> None:
+    def sealed(self: Any, height: Any, root: Any) -> Any:
+        return whole_state.snapshot_root(root, self.whole_at(height))
+
+    monkeypatch.setattr(ledger_state.StateView, "seal", sealed)
+    assert rows_hashed_before_a_vote(monkeypatch) >= 25 * (RULES.snapshot_interval - 1)
+
+
+def records_touched_by_an_update() -> int:
+    """Of 40 open records that the owner attests, how many its model update writes again."""
+    said = Ledger()
+    said.block({2: [attestation(k, deadline=FAR, by=2) for k in range(40)]}, T)
+    for _ in range(RULES.update_gap):
+        said.block({2: ()}, T)
+    applied = said.order({owner(2): [updated(said.ends[2], (), 1)]})
+    assert applied.delta.models[owner(2)].version == 2
+    return len(applied.delta.open)
+
+
+def test_11_an_update_scans_no_records() -> None:
+    assert records_touched_by_an_update() == 0
+
+
+def test_11_a_mutant_that_drops_stale_answers_at_once_writes_every_record(monkeypatch: Patch) -> None:
+    plain = APPLY.take_batch
+
+    def scans(self: Any, made: LaneBatch) -> None:
+        plain(self, made)
+        if made.update is not None:
+            for request, record in self.view.all_open().items():
+                self._write(request, replace(record, answers=self._in_force(record.answers)))
+
+    monkeypatch.setattr(APPLY, "take_batch", scans)
+    assert records_touched_by_an_update() == 40
 
 
 # --- 15. what liars can pile up ---------------------------------------------------------------------------------------
