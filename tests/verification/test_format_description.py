@@ -8,7 +8,7 @@ from pathlib import Path
 from dropbeard.types.blocks import Header
 from dropbeard.types.certificates import Certificate, decode_certificate
 from dropbeard.types.genesis_file import genesis_from_toml
-from dropbeard.types.statements import Finalize, LanePromise, Notarize, Nullify
+from dropbeard.types.statements import Finalize, LanePromise, MembershipChange, Notarize, Nullify
 from dropbeard.types.task import Input, InputKind
 from dropbeard.verification import portable
 from dropbeard.verification.aggregate import Assurance, plurality
@@ -72,5 +72,5 @@ def test_every_parameter_is_described_in_its_order() -> None:
 def test_every_statement_is_described_by_its_domain() -> None:
     described = re.findall(r"^\| `(dropbeard/1/[a-z ]+)` \|", TEXT, flags=re.MULTILINE)
     assert [f"{domain}\0".encode() for domain in described] == [
-        kind.domain for kind in (Notarize, Finalize, Nullify, LanePromise)
+        kind.domain for kind in (Notarize, Finalize, Nullify, LanePromise, MembershipChange)
     ]
