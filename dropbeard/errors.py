@@ -82,6 +82,10 @@ class ModelMissing(EngineFailed):
     retry_safe = False
 
 
+class UpdateRefused(DropbeardError):
+    """A model update is not taken; the model in force goes on."""
+
+
 class ExtraMissing(DropbeardError):
     """An optional extra is needed for this; the text gives the pip command."""
 

@@ -13,6 +13,11 @@ struct Infer {
   channels @6 :UInt32;
 }
 
+struct Model {
+  version @0 :UInt32;
+  digest @1 :Data;
+}
+
 struct ToEngine {
   version @0 :UInt16;
   union {
@@ -20,6 +25,10 @@ struct ToEngine {
     hello @2 :Void;
     # The node is there: say what you run.
     infer @3 :Infer;
+    load @4 :Model;
+    # Beside what runs; answered by ready or notLoaded.
+    unload @5 :UInt32;
+    # A version.
   }
 }
 
@@ -42,6 +51,12 @@ struct Failed {
   detail @2 :Text;
 }
 
+struct NotLoaded {
+  version @0 :UInt32;
+  digest @1 :Data;
+  detail @2 :Text;
+}
+
 struct FromEngine {
   version @0 :UInt16;
   union {
@@ -49,5 +64,6 @@ struct FromEngine {
     ready @2 :Ready;
     answers @3 :List(Answer);
     failed @4 :Failed;
+    notLoaded @5 :NotLoaded;
   }
 }

@@ -250,7 +250,7 @@ def _next_wake(state: ReplicaState) -> int:
     if state.missing:
         times.append(next(iter(state.missing.values()))[0] + rules.finalize_timeout_us)
     times += state.run_again.values()
-    if state.ripe_ticks:
+    if state.ripe_ticks or state.next_update is not None:
         times.append(state.own_batch_us + rules.block_interval_us)
     return min((time for time in times if time > state.mono), default=state.next_status_us)
 

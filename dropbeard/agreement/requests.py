@@ -203,7 +203,7 @@ def extend_lane(state: ReplicaState, best: StateView | None) -> list[Effect]:
         for request in requests:
             del state.outbox[request]
         effects += _promise(state, requests)
-    if not effects and _tick_is_due(state, best) and not _lane_is_full(state):
+    if not effects and (_tick_is_due(state, best) or _update_waits(state)) and not _lane_is_full(state):
         effects += _promise(state, [])
     return effects
 
@@ -215,6 +215,12 @@ def _has_items(state: ReplicaState) -> bool:
 def _update_may_leave(state: ReplicaState) -> bool:
     gap = state.group.parameters.update_gap
     return state.next_update is not None and state.own_tip.height + 1 >= state.own_model.lane_height + gap
+
+
+def _update_waits(state: ReplicaState) -> bool:
+    """Empty batches bring a quiet lane to where it may carry the update (rule 4.3)."""
+    waited = state.mono - state.own_batch_us >= state.group.parameters.block_interval_us
+    return state.next_update is not None and waited and not _update_may_leave(state)
 
 
 def _unshown(state: ReplicaState) -> list[Verdict]:

@@ -36,7 +36,7 @@ from dropbeard.evidence.justification import (
 from dropbeard.signing.signer import NodeKeyChecker
 from dropbeard.types.blocks import Header, LaneTip, Page
 from dropbeard.types.entries import EntryKind
-from dropbeard.types.group import Group
+from dropbeard.types.group import FIRST_VERSION, Group
 from dropbeard.types.ids import GENESIS_HEIGHT, Digest, Epoch, Height, OwnerId, Signature, Version
 from dropbeard.types.lanes import LaneBatch, SignedBatch
 from dropbeard.types.membership import change_fault, following_group
@@ -73,6 +73,8 @@ class Audit:
     """What a replay found. ``start`` is 0 for the genesis, or the height of the snapshot that the node once took."""
 
     start: Height
+    names: dict[OwnerId, str] = field(default_factory=dict)
+    """Of every owner in every epoch."""
     blocks: list[BlockRow] = field(default_factory=list)
     models: list[ModelRow] = field(default_factory=list)
     marks: dict[Verdict, Height] = field(default_factory=dict)
@@ -181,10 +183,12 @@ class _Replay:
         self.base = genesis_base(group)
         self.audit = Audit(GENESIS_HEIGHT)
         self._checked = 0
+        self._versions: dict[OwnerId, Version] = dict.fromkeys(group.members, FIRST_VERSION)
         self._enter(group, genesis_header(group))
 
     def _enter(self, group: Group, root: Header) -> None:
         self.group, self.root = group, root
+        self.audit.names.update({owner.id: owner.name for owner in group.owners})
         self.checker = _Counting(NodeKeyChecker(group))
         self.judge = Judge(group, root, self.checker)
         self.last = root
@@ -318,6 +322,9 @@ class _Replay:
         counts = kinds[EntryKind.AGREED], kinds[EntryKind.EXPIRED], kinds[EntryKind.SUPPLEMENT]
         self.audit.blocks.append(BlockRow(header.height, header.view, header.time, batches, *counts))
         for owner, model in sorted(applied.delta.models.items()):
+            if self._versions.get(owner) == model.version:
+                continue  # the end of an epoch writes everyone's row again (rule 8.4)
+            self._versions[owner] = model.version
             self.audit.models.append(ModelRow(header.height, owner, model.version, model.model))
 
     def check_finalization(self, certificate: AnyCertificate) -> None:

@@ -35,9 +35,9 @@ def ledger_command() -> None:
 def verify_ledger(directory: Path, genesis: Path | None, as_json: bool) -> int:
     """Recompute every header and check every signature: exit 0 valid, 1 not (the height is named), 2 unreadable."""
     started = time.monotonic()
-    group, audit = _audit(directory, genesis)
+    group, audit = audit_of(directory, genesis)
     seconds = round(time.monotonic() - started, 3)
-    figures = _figures(group, audit) | {"seconds": seconds}
+    figures = _figures(audit) | {"seconds": seconds}
     if as_json:
         click.echo(json.dumps({"valid": True} | figures))
         return 0
@@ -60,16 +60,16 @@ def verify_ledger(directory: Path, genesis: Path | None, as_json: bool) -> int:
 @AS_JSON
 def show_ledger(directory: Path, genesis: Path | None, first: int, last: int | None, as_json: bool) -> int:
     """Blocks, model versions, marked owners and usage, after the same replay as verify."""
-    group, audit = _audit(directory, genesis)
+    _, audit = audit_of(directory, genesis)
     rows = [row for row in audit.blocks if row.height >= first and (last is None or row.height <= last)]
-    names = {owner.id: owner.name for owner in group.owners}
+    names = audit.names
     blocks = [{name: getattr(row, name) for name in type(row).__slots__} for row in rows]
     models = [
         {"height": row.height, "owner": names[row.owner], "version": row.version, "model": row.model.hex()}
         for row in audit.models
     ]
     if as_json:
-        click.echo(json.dumps(_figures(group, audit) | {"blocks": blocks, "models": models}))
+        click.echo(json.dumps(_figures(audit) | {"blocks": blocks, "models": models}))
         return 0
     click.echo("  height    view  batches  agreed  expired  supplements")
     for row in rows:
@@ -78,12 +78,13 @@ def show_ledger(directory: Path, genesis: Path | None, first: int, last: int | N
         click.echo(f"height {model['height']}: {model['owner']} updates to version {model['version']}")
     for owner, used in sorted(audit.usage.items()):
         click.echo(f"{names[owner]}: {used} answers in entries")
-    for marked in _figures(group, audit)["marked"]:
+    for marked in _figures(audit)["marked"]:
         click.echo(f"marked: {marked['owner']} for {marked['offence']} since height {marked['height']}")
     return 0
 
 
-def _audit(directory: Path, genesis: Path | None) -> tuple[Group, Audit]:
+def audit_of(directory: Path, genesis: Path | None) -> tuple[Group, Audit]:
+    """The genesis, and the ledger of a state directory replayed."""
     from dropbeard.audit.ledger import audit_ledger
     from dropbeard.audit.reading import UNREADABLE, read_records
     from dropbeard.errors import ConfigInvalid
@@ -112,8 +113,8 @@ def _genesis_beside(directory: Path) -> Path:
     raise ConfigInvalid(f"no node configuration beside {directory} names it as its state; say --group GENESIS")
 
 
-def _figures(group: Group, audit: Audit) -> dict[str, Any]:
-    names = {owner.id: owner.name for owner in group.owners}
+def _figures(audit: Audit) -> dict[str, Any]:
+    names = audit.names
     marked = [
         {"owner": names[owner], "offence": offence.name.lower().replace("_", " "), "height": height}
         for (owner, offence), height in sorted(audit.marks.items())

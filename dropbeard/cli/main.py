@@ -21,6 +21,7 @@ VERBS: Final = {
     "group": ("dropbeard.cli.group:group_command", "Make a group's genesis from its owners' cards."),
     "init": ("dropbeard.cli.init:init_command", "Make an owner's keys, node configuration and public card."),
     "ledger": ("dropbeard.cli.ledger:ledger_command", "Replay a node's ledger without keys, or show it."),
+    "model": ("dropbeard.cli.model:model_command", "Update an owner's model, and see which was in force when."),
     "models": ("dropbeard.cli.models:models_command", "Make, list and check the models an engine can run."),
     "replay": ("dropbeard.cli.replay:replay_command", "Run a node's recorded core again, turn by turn."),
     "run": ("dropbeard.cli.run:run_command", "Run a node or an engine until it is told to stop."),

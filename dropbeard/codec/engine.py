@@ -17,8 +17,11 @@ from dropbeard.types.engine_messages import (
     FailReason,
     FromEngine,
     InferTicket,
+    LoadFailure,
+    LoadModel,
     NodeHello,
     ToEngine,
+    UnloadModel,
 )
 from dropbeard.types.ids import Digest, TimeUs, Version
 from dropbeard.types.task import InputKind
@@ -41,6 +44,11 @@ def _put_to_engine(frame: Any, message: ToEngine) -> None:
             into.ticket, into.deadline, into.version = message.ticket, message.deadline, message.version
             into.kind = int(message.kind)
             into.height, into.width, into.channels = message.shape
+        case LoadModel(version, digest):
+            model = frame.init("load")
+            model.version, model.digest = version, digest
+        case UnloadModel(version):
+            frame.unload = version
         case _:
             assert_never(message)
 
@@ -58,6 +66,10 @@ def _take_to_engine(frame: Any) -> ToEngine:
         row = frame.infer
         shape = (row.height, row.width, row.channels)
         return InferTicket(row.ticket, TimeUs(row.deadline), Version(row.version), take_input_kind(row.kind), shape)
+    if which == "load":
+        return LoadModel(Version(frame.load.version), Digest(exactly(frame.load.digest, 32, "a digest")))
+    if which == "unload":
+        return UnloadModel(Version(frame.unload))
     raise MessageInvalid(f"an engine frame holds {which!r}")
 
 
@@ -89,6 +101,10 @@ def _put_from_engine(frame: Any, message: FromEngine) -> None:
         case EngineFailure():
             into = frame.init("failed")
             into.ticket, into.reason = message.ticket, int(message.reason)
+            into.detail = cut_text(message.detail, DETAIL_BYTES_MAX)
+        case LoadFailure():
+            into = frame.init("notLoaded")
+            into.version, into.digest = message.version, message.digest
             into.detail = cut_text(message.detail, DETAIL_BYTES_MAX)
         case _:
             assert_never(message)
@@ -128,6 +144,10 @@ def _take_from_engine(frame: Any) -> FromEngine:
         if row.reason not in FailReason._value2member_map_:
             raise MessageInvalid(f"fail reason {row.reason} is unknown")
         return EngineFailure(row.ticket, FailReason(row.reason), take_text(row.detail, DETAIL_BYTES_MAX, "a detail"))
+    if which == "notLoaded":
+        row = frame.notLoaded
+        digest = Digest(exactly(row.digest, 32, "a digest"))
+        return LoadFailure(Version(row.version), digest, take_text(row.detail, DETAIL_BYTES_MAX, "a detail"))
     raise MessageInvalid(f"an engine frame holds {which!r}")
 
 

@@ -1,4 +1,4 @@
-"""The engine daemon: one model behind an ipc socket; no key, no network."""
+"""The engine daemon: a model, and for a while the next one beside it, behind an ipc socket; no key, no network."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ import queue
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, assert_never
 
 import zmq
 
 from dropbeard.codec.engine import decode_to_engine, encode_from_engine
 from dropbeard.daemon.clocks import read_clocks
+from dropbeard.daemon.engine_models import Models
 from dropbeard.daemon.files import NodeFiles
 from dropbeard.daemon.process import StopSignal, die_with_parent, log_to_stderr
 from dropbeard.errors import MessageInvalid
-from dropbeard.serving.engine import Engine
-from dropbeard.serving.manifest import load_manifest, model_digest
-from dropbeard.serving.pipeline import Job, Outcome, Pipeline
-from dropbeard.serving.synthetic import ServiceTime, SyntheticEngine, synthetic_digest
+from dropbeard.serving.pipeline import Job, Outcome
 from dropbeard.storage.files import read_genesis
 from dropbeard.transport.engine_link import EngineListener
 from dropbeard.types.engine_messages import (
     EngineAnswers,
     EngineFailure,
-    EngineReady,
     FailReason,
     InferTicket,
+    LoadModel,
     NodeHello,
+    UnloadModel,
 )
-from dropbeard.types.group import FIRST_VERSION, Group
-from dropbeard.types.ids import Digest
 from dropbeard.types.task import Input
 
 log = logging.getLogger("dropbeard.engine")
 
 POLL_MS: Final = 500
+NODES_MAX: Final = 16
+"""Connections that hear of loaded models: one node, and what is left of its earlier lives."""
+
 DRAIN_S: Final = 5.0
 """How long a stopping engine goes on with what it has."""
 
@@ -51,76 +51,67 @@ def run_engine(files: NodeFiles) -> int:
     die_with_parent()
     log_to_stderr(files.config.log_level)
     group = read_genesis(files.genesis)
-    settings = files.config.engine
-    engine, digest = make_engine(files, group)
+    server = _Server(StopSignal())
+    server.models = Models(files, group, server.deliver, server.wake)
     started = time.monotonic()
-    engine.load()
-    engine.warm_up(settings.max_batch)
+    server.models.load_first()
+    warm_s = time.monotonic() - started
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     listener = EngineListener(context, files.engine_endpoint)
-    ready = EngineReady(settings.model, digest, FIRST_VERSION, settings.queue_max)
-    server = _Server(listener, ready, StopSignal())
-    server.pipeline = Pipeline(engine, settings.max_batch, settings.queue_max, server.deliver)
-    log.info(
-        "engine-ready model=%s backend=%s warm_s=%.2f", settings.model, settings.backend, time.monotonic() - started
-    )
+    settings = files.config.engine
+    log.info("engine-ready model=%s backend=%s warm_s=%.2f", settings.model, settings.backend, warm_s)
     try:
-        server.serve()
+        server.serve(listener)
     finally:
         listener.close()
         context.term()
-        engine.unload()
     return 0
-
-
-def make_engine(files: NodeFiles, group: Group) -> tuple[Engine, Digest]:
-    """The engine that a configuration names, not yet loaded, and the digest it answers for."""
-    settings = files.config.engine
-    if settings.backend == "synthetic":
-        flavour = files.config.name.encode()
-        return SyntheticEngine(group.task, ServiceTime(0, 0), flavour), synthetic_digest(files.config.name)
-    manifest = load_manifest(settings.model)
-    from dropbeard.serving.onnx import OnnxEngine
-
-    return OnnxEngine(manifest, group.task, settings.threads), model_digest(manifest)
 
 
 class _Server:
     """Tickets in from the socket, outcomes out to the connection they came by."""
 
-    pipeline: Pipeline
+    models: Models
+    _listener: EngineListener
 
-    def __init__(self, listener: EngineListener, ready: EngineReady, stop: StopSignal) -> None:
-        self._listener = listener
-        self._ready = encode_from_engine(ready)
-        self._version = ready.version
+    def __init__(self, stop: StopSignal) -> None:
         self._stop = stop
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self._woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._routes: dict[int, tuple[bytes, int]] = {}
         """By internal number: the connection and its ticket."""
+        self._nodes: dict[bytes, None] = {}
+        """Connections that said hello, the latest NODES_MAX: they hear what was loaded."""
         self._number = 0
+
+    def wake(self) -> None:
+        """From any thread: look again."""
+        os.eventfd_write(self._woken, 1)
 
     def deliver(self, outcomes: Sequence[Outcome]) -> None:
         """From the pipeline's threads."""
         for outcome in outcomes:
             self._outcomes.put(outcome)
-        os.eventfd_write(self._woken, 1)
+        self.wake()
 
-    def serve(self) -> None:
+    def serve(self, listener: EngineListener) -> None:
         """Until asked to stop, then finish what was taken, within DRAIN_S."""
-        self.pipeline.start()
+        self._listener = listener
         poller = zmq.Poller()
         for source in (self._listener.socket, self._woken, self._stop.fd):
             poller.register(source, zmq.POLLIN)
         while not self._stop.asked:
             poller.poll(POLL_MS)
             self._send_outcomes()
+            for told in self.models.news():
+                for route in self._nodes:
+                    self._listener.send(route, encode_from_engine(told))
             for route, data, given in self._listener.receive():
                 self._take(route, data, given)
-        self.pipeline.drain(DRAIN_S)
+        self.models.drain(DRAIN_S)
         self._send_outcomes()
-        self.pipeline.stop()
+        # Only then: while the models' threads end, the last answers leave, which a closing socket would drop.
+        self.models.stop()
         log.info("engine-stopped")
 
     def _take(self, route: bytes, data: bytes, given: bytes | None) -> None:
@@ -129,21 +120,38 @@ class _Server:
         except MessageInvalid as wrong:
             log.warning("message-refused reason=%s", wrong)
             return
-        if isinstance(message, NodeHello):
-            self._listener.send(route, self._ready)
-            return
-        self._queue(route, message, given or b"")
+        match message:
+            case NodeHello():
+                self._greet(route)
+            case InferTicket():
+                self._queue(route, message, given or b"")
+            case LoadModel(version, digest):
+                told = self.models.ask(version, digest)
+                if told is not None:
+                    self._listener.send(route, encode_from_engine(told))
+            case UnloadModel(version):
+                self.models.unload(version)
+            case _:
+                assert_never(message)
+
+    def _greet(self, route: bytes) -> None:
+        if len(self._nodes) >= NODES_MAX and route not in self._nodes:
+            del self._nodes[next(iter(self._nodes))]
+        self._nodes[route] = None
+        for held in self.models.loaded.values():
+            self._listener.send(route, encode_from_engine(held.ready))
 
     def _queue(self, route: bytes, message: InferTicket, data: bytes) -> None:
         now = read_clocks()
         self._number += 1
         self._routes[self._number] = (route, message.ticket)
         deadline_us = now.monotonic_us + (message.deadline - now.wall_us)
-        if message.version == self._version:
+        held = self.models.loaded.get(message.version)
+        if held is not None:
             job = Job(self._number, Input(message.kind, message.shape, data), deadline_us)
-            refused = self.pipeline.submit(job)
+            refused = held.pipeline.submit(job)
         else:
-            text = f"this engine runs version {self._version} of its model, not {message.version}"
+            text = f"this engine has not loaded version {message.version} of its model"
             refused = EngineFailure(self._number, FailReason.BROKEN, text)
         if refused is not None:
             self._outcomes.put(refused)
@@ -152,8 +160,9 @@ class _Server:
     def _send_outcomes(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._woken)
-        if self.pipeline.broken is not None:
-            raise self.pipeline.broken
+        broken = self.models.broken()
+        if broken is not None:
+            raise broken
         while True:
             try:
                 outcome = self._outcomes.get_nowait()

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
 import zmq
 
 from dropbeard.agreement.effects import Infer
-from dropbeard.agreement.events import AnswersCame, EngineIsReady, EngineWasLost, Event, InferenceFailed
+from dropbeard.agreement.events import (
+    AnswersCame,
+    EngineIsReady,
+    EngineWasLost,
+    Event,
+    InferenceFailed,
+    ModelWasLoaded,
+)
 from dropbeard.codec.engine import decode_from_engine, encode_to_engine
 from dropbeard.errors import MessageInvalid
 from dropbeard.transport.engine_link import EngineLink
@@ -18,11 +25,15 @@ from dropbeard.types.engine_messages import (
     EngineFailure,
     EngineReady,
     FailReason,
+    FromEngine,
     InferTicket,
+    LoadFailure,
+    LoadModel,
     NodeHello,
+    UnloadModel,
 )
-from dropbeard.types.group import FIRST_VERSION
 from dropbeard.types.ids import Digest, RequestId, Version
+from dropbeard.types.lanes import SignedUpdate
 from dropbeard.types.messages import RejectReason
 
 log = logging.getLogger("dropbeard.node")
@@ -36,14 +47,22 @@ _REASONS: Final = {
 
 
 class EngineDesk:
-    """Keeps track of which ticket is which request. ``expected``: version and model that the ledger has in force."""
+    """Keeps track of which ticket is which request, and of what the engine has loaded.
 
-    def __init__(self, link: EngineLink, expected: tuple[Version, Digest]) -> None:
+    ``in_force``: version and model that our lane is at. A signed update is loaded beside it (rule 4.3).
+    """
+
+    def __init__(self, link: EngineLink, in_force: Callable[[], tuple[Version, Digest]]) -> None:
         self._link = link
-        self._expected = expected
-        self._tickets: dict[int, RequestId] = {}
+        self._in_force = in_force
+        self._tickets: dict[int, tuple[RequestId, Version]] = {}
         self._next_ticket = 1
         self._credits = 0
+        self._loaded: dict[Version, EngineReady] = {}
+        self._asked: dict[Version, Digest] = {}
+        self.next_update: SignedUpdate | None = None
+        self.failed: str | None = None
+        """Why the model of ``next_update`` is not loaded."""
 
     def sockets(self) -> list[zmq.Socket[bytes]]:
         """What the loop waits on."""
@@ -66,36 +85,93 @@ class EngineDesk:
 
     def _lost(self) -> list[Event]:
         self._tickets.clear()
+        self._loaded.clear()
+        self._asked.clear()
         self._credits = 0
         log.warning("engine-lost")
         return [EngineWasLost()]
 
-    def _take(self, message: EngineReady | EngineAnswers | EngineFailure) -> list[Event]:
+    def _take(self, message: FromEngine) -> list[Event]:
         match message:
             case EngineReady():
                 return self._ready(message)
             case EngineAnswers(answers):
-                known = [(self._tickets.pop(ticket, None), output) for ticket, output in answers]
-                rows = tuple((request, output) for request, output in known if request is not None)
-                return [AnswersCame(FIRST_VERSION, rows)] if rows else []
+                return self._answers(answers)
             case EngineFailure(ticket, reason, detail):
-                request = self._tickets.pop(ticket, None)
-                return [] if request is None else [InferenceFailed(request, _REASONS[reason], detail)]
+                known = self._tickets.pop(ticket, None)
+                return [] if known is None else [InferenceFailed(known[0], _REASONS[reason], detail)]
+            case LoadFailure():
+                return self._not_loaded(message)
             case _:
                 assert_never(message)
 
+    def _answers(self, answers: Sequence[tuple[int, bytes]]) -> list[Event]:
+        rows: dict[Version, list[tuple[RequestId, bytes]]] = {}
+        for ticket, output in answers:
+            known = self._tickets.pop(ticket, None)
+            if known is not None:
+                rows.setdefault(known[1], []).append((known[0], output))
+        return [AnswersCame(version, tuple(found)) for version, found in rows.items()]
+
     def _ready(self, ready: EngineReady) -> list[Event]:
-        if (ready.version, ready.digest) != self._expected:
-            log.error(
-                "engine-refused model=%s digest=%s expected=%s: the group's ledger has another model in force",
-                ready.model,
-                ready.digest.hex()[:12],
-                self._expected[1].hex()[:12],
-            )
-            return []
-        self._credits = ready.credits
-        log.info("engine-ready model=%s credits=%d", ready.model, ready.credits)
-        return [EngineIsReady(ready.version, ready.digest, ready.credits)]
+        self._loaded[ready.version] = ready
+        self._asked.pop(ready.version, None)
+        version, digest = self._in_force()
+        if (ready.version, ready.digest) == (version, digest):
+            self._credits = ready.credits
+            log.info("engine-ready model=%s version=%d credits=%d", ready.model, ready.version, ready.credits)
+            return [EngineIsReady(ready.version, ready.digest, ready.credits)]
+        signed = self.next_update
+        if signed is not None and (ready.version, ready.digest) == (signed.update.version, signed.update.model):
+            log.info("model-loaded model=%s version=%d", ready.model, ready.version)
+            return [ModelWasLoaded(signed)]
+        if not self._has(version, digest):
+            log.info("engine-asked version=%d: the lane is past the model that the engine started with", version)
+            self._ask(version, digest)
+        return []
+
+    def _has(self, version: Version, digest: Digest) -> bool:
+        held = self._loaded.get(version)
+        return held is not None and held.digest == digest
+
+    def _ask(self, version: Version, digest: Digest) -> None:
+        if self._asked.get(version) != digest and self._link.send([encode_to_engine(LoadModel(version, digest))]):
+            self._asked[version] = digest
+
+    def _not_loaded(self, failure: LoadFailure) -> list[Event]:
+        self._asked.pop(failure.version, None)
+        signed = self.next_update
+        if signed is not None and (failure.version, failure.digest) == (signed.update.version, signed.update.model):
+            self.failed = failure.detail
+        else:
+            log.error("engine-refused version=%d reason=%s", failure.version, failure.detail)
+        return []
+
+    def load(self, signed: SignedUpdate) -> list[Event]:
+        """Have the update's model loaded; its turn comes when the engine says that it is."""
+        self.next_update, self.failed = signed, None
+        update = signed.update
+        if self._has(update.version, update.model):
+            return [ModelWasLoaded(signed)]
+        self._ask(update.version, update.model)
+        return []
+
+    def ask_again(self) -> None:
+        """After the engine came back: what is to be loaded is asked for again."""
+        if self.next_update is not None and self._loaded:
+            update = self.next_update.update
+            if not self._has(update.version, update.model):
+                self._ask(update.version, update.model)
+
+    def let_go(self) -> None:
+        """Versions that the lane is past and that have nothing left to answer are unloaded."""
+        version, _ = self._in_force()
+        if self.next_update is not None and self.next_update.update.version <= version:
+            self.next_update = None
+        busy = {of for _, of in self._tickets.values()} if len(self._loaded) > 1 else set()
+        for old in [held for held in self._loaded if held < version and held not in busy and version in self._loaded]:
+            if self._link.send([encode_to_engine(UnloadModel(old))]):
+                del self._loaded[old]
 
     def hand_over(self, orders: Sequence[Infer]) -> list[Event]:
         """Send work to the engine; what it cannot take comes back as failed."""
@@ -107,9 +183,9 @@ class EngineDesk:
             ticket = self._next_ticket
             self._next_ticket += 1
             given = order.given
-            header = InferTicket(ticket, order.deadline, FIRST_VERSION, given.kind, given.shape)
+            header = InferTicket(ticket, order.deadline, order.version, given.kind, given.shape)
             if self._link.send([encode_to_engine(header), given.data]):
-                self._tickets[ticket] = order.request
+                self._tickets[ticket] = order.request, order.version
             else:
                 text = "this node's engine is not reachable"
                 failed.append(InferenceFailed(order.request, RejectReason.ENGINE_UNAVAILABLE, text))

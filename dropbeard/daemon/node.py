@@ -25,6 +25,7 @@ from dropbeard.daemon.new_node import read_salt
 from dropbeard.daemon.outbox import Outbox
 from dropbeard.daemon.process import StopSignal, die_with_parent, log_to_stderr
 from dropbeard.daemon.recording import Recorder
+from dropbeard.daemon.updates import UpdateDesk
 from dropbeard.errors import MessageInvalid, StorageFailed
 from dropbeard.signing.curve import load_curve_secret
 from dropbeard.signing.guard import Guard
@@ -38,7 +39,7 @@ from dropbeard.transport.engine_link import EngineLink
 from dropbeard.transport.options import listening_at
 from dropbeard.transport.peers import PeerLink
 from dropbeard.transport.zap import ZapHandler
-from dropbeard.types.group import FIRST_VERSION, Group
+from dropbeard.types.group import Group
 
 log = logging.getLogger("dropbeard.node")
 
@@ -64,7 +65,7 @@ def run_node(files: NodeFiles) -> int:
     store = SqliteStore(files.state)
     try:
         recorded = Recorded(files.state, files.config.record) if files.config.record else None
-        node = Node(group, identity, store, files.engine_endpoint, files.config.listen, recorded)
+        node = Node(group, identity, store, files.engine_endpoint, files.state, files.config.listen, recorded)
         try:
             node.serve(StopSignal())
         finally:
@@ -91,6 +92,7 @@ class Node:
         identity: Identity,
         store: SqliteStore,
         engine_endpoint: str,
+        state: Path,
         listen: str | None = None,
         recorded: Recorded | None = None,
     ) -> None:
@@ -113,7 +115,7 @@ class Node:
         self._inbox = Inbox(self.state)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
-            self._connect(group, identity, engine_endpoint, listen)
+            self._connect(group, identity, engine_endpoint, listen, state)
         except BaseException:
             self._context.destroy(linger=0)
             raise
@@ -127,7 +129,7 @@ class Node:
             self.state.chain.final.header.height,
         )
 
-    def _connect(self, group: Group, identity: Identity, engine_endpoint: str, listen: str | None) -> None:
+    def _connect(self, group: Group, identity: Identity, engine_endpoint: str, listen: str | None, state: Path) -> None:
         me, curve = identity.owner.id, identity.curve
         peers = frozenset(owner.curve_key for owner in group.owners if owner.id != me)
         self._zap = ZapHandler(self._context, {"votes": peers, "lanes": peers, "catchup": peers, "clients": None})
@@ -135,9 +137,9 @@ class Node:
         self._lanes = PeerLink(self._context, group, me, curve, "lanes", listen)
         self._catchup = PeerLink(self._context, group, me, curve, "catchup", listen)
         self._clients = ClientListener(self._context, listening_at(identity.owner.endpoints.clients, listen), curve)
-        model = group.owners[me].model
         self._engine = EngineLink(self._context, engine_endpoint)
-        self._desk = EngineDesk(self._engine, (FIRST_VERSION, model))
+        self._desk = EngineDesk(self._engine, lambda: (self.state.own_model.version, self.state.own_model.model))
+        self._updates = UpdateDesk(state, self.state, self._desk)
         self._outbox = Outbox(self.state, self._votes, self._lanes, self._catchup, self._clients)
 
     def serve(self, stop: StopSignal) -> None:
@@ -188,7 +190,7 @@ class Node:
                     self._outbox.send([found])
                 else:
                     events.append(found)
-        return [*events, *self._desk.receive()]
+        return [*events, *self._desk.receive(), *self._updates.look(read_clocks().monotonic_us)]
 
     def _log_counters(self, now_us: int) -> None:
         if now_us < self._next_count_us:

@@ -35,9 +35,10 @@ class ServiceTime:
         return (self.batch_us + self.input_us * inputs) / 1e6
 
 
-def synthetic_digest(owner: str) -> Digest:
+def synthetic_digest(owner: str, version: int = 1) -> Digest:
     """What a synthetic engine is registered as: no model's digest, so nobody can take its answers for a model's."""
-    return Digest(blake3(owner.encode(), derive_key_context=DIGEST_CONTEXT).digest())
+    name = owner if version == 1 else f"{owner} {version}"
+    return Digest(blake3(name.encode(), derive_key_context=DIGEST_CONTEXT).digest())
 
 
 def synthetic_output(input_digest: bytes, flavour: bytes, schema: TaskSchema) -> bytes:

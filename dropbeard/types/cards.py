@@ -68,16 +68,17 @@ def owner_from_card(card: Card, owner: OwnerId, what: str) -> Owner:
     return Owner(
         id=owner,
         name=card.name,
-        owner_key=_hex(card.owner_key, PUBLIC_KEY_BYTES, "owner_key", what),
-        node_key=_hex(card.node_key, PUBLIC_KEY_BYTES, "node_key", what),
-        curve_key=_hex(card.curve_key, KEY_BYTES, "curve_key", what),
+        owner_key=hex_bytes(card.owner_key, PUBLIC_KEY_BYTES, "owner_key", what),
+        node_key=hex_bytes(card.node_key, PUBLIC_KEY_BYTES, "node_key", what),
+        curve_key=hex_bytes(card.curve_key, KEY_BYTES, "curve_key", what),
         endpoints=Endpoints(card.votes, card.lanes, card.clients, card.catchup),
-        model=Digest(_hex(card.model, DIGEST_BYTES, "model", what)),
+        model=Digest(hex_bytes(card.model, DIGEST_BYTES, "model", what)),
         model_name=card.model_name,
     )
 
 
-def _hex(text: str, count: int, key: str, what: str) -> bytes:
+def hex_bytes(text: str, count: int, key: str, what: str) -> bytes:
+    """``count`` bytes of lower-case hex; ConfigInvalid names ``what`` and the key."""
     if len(text) != 2 * count or any(letter not in "0123456789abcdef" for letter in text):
         raise ConfigInvalid(f"{what}: {key} must be {2 * count} lower-case hex digits")
     return bytes.fromhex(text)

@@ -36,8 +36,32 @@ class InferTicket:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadModel:
+    """Load and warm this model beside what runs (rule 4.3); EngineReady or LoadFailure answers, however late."""
+
+    version: Version
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class UnloadModel:
+    """Nothing needs this version any more."""
+
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailure:
+    """A model that was to be loaded is not; what ran before goes on. ``detail`` is one line for people."""
+
+    version: Version
+    digest: Digest
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class EngineReady:
-    """The engine runs this model and takes up to ``credits`` tickets at once."""
+    """The engine runs this model and takes up to ``credits`` tickets at once; one message for each loaded model."""
 
     model: str
     digest: Digest
@@ -61,8 +85,8 @@ class EngineFailure:
     detail: str
 
 
-ToEngine = NodeHello | InferTicket
-FromEngine = EngineReady | EngineAnswers | EngineFailure
+ToEngine = NodeHello | InferTicket | LoadModel | UnloadModel
+FromEngine = EngineReady | EngineAnswers | EngineFailure | LoadFailure
 
 TICKETS_MAX = 4_096
 """Answers in one message, and the most credits an engine may grant."""

@@ -20,8 +20,11 @@ from dropbeard.types.engine_messages import (
     FailReason,
     FromEngine,
     InferTicket,
+    LoadFailure,
+    LoadModel,
     NodeHello,
     ToEngine,
+    UnloadModel,
 )
 from dropbeard.types.entries import Entry, EntryKind, Promise
 from dropbeard.types.ids import (
@@ -122,11 +125,14 @@ TO_CLIENT: list[ToClient] = [
 TO_ENGINE: list[ToEngine] = [
     NodeHello(),
     InferTicket(2**64 - 1, TimeUs(5), Version(1), InputKind.ENCODED_IMAGE, (0, 0, 0)),
+    LoadModel(Version(2**32 - 1), D),
+    UnloadModel(Version(7)),
 ]
 FROM_ENGINE: list[FromEngine] = [
     EngineReady("efficientnet-lite0", D, Version(1), 256),
     EngineAnswers(((1, b"x"), (2, b""))),
     EngineFailure(3, FailReason.TOO_LATE, "too late"),
+    LoadFailure(Version(2), D, "no such model"),
 ]
 
 

@@ -40,11 +40,10 @@ SLOW_ENGINE = """
 import sys
 from pathlib import Path
 from dropbeard.daemon import engine as daemon
+from dropbeard.daemon.engine_models import Models
 from dropbeard.daemon.files import read_node_files
-from dropbeard.serving.synthetic import ServiceTime, SyntheticEngine, synthetic_digest
-daemon.make_engine = lambda files, group: (
-    SyntheticEngine(group.task, ServiceTime(400_000, 0)), synthetic_digest(files.config.name)
-)
+from dropbeard.serving.synthetic import ServiceTime, SyntheticEngine
+Models._make = lambda self, version, digest: ("slow", SyntheticEngine(self._group.task, ServiceTime(400_000, 0)))
 sys.exit(daemon.run_engine(read_node_files(Path(sys.argv[1]))))
 """
 

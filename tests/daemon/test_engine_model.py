@@ -189,7 +189,7 @@ def test_another_version_than_the_engine_runs_is_not_answered(node: NodeEnd) -> 
     assert node.answers() == []
     [failure] = node.failures()
     assert (failure.ticket, failure.reason) == (1, FailReason.BROKEN)
-    assert failure.detail == "this engine runs version 1 of its model, not 2"
+    assert failure.detail == "this engine has not loaded version 2 of its model"
 
 
 def test_two_connections_with_the_same_tickets_get_their_own_answers(squeezenet: Path, node: NodeEnd) -> None:

@@ -20,7 +20,17 @@ from dropbeard.simulator.replica import SimulatedReplica
 from dropbeard.simulator.settling import is_settled
 from dropbeard.simulator.world import World
 from dropbeard.types.certificates import decode_certificate
-from dropbeard.types.engine_messages import EngineAnswers, EngineReady, FromEngine, InferTicket, NodeHello
+from dropbeard.types.engine_messages import (
+    EngineAnswers,
+    EngineReady,
+    FromEngine,
+    InferTicket,
+    LoadFailure,
+    LoadModel,
+    NodeHello,
+    ToEngine,
+    UnloadModel,
+)
 from dropbeard.types.ids import Digest, Nonce, TimeUs, Version
 from dropbeard.types.messages import (
     BatchNotice,
@@ -150,10 +160,13 @@ def _client_and_engine(made: _Tapped) -> list[Sample]:
     request = next(iter(made.clients.asked))
     to_node: list[ToNode] = [Hello(group.id), submit, FetchOutcome(request)]
     ticket = InferTicket(1, TimeUs(2), Version(1), InputKind.ENCODED_IMAGE, (0, 0, 0))
-    told: list[FromEngine] = [EngineReady("m", Digest(bytes(32)), Version(1), 4), EngineAnswers(((1, b"x" * 12),))]
+    model = Digest(bytes(32))
+    asked: list[ToEngine] = [NodeHello(), ticket, LoadModel(Version(2), model), UnloadModel(Version(1))]
+    told: list[FromEngine] = [EngineReady("m", model, Version(1), 4), EngineAnswers(((1, b"x" * 12),))]
+    told.append(LoadFailure(Version(2), model, "no such model"))
     return [
         *(Sample("to node", (encode_to_node(message),), lambda f: decode_to_node(f[0])) for message in to_node),
-        *(Sample("to engine", (encode_to_engine(m),), lambda f: decode_to_engine(f[0])) for m in (NodeHello(), ticket)),
+        *(Sample("to engine", (encode_to_engine(m),), lambda f: decode_to_engine(f[0])) for m in asked),
         *(Sample("engine", (encode_from_engine(m),), lambda f: decode_from_engine(f[0])) for m in told),
     ]
 
