@@ -13,18 +13,22 @@ from dropbeard.agreement.events import (
     EngineIsReady,
     EngineWasLost,
     InferenceFailed,
+    ModelWasLoaded,
     RequestCame,
 )
 from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.types.group import FIRST_VERSION
-from dropbeard.types.ids import Digest, GroupId, LaneHeight, Nonce, RequestId, TimeUs, Version
+from dropbeard.types.ids import Digest, GroupId, LaneHeight, Nonce, RequestId, Signature, TimeUs, Version
+from dropbeard.types.lanes import LaneBatch, SignedUpdate
 from dropbeard.types.messages import Openings, Rejected, RejectReason, Reply
 from dropbeard.types.parameters import SECOND
 from dropbeard.types.requests import Request, salt_of
+from dropbeard.types.statements import ModelUpdate
 from dropbeard.types.task import Input, InputKind
 from tests.agreement.pieces import (
     CLIENT,
     GROUP,
+    KEYS,
     SECRET,
     START,
     attestation,
@@ -46,6 +50,7 @@ from tests.agreement.pieces import (
 GIVEN = Input(InputKind.ENCODED_IMAGE, (0, 0, 0), b"picture")
 OUTPUT = bytes(12)
 MODEL = GROUP.owners[1].model
+RULES = GROUP.parameters
 
 
 def ready(me: int = 1) -> ReplicaState:
@@ -242,3 +247,28 @@ def test_own_lane_times_follow_the_clock() -> None:
     feed(state, [AnswersCame(FIRST_VERSION, ((asked().request.id, OUTPUT),))], later(50))
     (promise,) = promised(end_turn(state, 60))
     assert promise.batch.time == START.wall_us + 60
+
+
+def lane_after_quiet_time(turns: int) -> list[LaneBatch]:
+    """What an idle replica with a loaded update appends, one turn each block interval."""
+    state = replica(2)
+    update = ModelUpdate(GROUP.id, GROUP.epoch, owner(2), Version(2), Digest(b"n" * 32))
+    signed = SignedUpdate(update, Signature(KEYS.owner_keys[2].sign(update.encode())))
+    feed(state, [EngineIsReady(Version(1), GROUP.owners[2].model, 8), ModelWasLoaded(signed)])
+    made: list[LaneBatch] = []
+    for turn in range(turns):
+        effects = end_turn(state, (turn + 1) * RULES.block_interval_us)
+        made += [effect.batch for effect in effects if isinstance(effect, PromiseBatch)]
+    return made
+
+
+def test_a_quiet_lane_goes_on_with_empty_batches_until_it_may_carry_an_update() -> None:
+    made = lane_after_quiet_time(RULES.update_gap + 3)
+    assert [batch.lane_height for batch in made] == list(range(1, RULES.update_gap + 1))
+    assert [batch.update is not None for batch in made] == [False] * (RULES.update_gap - 1) + [True]
+    assert all(batch.attestations == () for batch in made)
+
+
+def test_without_them_an_update_of_an_idle_group_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dropbeard.agreement.requests._update_waits", lambda state: False)
+    assert lane_after_quiet_time(RULES.update_gap + 3) == []
