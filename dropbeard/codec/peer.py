@@ -60,6 +60,8 @@ def _estimate(message: VotesMessage) -> int:
         return len(message.header.body) + len(message.justification.encoded) + pages
     if isinstance(message, PageNotice):
         return len(message.page.encoded)
+    if isinstance(message, SuccessionNotice):
+        return len(message.succession.encode())
     if isinstance(message, Status):
         return 2 * SIGNED_BYTES_MAX + TIP_BYTES * (len(message.tips) + len(message.echoes))
     return 2 * SIGNED_BYTES_MAX

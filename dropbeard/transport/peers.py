@@ -76,13 +76,16 @@ class PeerLink:
         self._speaking[peer] = socket
 
     def send(self, peer: OwnerId, *frames: bytes) -> bool:
-        """Hand one message to ZeroMQ; False, and counted, when the peer is away or its queue is full (rule 3.9)."""
+        """Hand one message to ZeroMQ; False, and counted, when the peer is away, unknown or too slow (3.9)."""
+        socket = self._speaking.get(peer)
         try:
-            self._speaking[peer].send_multipart(frames, zmq.NOBLOCK, copy=False)
+            if socket is not None:
+                socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
+                return True
         except zmq.Again:
-            self.not_sent[peer] += 1
-            return False
-        return True
+            pass
+        self.not_sent[peer] += 1
+        return False
 
     def receive(self) -> list[tuple[OwnerId, bytes]]:
         """What is waiting, with the peer whose CURVE key the connection proved; never blocks."""

@@ -42,13 +42,17 @@ from dropbeard.types.ids import (
     Version,
     View,
 )
-from dropbeard.types.lanes import Attestation, LaneBatch, SignedBatch
+from dropbeard.types.lanes import Attestation, LaneBatch, SignedBatch, SignedPromise
+from dropbeard.types.limits import CONFIGURATION_BYTES_MAX
 from dropbeard.types.messages import (
     BatchNotice,
+    BootAnswer,
+    BootQuestion,
     CertificateNotice,
     FetchBatches,
     FetchHeader,
     FetchPage,
+    FetchSuccession,
     FetchViews,
     Hello,
     LanesMessage,
@@ -60,6 +64,7 @@ from dropbeard.types.messages import (
     Reply,
     Status,
     Submit,
+    SuccessionNotice,
     ToClient,
     ToNode,
     VotesMessage,
@@ -67,6 +72,7 @@ from dropbeard.types.messages import (
 )
 from dropbeard.types.requests import Opening
 from dropbeard.types.statements import Finalize, Notarize, Nullify
+from dropbeard.types.succession import Succession
 from dropbeard.types.task import InputKind
 from dropbeard.types.votes import SignedVote
 
@@ -109,6 +115,12 @@ VOTES: list[VotesMessage] = [
     FetchViews(View(1), View(5)),
     FetchPage(D),
     PageNotice(PAGE),
+    BootQuestion(Epoch(1), 2),
+    BootAnswer(Epoch(0), 2, SignedVote(OwnerId(1), NULLIFY, SIG), SignedPromise(BATCH.promise, SIG)),
+    BootAnswer(Epoch(1), 2, None, None),
+    SignedVote(OwnerId(61), Nullify(GROUP.id, Epoch(5), View(8)), SIG),
+    FetchSuccession(Epoch(3)),
+    SuccessionNotice(Succession(Epoch(0), (HEADER,), ROWS, D, E, b"c" * CONFIGURATION_BYTES_MAX)),
 ]
 LANES: list[LanesMessage] = [BatchNotice(SignedBatch(BATCH, SIG)), FetchBatches(D, LaneHeight(4))]
 TO_NODE: list[ToNode] = [

@@ -89,9 +89,10 @@ def test_a_message_arrives_with_the_owner_of_its_key(pair: tuple[Node, Node]) ->
     assert first.reconnected == [OwnerId(1)]
 
 
-def test_a_message_to_an_absent_peer_is_refused_and_counted(pair: tuple[Node, Node]) -> None:
-    assert not pair[0].link.send(OwnerId(3), b"nobody is there")
-    assert pair[0].link.not_sent[OwnerId(3)] == 1
+@pytest.mark.parametrize("peer", [3, 9])
+def test_a_message_to_an_absent_or_unknown_peer_is_refused_and_counted(pair: tuple[Node, Node], peer: int) -> None:
+    assert not pair[0].link.send(OwnerId(peer), b"nobody is there")
+    assert pair[0].link.not_sent[OwnerId(peer)] == 1
 
 
 def test_an_unknown_key_never_reaches_the_application(world: Sockets, pair: tuple[Node, Node]) -> None:

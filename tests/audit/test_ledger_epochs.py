@@ -1,0 +1,75 @@
+"""A ledger of several epochs is replayed from the genesis alone (rules 8.2, 8.4)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from dropbeard.agreement.records import BlockRecord, CertificateRecord, Record, SuccessionRecord, decode_record
+from dropbeard.audit.ledger import audit_ledger
+from dropbeard.errors import LedgerInvalid
+from dropbeard.simulator.options import options_for
+from dropbeard.simulator.replica import SimulatedReplica
+from dropbeard.simulator.settling import is_settled
+from dropbeard.simulator.world import World
+from dropbeard.types.statements import Finalize
+from tests.verification.test_lineage import WORLD
+
+GENESIS = WORLD.keys.group
+MEMBERS = [replica for replica in WORLD.honest if replica.turn.state.is_member]
+
+
+def records_of(replica: SimulatedReplica) -> list[Record]:
+    return [decode_record(data, GENESIS) for data in replica.stored()]
+
+
+@pytest.mark.parametrize("replica", MEMBERS, ids=lambda replica: f"owner {replica.owner}")
+def test_every_members_disk_holds_the_whole_ledger(replica: SimulatedReplica) -> None:
+    audit = audit_ledger(GENESIS, records_of(replica))
+    assert audit.start + len(audit.blocks) == replica.turn.state.chain.final.header.height
+    assert audit.usage == {owner: used for owner, used in replica.turn.state.chain.base.usage.items() if used}
+    assert {WORLD.oracle.groups[2].owners[-1].name, GENESIS.owners[0].name} <= set(audit.names.values())
+
+
+def jumped() -> tuple[World, SimulatedReplica]:
+    """A schedule in which a replica missed an epoch and took its successor's state as a snapshot."""
+    for seed in (20, 40, 60, 80, 100, 120):
+        world = World(replace(options_for(seed, 4, "none", 4), changes=2))
+        world.run(is_settled)
+        for replica in world.honest:
+            if any(data[:1] == b"\x08" for data in replica.stored()) and replica.turn.state.may_speak:
+                return world, replica
+    pytest.fail("no schedule has a replica that missed an epoch")
+
+
+def test_a_disk_that_missed_an_epoch_is_replayed_from_the_snapshot_it_took() -> None:
+    world, replica = jumped()
+    records = [decode_record(data, world.keys.group) for data in replica.stored()]
+    audit = audit_ledger(world.keys.group, records)
+    assert audit.start > 0
+    assert audit.blocks == [] or audit.blocks[-1].height == replica.turn.state.chain.final.header.height
+    forged = [
+        SuccessionRecord(replace(r.succession, signatures=r.succession.signatures[1:]))
+        if isinstance(r, SuccessionRecord)
+        else r
+        for r in records
+    ]
+    with pytest.raises(LedgerInvalid, match="what ended epoch"):
+        audit_ledger(world.keys.group, forged)
+
+
+def without_epoch_end(record: Record) -> bool:
+    """Drop what made the last block of epoch 0 final."""
+    if not isinstance(record, CertificateRecord) or not isinstance(record.certificate.vote, Finalize):
+        return True
+    top = MEMBERS[0].turn.state.successions[GENESIS.epoch].headers[0]
+    return record.certificate.vote.header != top.digest
+
+
+def test_an_epoch_whose_end_is_not_final_leads_nowhere() -> None:
+    kept = [record for record in records_of(MEMBERS[0]) if without_epoch_end(record)]
+    whole = audit_ledger(GENESIS, records_of(MEMBERS[0]))
+    audit = audit_ledger(GENESIS, kept)
+    assert len(audit.blocks) < len(whole.blocks)
+    assert any(isinstance(record, BlockRecord) and record.proposal.header.epoch == 2 for record in kept)
