@@ -209,7 +209,8 @@ def test_19_who_leaves_takes_its_attestations_along_and_says_nothing_more() -> N
     assert votes(said) == []
 
 
-def test_19_what_was_promised_and_not_ordered_is_promised_again_the_same() -> None:
+def promised_before_and_after_a_change() -> tuple[list[LaneBatch], list[LaneBatch]]:
+    """What our lane holds of one answered request in each of two epochs; no block of the first ordered it."""
     state = replica(1)
     given = Input(InputKind.ENCODED_IMAGE, (0, 0, 0), b"a picture")
     soon = TimeUs(START.wall_us + 10_000_000)
@@ -219,9 +220,19 @@ def test_19_what_was_promised_and_not_ordered_is_promised_again_the_same() -> No
     first = [effect.batch for effect in end_turn(state) if isinstance(effect, PromiseBatch)]
     last = grown(state)
     tell(state, 3, finalized(last))
-    again = [effect.batch for effect in end_turn(state) if isinstance(effect, PromiseBatch)]
+    return first, [effect.batch for effect in end_turn(state) if isinstance(effect, PromiseBatch)]
+
+
+def test_19_what_was_promised_and_not_ordered_is_promised_again_the_same() -> None:
+    first, again = promised_before_and_after_a_change()
     assert [made.attestations for made in again] == [made.attestations for made in first]
     assert (again[0].epoch, again[0].lane_height) == (1, 1)
+
+
+def test_19_a_mutant_that_forgets_it_keeps_its_clients_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dropbeard.agreement.epochs.carry_over", lambda state: [])
+    first, again = promised_before_and_after_a_change()
+    assert (len(first), again) == (1, [])
 
 
 def test_an_update_that_was_not_ordered_never_was() -> None:

@@ -56,19 +56,6 @@ def test_a_mutant_that_goes_on_after_the_last_block_is_caught(monkeypatch: Patch
     caught_by([*STALLS, "believed-final", "entries"], changes=2)
 
 
-def test_a_mutant_that_never_promises_again_is_caught(monkeypatch: Patch) -> None:
-    plain = epochs.carry_over
-
-    def forgets(state: ReplicaState) -> list[Effect]:
-        effects = plain(state)
-        state.outbox.clear()
-        return effects
-
-    monkeypatch.setattr(epochs, "carry_over", forgets)
-    monkeypatch.setattr(finality, "carry_over", forgets)
-    caught_by([*STALLS, "unobtainable"], changes=2, seeds=range(1, 200))
-
-
 def test_a_mutant_that_takes_any_state_for_that_of_an_epochs_root_is_caught(monkeypatch: Patch) -> None:
     def believes(state: ReplicaState, notice: SnapshotNotice) -> list[Effect]:
         transfer = state.transfer
