@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 
-from dropbeard.agreement import finality, ordering
+from dropbeard.agreement import ordering
 from dropbeard.agreement.effects import Broadcast, CastVote, Effect, Persist, PromiseBatch, Propose, Send
-from dropbeard.agreement.epochs import epoch_of, jump
+from dropbeard.agreement.epochs import epoch_of
 from dropbeard.agreement.events import AnswersCame, BatchCame, ChangeWasSigned, EngineIsReady, RequestCame
 from dropbeard.agreement.inspection import is_worth_handling
 from dropbeard.agreement.records import SnapshotRecord, SuccessionRecord, decode_record, encode_record
 from dropbeard.agreement.replica_state import ReplicaState, new_replica
 from dropbeard.simulator.membership import sign_change
-from dropbeard.types.blocks import Header
 from dropbeard.types.ids import Digest, Epoch, Height, Nonce, OwnerId, TimeUs, Version, View
 from dropbeard.types.lanes import LaneBatch
 from dropbeard.types.membership import next_group
@@ -361,36 +360,6 @@ def test_a_succession_comes_back_from_its_bytes() -> None:
     assert decode_succession(given.encode(), GROUP.id) == given
     record = SuccessionRecord(given)
     assert decode_record(encode_record(record), GROUP) == record
-
-
-# --- attack 1: nobody steps on a block that is only notarized ---------------------------------------------------------
-
-
-def stepped_on_a_notarized_last_block(state: ReplicaState) -> bool:
-    last = grown(state)
-    notarize(state, block_over(state, last, last.view + 1, closing=True))
-    end_turn(state)
-    return state.group.epoch != 0
-
-
-def test_1_blocks_that_are_not_final_end_no_epoch() -> None:
-    assert not stepped_on_a_notarized_last_block(replica(1))
-
-
-def test_1_a_mutant_that_counts_blocks_and_not_final_ones_steps_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = finality.finalize_ready
-
-    def hasty(state: ReplicaState) -> list[Effect]:
-        best = state.chain.block(state.best[1])
-        after = None if best is None else state.chain.state_after(best)
-        found = None if after is None else after.succeeding(state.group.epoch)
-        if best is not None and found is not None and found.last == best.header.height:
-            made: Header = best.header
-            jump(state, Succession(Epoch(0), (made,), (), Digest(b""), Digest(b""), found.configuration))
-        return plain(state)
-
-    monkeypatch.setattr("dropbeard.agreement.replica.finalize_ready", hasty)
-    assert stepped_on_a_notarized_last_block(replica(1))
 
 
 def test_changing_batches_are_checked_by_their_bytes() -> None:
