@@ -1,5 +1,4 @@
-"""Attack 1: a change of the membership at blocks that are merely notarized (rule 8.4). Item 19's part about epochs is in
-tests/agreement/test_epochs.py."""
+"""Attack 1: a change of the membership at blocks that are merely notarized (rule 8.4)."""
 
 from __future__ import annotations
 
