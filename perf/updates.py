@@ -16,7 +16,8 @@ from typing import Final
 
 from dropbeard.daemon.files import read_node_files
 from dropbeard.daemon.local_group import LocalGroup
-from dropbeard.daemon.updates import RESULT, WANTED
+from dropbeard.daemon.updates import hand_over, wait_for_word
+from dropbeard.errors import UpdateRefused
 from dropbeard.serving.synthetic import synthetic_digest
 from dropbeard.signing.keys import load_private_key
 from dropbeard.types.ids import Epoch, Signature, Version
@@ -35,17 +36,12 @@ def take_update(local: LocalGroup, place: int, version: int) -> str | None:
     update = ModelUpdate(local.group.id, Epoch(0), owner.id, Version(version), synthetic_digest(owner.name, version))
     key = load_private_key(config.parent / "owner.key")
     state = read_node_files(config).state
-    (state / RESULT).unlink(missing_ok=True)
-    scratch = state / "update.scratch"
-    scratch.write_text(update_to_toml(SignedUpdate(update, Signature(key.sign(update.encode()))), "synthetic"))
-    scratch.rename(state / WANTED)
-    until = time.monotonic() + UPDATE_TIMEOUT_S
-    while time.monotonic() < until:
-        if (state / RESULT).exists():
-            told = json.loads((state / RESULT).read_text())
-            return None if told["done"] else str(told["detail"])
-        time.sleep(0.02)
-    return "no word"
+    try:
+        hand_over(state, update_to_toml(SignedUpdate(update, Signature(key.sign(update.encode()))), "synthetic"))
+        wait_for_word(state, UPDATE_TIMEOUT_S)
+    except UpdateRefused as refused:
+        return str(refused)
+    return None
 
 
 def main() -> int:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dropbeard.agreement.lane_store import empty_cut
 from dropbeard.agreement.ledger import Applied, nothing_applied
 from dropbeard.agreement.ledger_state import StateView, genesis_base, genesis_state_root
 from dropbeard.evidence.justification import static_fault
-from dropbeard.types import merkle
 from dropbeard.types.blocks import (
     Finalization,
     Header,
@@ -22,7 +20,6 @@ from dropbeard.types.blocks import (
 from dropbeard.types.group import Group
 from dropbeard.types.ids import (
     GENESIS_HEIGHT,
-    GENESIS_VIEW,
     NO_DIGEST,
     Digest,
     Epoch,
@@ -35,7 +32,7 @@ from dropbeard.types.ids import (
 from dropbeard.types.limits import PAGE_VIEWS
 from dropbeard.types.messages import Proposal
 from dropbeard.types.statements import Nullify
-from dropbeard.types.succession import Succession
+from dropbeard.types.succession import Succession, starting_header
 
 
 @dataclass(slots=True)
@@ -60,19 +57,7 @@ class Block:
 
 def genesis_header(group: Group) -> Header:
     """Height 0, view -1, nothing ordered (rule 3.1)."""
-    return Header(
-        group=group.id,
-        epoch=group.epoch,
-        height=GENESIS_HEIGHT,
-        view=GENESIS_VIEW,
-        parent=NO_DIGEST,
-        parent_view=GENESIS_VIEW,
-        cut=empty_cut(group),
-        time=TimeUs(0),
-        entries_root=merkle.EMPTY_ROOT,
-        state_root=genesis_state_root(group),
-        justification=NO_DIGEST,
-    )
+    return starting_header(group, GENESIS_HEIGHT, NO_DIGEST, TimeUs(0), genesis_state_root(group), NO_DIGEST)
 
 
 class Chain:
@@ -82,8 +67,7 @@ class Chain:
         self.group = group
         self.base = genesis_base(group)
         header = genesis_header(group)
-        self.final = Block(header, None, 0, applied=nothing_applied(header), justified=True)
-        self.root = self.final
+        self.final = self.root = _starting_block(header)
         """What this epoch starts from (rule 8.4)."""
         self.hollow: Succession | None = None
         """What we stand on without the state that it proves: a snapshot is on its way (rules 7.2, 8.4)."""
@@ -123,7 +107,7 @@ class Chain:
         """Blocks from ``block`` down to just above the final one; None unless it is a descendant by known headers."""
         path: list[Block] = []
         at: Block | None = block
-        while at is not None and at is not self.final and at.header.height > self.final.header.height:
+        while at is not None and at.header.height > self.final.header.height:
             path.append(at)
             at = self.blocks.get(at.header.parent)
         return path if at is self.final else None
@@ -156,7 +140,7 @@ class Chain:
         """Stand on the root of the next epoch; what was final stays."""
         self.group = group
         self.full_pages.clear()
-        self.root = Block(root, None, 0, applied=nothing_applied(root), justified=True)
+        self.root = _starting_block(root)
         self.blocks[root.digest] = self.root
         self.stand_on(self.root)
 
@@ -187,6 +171,11 @@ class Chain:
         for number in [n for n, page in self.full_pages.items() if _at(page.nullifications[-1].vote) < _at(top)]:
             del self.full_pages[number]
         self.oldest = Height(before + 1)
+
+
+def _starting_block(header: Header) -> Block:
+    """Nobody proposed it, and it is final."""
+    return Block(header, None, 0, applied=nothing_applied(header), justified=True)
 
 
 def _at(what: Header | Nullify) -> tuple[Epoch, View]:

@@ -6,6 +6,7 @@ from dataclasses import fields
 
 from dropbeard.agreement.effects import Effect, Persist, Send
 from dropbeard.agreement.lane_store import LaneStore
+from dropbeard.agreement.ledger_state import StateView
 from dropbeard.agreement.records import SuccessionRecord
 from dropbeard.agreement.replica_state import Engine, OwnStage, ReplicaState
 from dropbeard.agreement.requests import run
@@ -62,6 +63,12 @@ def epoch_of(message: PeerMessage) -> Epoch | None:
             return None
 
 
+def other_epoch(state: ReplicaState, message: PeerMessage) -> Epoch | None:
+    """The epoch that a message speaks of when it is not ours."""
+    epoch = epoch_of(message)
+    return None if epoch == state.group.epoch else epoch
+
+
 def on_other_epoch(state: ReplicaState, sender: OwnerId, message: PeerMessage, epoch: Epoch) -> list[Effect]:
     """Who is behind is shown what ended its epoch; who is ahead is asked what ended ours."""
     if epoch > state.group.epoch:
@@ -84,10 +91,8 @@ def on_change_signed(state: ReplicaState, signed: SignedChange) -> list[Effect]:
 
 def end_epoch(state: ReplicaState) -> list[Effect]:
     """Step into the next epoch once the last block of this one is final here."""
-    change, last = state.chain.base.succeeding, state.chain.final
-    if change is None or change.epoch != state.group.epoch or change.last != last.header.height:
-        return []
-    succession = _proof(state, change)
+    change = StateView(state.chain.base, ()).ending_at(state.group.epoch, state.chain.final.header.height)
+    succession = None if change is None else _proof(state, change)
     if succession is None:
         return []
     _step(state, succession)

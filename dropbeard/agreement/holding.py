@@ -89,8 +89,7 @@ def try_apply(state: ReplicaState, block: Block) -> Applied | None:
 
 def ends_epoch(state: ReplicaState, after: StateView, block: Block) -> bool:
     """Is it the last block of the epoch, or one that closes it? Only closing blocks extend such a one (rule 8.4)."""
-    change = after.succeeding(state.group.epoch)
-    return change is not None and change.last == block.header.height
+    return after.ending_at(state.group.epoch, block.header.height) is not None
 
 
 def _try_closing(block: Block, parent: Block) -> Applied | None:

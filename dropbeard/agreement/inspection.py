@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import assert_never
 
 from dropbeard.agreement.chain import is_full
-from dropbeard.agreement.epochs import epoch_of
+from dropbeard.agreement.epochs import other_epoch
 from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.agreement.voting import knows_certificate, knows_vote
-from dropbeard.evidence.justification import certificate_checks, page_checks
+from dropbeard.evidence.justification import certificate_checks, page_checks, succession_fault
 from dropbeard.types.blocks import Page
 from dropbeard.types.checking import SignatureChecker
 from dropbeard.types.group import Group
@@ -39,7 +39,6 @@ from dropbeard.types.messages import (
     SuccessionNotice,
 )
 from dropbeard.types.statements import Notarize
-from dropbeard.types.succession import succession_form_fault
 from dropbeard.types.votes import SignedVote
 
 
@@ -48,8 +47,7 @@ def is_worth_handling(state: ReplicaState, message: PeerMessage, checker: Signat
 
     Of another epoch's messages only the epoch is looked at (rule 8.4).
     """
-    epoch = epoch_of(message)
-    if epoch is not None and epoch != state.group.epoch:
+    if other_epoch(state, message) is not None:
         return not isinstance(message, BatchNotice)
     match message:
         case SignedVote():
@@ -70,9 +68,7 @@ def is_worth_handling(state: ReplicaState, message: PeerMessage, checker: Signat
         case FetchHeader() | FetchViews() | FetchPage() | FetchBatches() | FetchInput() | FetchSuccession():
             return True
         case SuccessionNotice(given):
-            if succession_form_fault(state.group, given) is not None:
-                return False
-            return certificate_checks(state.group, given.finalization, checker)
+            return succession_fault(state.group, given, checker) is None
         case BootQuestion() | FetchSnapshot() | FetchBucket():
             return True
         case BootAnswer():

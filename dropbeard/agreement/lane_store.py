@@ -24,11 +24,6 @@ class Lane:
     heights: dict[LaneHeight, list[Digest]] = field(default_factory=dict)
 
 
-def empty_cut(group: Group) -> Cut:
-    """The genesis' cut: nothing of any lane."""
-    return tuple(LaneTip(owner, LaneHeight(0), NO_DIGEST) for owner in group.members)
-
-
 def fits_group(group: Group, signed: SignedBatch) -> bool:
     """Is the batch of this group's epoch, of one of its lanes, and within the sender's limits? (rule 2.8)"""
     batch = signed.batch

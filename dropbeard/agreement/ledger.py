@@ -51,8 +51,8 @@ def apply_block(
             work.take_batch(batch)
     entries = work.close()
     tree = entries_tree(entries)
-    ending = work.view.succeeding(group.epoch)
-    if ending is None or ending.last != height:
+    ending = work.view.ending_at(group.epoch, height)
+    if ending is None:
         unsealed = work.delta.root(parent.state_root)
         return Applied(work.time, work.delta, entries, tree, before.seal(height, unsealed), unsealed)
     work.hand_over(following_group(group, ending.configuration))

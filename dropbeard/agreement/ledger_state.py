@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from dropbeard.agreement.tables import Delta, ModelInForce, Outcome, Record, Succeeding, Table, row_bytes
-from dropbeard.agreement.whole_state import BUCKET_US, WholeState, snapshot_digest, snapshot_root
+from dropbeard.agreement.tables import Delta, ModelInForce, Outcome, Record, Succeeding, Table
+from dropbeard.agreement.whole_state import BUCKET_US, WholeState, bucket_of, snapshot_digest, snapshot_root
 from dropbeard.evidence.judge import Verdict
 from dropbeard.types.group import FIRST_VERSION, Group
-from dropbeard.types.hashing import STATE_BUCKET, STATE_GENESIS, digest
+from dropbeard.types.hashing import STATE_GENESIS, digest
 from dropbeard.types.ids import Digest, Epoch, Height, LaneHeight, OwnerId, RequestId, TimeUs
 
 
@@ -44,12 +44,7 @@ class Base:
     def merge(self, delta: Delta, time: TimeUs, height: Height) -> None:
         """Make the changes of the block at ``height``, whose time is ``time``, final."""
         self.height = height
-        self.models.update(delta.models)
-        self.lane_times.update(delta.lane_times)
-        self.charges.update(delta.charges)
-        self.usage.update(delta.usage)
-        self.marks.update(delta.marks)
-        self.succeeding = delta.succeeding or self.succeeding
+        _merge_small(self, delta)
         for request, record in delta.open.items():
             _replace(self.open, request, record, self.whole, Table.OPEN)
         for request, outcome in delta.outcomes.items():
@@ -63,7 +58,7 @@ class Base:
     def take_snapshot(self) -> None:
         """Keep the state as it is at this height (rule 4.1)."""
         self.whole.take_snapshot(
-            self.height, self._small_tables(), {Table.OPEN: self.open, Table.OUTCOMES: self.outcomes}
+            self.height, b"".join(self.small().rows()), {Table.OPEN: self.open, Table.OUTCOMES: self.outcomes}
         )
 
     def copy(self) -> Base:
@@ -81,11 +76,11 @@ class Base:
             succeeding=self.succeeding,
         )
 
-    def _small_tables(self) -> bytes:
-        """Every row of the tables whose size depends on n alone, by table, then key."""
-        whole = Delta(self.models, self.lane_times, charges=self.charges, usage=self.usage, marks=self.marks)
-        whole.succeeding = self.succeeding
-        return b"".join(whole.rows())
+    def small(self) -> Delta:
+        """A copy of the tables whose size depends on n alone."""
+        found = Delta()
+        _merge_small(found, self)
+        return found
 
     def ripen(self, time: TimeUs) -> Sequence[tuple[TimeUs, RequestId]]:
         """Hints: everything in the final state that may be due at block time ``time``."""
@@ -99,6 +94,16 @@ Members = dict[int, dict[tuple[Table, RequestId], None]]
 Changed = Mapping[RequestId, Record | Outcome | None]
 
 Row = TypeVar("Row", Record, Outcome)
+
+
+def _merge_small(into: Base | Delta, later: Base | Delta) -> None:
+    """Let the later rows of the tables whose size depends on n alone replace the earlier ones."""
+    into.models.update(later.models)
+    into.lane_times.update(later.lane_times)
+    into.charges.update(later.charges)
+    into.usage.update(later.usage)
+    into.marks.update(later.marks)
+    into.succeeding = later.succeeding or into.succeeding
 
 
 def _replace(rows: dict[RequestId, Row], request: RequestId, row: Row | None, whole: WholeState, table: Table) -> None:
@@ -181,6 +186,11 @@ class StateView:
         found = self._last_change()
         return found if found is not None and found.epoch == epoch else None
 
+    def ending_at(self, epoch: Epoch, height: Height) -> Succeeding | None:
+        """The change that ends ``epoch`` with the block at ``height``."""
+        found = self.succeeding(epoch)
+        return found if found is not None and found.last == height else None
+
     def _last_change(self) -> Succeeding | None:
         return next((d.succeeding for d in reversed(self.deltas) if d.succeeding is not None), self.base.succeeding)
 
@@ -208,10 +218,13 @@ class StateView:
             self._note_members(members, Table.OUTCOMES, delta.outcomes)
         buckets = {number: found for number, (found, _) in whole.buckets.items() if number not in members}
         for number, names in members.items():
-            rows = [row_bytes(table, request, self._row(table, request)) for table, request in sorted(names)]
-            if rows:
-                buckets[number] = digest(STATE_BUCKET, b"".join(rows))
-        return snapshot_digest(height, self._small_tables(), sorted(buckets.items()))
+            found = bucket_of(names, self._row)
+            if found is not None:
+                buckets[number] = found[0]
+        small = self.base.small()
+        for delta in self.deltas:
+            _merge_small(small, delta)
+        return snapshot_digest(height, b"".join(small.rows()), sorted(buckets.items()))
 
     def _note_members(self, members: Members, table: Table, changed: Changed) -> None:
         for request, row in changed.items():
@@ -235,27 +248,8 @@ class StateView:
                 return row
         return self.base.open.get(request) if table is Table.OPEN else self.base.outcomes.get(request)
 
-    def _row(self, table: Table, request: RequestId) -> bytes | None:
-        row = self.record(request) if table is Table.OPEN else self.outcome(request)
-        return None if row is None else row.encode()
-
-    def _small_tables(self) -> bytes:
-        base, last = self.base, self._last_change()
-        small = Delta(
-            dict(base.models),
-            dict(base.lane_times),
-            charges=dict(base.charges),
-            usage=dict(base.usage),
-            marks=dict(base.marks),
-        )
-        for delta in self.deltas:
-            small.models.update(delta.models)
-            small.lane_times.update(delta.lane_times)
-            small.charges.update(delta.charges)
-            small.usage.update(delta.usage)
-            small.marks.update(delta.marks)
-        small.succeeding = last
-        return b"".join(small.rows())
+    def _row(self, table: Table, request: RequestId) -> Record | Outcome | None:
+        return self.record(request) if table is Table.OPEN else self.outcome(request)
 
     def seal(self, height: Height, root: Digest) -> Digest:
         """The state root at ``height``: at mK it covers the digest of the whole state at (m-1)K (rule 4.1), or at the

@@ -118,7 +118,7 @@ def encode_record(record: Record) -> bytes:
         case EvidenceRecord(data):
             return wire.u8(6) + data
         case SnapshotRecord(header, small, rows):
-            return wire.u8(7) + _long_bytes(header.body) + _long_bytes(small) + rows
+            return wire.u8(7) + wire.long_bytes(header.body) + wire.long_bytes(small) + rows
         case SuccessionRecord(succession):
             return wire.u8(8) + succession.encode()
         case _:
@@ -153,8 +153,8 @@ def decode_record(data: bytes, group: Group) -> Record:
     elif kind == 6:
         record = EvidenceRecord(reader.take(reader.remaining))
     elif kind == 7:
-        header = decode_header(reader.take(reader.u32()), group.id)
-        record = SnapshotRecord(header, reader.take(reader.u32()), reader.take(reader.remaining))
+        header = decode_header(reader.long_bytes(), group.id)
+        record = SnapshotRecord(header, reader.long_bytes(), reader.take(reader.remaining))
     elif kind == 8:
         record = SuccessionRecord(decode_succession(reader.take(reader.remaining), group.id))
     else:
@@ -163,22 +163,18 @@ def decode_record(data: bytes, group: Group) -> Record:
     return record
 
 
-def _long_bytes(value: bytes) -> bytes:
-    return wire.u32(len(value)) + value
-
-
 def _encode_proposal(proposal: Proposal) -> bytes:
-    pages = b"".join(_long_bytes(page.encoded) for page in proposal.pages)
-    parts = _long_bytes(proposal.header.body) + proposal.signature + _long_bytes(proposal.justification.encoded)
+    pages = b"".join(wire.long_bytes(page.encoded) for page in proposal.pages)
+    parts = wire.long_bytes(proposal.header.body) + proposal.signature + wire.long_bytes(proposal.justification.encoded)
     return parts + wire.u16(len(proposal.pages)) + pages
 
 
 def _read_proposal(reader: wire.Reader, group: Group) -> Proposal:
-    header = decode_header(reader.take(reader.u32()), group.id)
+    header = decode_header(reader.long_bytes(), group.id)
     signature = Signature(reader.take(64))
-    justification = decode_justification(reader.take(reader.u32()), group.id, header.epoch)
+    justification = decode_justification(reader.long_bytes(), group.id, header.epoch)
     number = reader.count(limits.PAGES_MAX, "pages")
-    pages = tuple(decode_page(reader.take(reader.u32()), group.id, header.epoch) for _ in range(number))
+    pages = tuple(decode_page(reader.long_bytes(), group.id, header.epoch) for _ in range(number))
     return Proposal(header, signature, justification, pages)
 
 

@@ -15,11 +15,11 @@ from dropbeard.agreement.booting import (
 )
 from dropbeard.agreement.effects import Effect, Report, Send, WakeAt
 from dropbeard.agreement.epochs import (
-    epoch_of,
     on_change_signed,
     on_fetch_succession,
     on_other_epoch,
     on_succession,
+    other_epoch,
 )
 from dropbeard.agreement.events import (
     AnswersCame,
@@ -59,7 +59,6 @@ from dropbeard.agreement.requests import (
 )
 from dropbeard.agreement.snapshots import on_bucket, on_fetch_bucket, on_fetch_snapshot, on_snapshot
 from dropbeard.agreement.voting import cast_finalizes, on_certificate, on_vote
-from dropbeard.types.group import GENESIS_EPOCH
 from dropbeard.types.ids import OwnerId
 from dropbeard.types.lanes import SignedBatch
 from dropbeard.types.messages import (
@@ -78,7 +77,6 @@ from dropbeard.types.messages import (
     FetchViews,
     InputNotice,
     PageNotice,
-    PeerMessage,
     Proposal,
     SnapshotNotice,
     Status,
@@ -94,11 +92,12 @@ def handle(state: ReplicaState, event: Event, now: Now) -> list[Effect]:
     if state.halted is not None:
         return []
     match event:
-        case PeerSpoke(sender, message) if _is_elsewhere(state, message):
-            return on_other_epoch(state, sender, message, epoch_of(message) or GENESIS_EPOCH)
-        case PeerSpoke():
-            if not isinstance(event.message, BootQuestion | FetchHeader | FetchViews | FetchPage | FetchBatches):
-                state.silent.pop(event.sender, None)  # rule 3.6: who only asks may not lead yet
+        case PeerSpoke(sender, message):
+            elsewhere = other_epoch(state, message)
+            if elsewhere is not None:
+                return on_other_epoch(state, sender, message, elsewhere)
+            if not isinstance(message, BootQuestion | FetchHeader | FetchViews | FetchPage | FetchBatches):
+                state.silent.pop(sender, None)  # rule 3.6: who only asks may not lead yet
             return _on_peer(state, event)
         case BatchCame(_, signed) if signed.batch.epoch != state.group.epoch:
             return []
@@ -129,11 +128,6 @@ def handle(state: ReplicaState, event: Event, now: Now) -> list[Effect]:
             return _end_turn(state)
         case _:
             assert_never(event)
-
-
-def _is_elsewhere(state: ReplicaState, message: PeerMessage) -> bool:
-    epoch = epoch_of(message)
-    return epoch is not None and epoch != state.group.epoch
 
 
 def _on_peer(state: ReplicaState, event: PeerSpoke) -> list[Effect]:

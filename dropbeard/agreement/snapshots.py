@@ -37,17 +37,17 @@ def catch_up(state: ReplicaState, block: Block) -> list[Effect]:
     transfer = state.transfer
     if proved > state.chain.root.header.height and (transfer is None or transfer.header.height < proved):
         state.transfer = _begin(state, block, proved) or transfer
-    return pull(state)
+    return _pull(state)
 
 
 def fetch_root_state(state: ReplicaState) -> list[Effect]:
     """The state at the root of an epoch that we jumped to, which the epoch's succession proves (rule 8.4)."""
     if state.transfer is None:
         state.transfer = Transfer(state.chain.root.header, None)
-    return pull(state)
+    return _pull(state)
 
 
-def pull(state: ReplicaState) -> list[Effect]:
+def _pull(state: ReplicaState) -> list[Effect]:
     """Ask for what a transfer lacks; install it when nothing does."""
     transfer = state.transfer
     if transfer is None:

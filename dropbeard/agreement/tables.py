@@ -151,4 +151,4 @@ class Delta:
 
 def row_bytes(table: Table, key: bytes, value: bytes | None) -> bytes:
     """table u8, key, u8 1 and the row (u32 length and bytes), or u8 0 for a removed one."""
-    return wire.u8(table) + key + (wire.u8(0) if value is None else wire.u8(1) + wire.u32(len(value)) + value)
+    return wire.u8(table) + key + (wire.u8(0) if value is None else wire.u8(1) + wire.long_bytes(value))

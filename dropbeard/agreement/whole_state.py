@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dropbeard.agreement.tables import Outcome, Record, Table, row_bytes
@@ -34,6 +34,18 @@ def snapshot_digest(height: Height, small: bytes, buckets: Iterable[tuple[int, D
 def snapshot_root(root: Digest, whole: Digest) -> Digest:
     """The state root at mK: it covers the digest of the whole state at (m-1)K (rule 4.1)."""
     return digest(STATE_SNAPSHOT, root, whole)
+
+
+def bucket_of(
+    names: Iterable[tuple[Table, RequestId]], row: Callable[[Table, RequestId], Record | Outcome | None]
+) -> tuple[Digest, bytes] | None:
+    """Digest and rows of a bucket, in the order of their names; None when it is empty."""
+    rows: list[bytes] = []
+    for table, request in sorted(names):
+        found = row(table, request)
+        rows.append(row_bytes(table, request, None if found is None else found.encode()))
+    joined = b"".join(rows)
+    return (digest(STATE_BUCKET, joined), joined) if rows else None
 
 
 @dataclass(slots=True)
@@ -69,13 +81,9 @@ class WholeState:
     ) -> None:
         """Keep the whole state as it is now; only buckets that changed are encoded and hashed again."""
         for bucket in self.touched:
-            members = self.members[bucket]
-            if members:
-                rows = [
-                    row_bytes(table, request, tables[table][request].encode()) for table, request in sorted(members)
-                ]
-                joined = b"".join(rows)
-                self.buckets[bucket] = digest(STATE_BUCKET, joined), joined
+            found = bucket_of(self.members[bucket], lambda table, request: tables[table][request])
+            if found is not None:
+                self.buckets[bucket] = found
             else:
                 del self.members[bucket]
                 self.buckets.pop(bucket, None)

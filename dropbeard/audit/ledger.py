@@ -23,6 +23,7 @@ from dropbeard.agreement.records import (
     VoteRecord,
 )
 from dropbeard.agreement.rows import base_from_rows
+from dropbeard.agreement.tables import Succeeding
 from dropbeard.errors import LedgerInvalid, MessageInvalid
 from dropbeard.evidence.judge import Judge, Verdict
 from dropbeard.evidence.justification import (
@@ -32,6 +33,7 @@ from dropbeard.evidence.justification import (
     cover_fault,
     page_checks,
     static_fault,
+    succession_fault,
 )
 from dropbeard.signing.signer import NodeKeyChecker
 from dropbeard.types.blocks import Header, LaneTip, Page
@@ -42,7 +44,7 @@ from dropbeard.types.lanes import LaneBatch, SignedBatch
 from dropbeard.types.membership import change_fault, following_group
 from dropbeard.types.messages import Proposal
 from dropbeard.types.statements import Finalize, Notarize
-from dropbeard.types.succession import Succession, root_header, succession_form_fault
+from dropbeard.types.succession import Succession, root_header
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,18 +213,22 @@ class _Replay:
 
     def next_epoch(self) -> bool:
         """Into the epoch that the last block, or a succession that the node holds, hands over to (rule 8.4)."""
-        change = self.base.succeeding
-        if change is not None and change.epoch == self.group.epoch and change.last == self.last.height:
+        change = self._ending()
+        if change is not None:
             self._hand_over(self._last_of_epoch, change.configuration)
             return True
         given = self.held.successions.get(self.group.epoch)
         if given is None:
             return False
-        fault = succession_form_fault(self.group, given)
-        if fault is not None or not certificate_checks(self.group, given.finalization, self.checker):
+        fault = succession_fault(self.group, given, self.checker)
+        if fault is not None:
             raise LedgerInvalid(f"height {given.last.height}: what ended epoch {given.epoch} does not check: {fault}")
         self._hand_over(given.last, given.configuration)
         return True
+
+    def _ending(self) -> Succeeding | None:
+        """The change that hands over above the last block, if this was the epoch's last height."""
+        return StateView(self.base, ()).ending_at(self.group.epoch, self.last.height)
 
     @property
     def _last_of_epoch(self) -> Header:
@@ -239,16 +245,14 @@ class _Replay:
     def take(self, header: Header) -> None:
         """Check one block in every way and make it the last."""
         self._check_justification(header)
-        view = StateView(self.base, ())
-        change = view.succeeding(self.group.epoch)
-        if change is not None and change.last == self.last.height:
+        if self._ending() is not None:
             if not closes(header, self.last):
                 raise LedgerInvalid(f"height {header.height}: the epoch was over, and this is no closing block")
             self.last = header
             return
         ordered = {tip.owner: self._batches(header, tip) for tip in header.cut}
         try:
-            applied = apply_block(self.group, view, self.last, ordered, self.judge.verdict)
+            applied = apply_block(self.group, StateView(self.base, ()), self.last, ordered, self.judge.verdict)
         except KeyError as wrong:
             raise LedgerInvalid(f"height {header.height}: the snapshot below it does not hold {wrong}") from wrong
         computed = {

@@ -22,7 +22,7 @@ from dropbeard.daemon.local_group import LocalGroup
 from dropbeard.errors import GroupUnreachable, InputInvalid
 from dropbeard.serving.catalogue import Progress, fetch_set
 from dropbeard.serving.free_images import free_images
-from dropbeard.serving.manifest import manifests, model_digest
+from dropbeard.serving.manifest import manifests_by_digest
 from dropbeard.types.certificates import decode_certificate
 from dropbeard.types.genesis_file import task_schema
 from dropbeard.verification.certificate import verify
@@ -133,7 +133,7 @@ Row = tuple[Path, Answer, Path]
 
 
 def _model_names() -> dict[str, str]:
-    return {model_digest(manifest).hex(): manifest.name for manifest in manifests()}
+    return {digest.hex(): manifest.name for digest, manifest in manifests_by_digest().items()}
 
 
 def _show(console: Console, rows: Sequence[Row], stages: _Stages) -> None:

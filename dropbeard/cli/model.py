@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from dropbeard.types.ids import Digest
 
 SYNTHETIC = "synthetic"
-LOOK_EVERY_S = 0.1
 
 
 @click.group("model")
@@ -79,7 +77,7 @@ def update_command(config: Path, update: Path, timeout: float) -> None:
     A node that is not running takes it when it runs. Until the next model is loaded and warm, the old one answers.
     """
     from dropbeard.daemon.files import read_node_files
-    from dropbeard.daemon.updates import RESULT, WANTED
+    from dropbeard.daemon.updates import hand_over, wait_for_word
     from dropbeard.errors import UpdateRefused
     from dropbeard.storage.files import read_text
     from dropbeard.types.update_file import UPDATE_BYTES_MAX, update_from_toml
@@ -89,33 +87,8 @@ def update_command(config: Path, update: Path, timeout: float) -> None:
     update_from_toml(text, str(update))
     if not state.is_dir():
         raise UpdateRefused(f"{state} is not there: the node of {config} never ran")
-    result = state / RESULT
-    result.unlink(missing_ok=True)
-    _place(text, state / WANTED)
-    until = time.monotonic() + timeout
-    while time.monotonic() < until:
-        if result.exists() and not (state / WANTED).exists():
-            told = json.loads(result.read_text())
-            if not told["done"]:
-                raise UpdateRefused(f"the node refuses the update: {told['detail']}")
-            click.echo(told["detail"])
-            return
-        time.sleep(LOOK_EVERY_S)
-    raise UpdateRefused(f"no word from the node within {timeout:g} s; it takes the update when it runs, see its log")
-
-
-def _place(text: str, wanted: Path) -> None:
-    """Whole or not at all, and never over another one."""
-    from dropbeard.errors import UpdateRefused
-
-    scratch = wanted.with_name(f"{wanted.name}.{os.getpid()}")
-    scratch.write_text(text)
-    try:
-        os.link(scratch, wanted)
-    except FileExistsError:
-        raise UpdateRefused(f"{wanted} is there: another update is under way; wait for it, or remove it") from None
-    finally:
-        scratch.unlink()
+    hand_over(state, text)
+    click.echo(wait_for_word(state, timeout))
 
 
 @model_command.command("history")

@@ -173,10 +173,10 @@ def _utc(seconds: int) -> str:
 def _model_names() -> dict[bytes, str]:
     """Names of local manifests by model digest: a name proves nothing, a digest does."""
     from dropbeard.errors import ConfigInvalid
-    from dropbeard.serving.manifest import manifests, model_digest
+    from dropbeard.serving.manifest import manifests_by_digest
 
     try:
-        return {model_digest(manifest): manifest.name for manifest in manifests()}
+        return {digest: manifest.name for digest, manifest in manifests_by_digest().items()}
     except (ConfigInvalid, OSError):
         # A broken manifest here says nothing about the certificate: digests are shown instead.
         return {}

@@ -39,9 +39,6 @@ POLL_MS: Final = 500
 NODES_MAX: Final = 16
 """Connections that hear of loaded models: one node, and what is left of its earlier lives."""
 
-DRAIN_S: Final = 5.0
-"""How long a stopping engine goes on with what it has."""
-
 
 def run_engine(files: NodeFiles) -> int:
     """Load and warm the model, then serve until SIGTERM or SIGINT; 0 after a clean end.
@@ -95,7 +92,7 @@ class _Server:
         self.wake()
 
     def serve(self, listener: EngineListener) -> None:
-        """Until asked to stop, then finish what was taken, within DRAIN_S."""
+        """Until asked to stop, then finish what was taken, within its models' DRAIN_S."""
         self._listener = listener
         poller = zmq.Poller()
         for source in (self._listener.socket, self._woken, self._stop.fd):
@@ -108,7 +105,7 @@ class _Server:
                     self._listener.send(route, encode_from_engine(told))
             for route, data, given in self._listener.receive():
                 self._take(route, data, given)
-        self.models.drain(DRAIN_S)
+        self.models.drain()
         self._send_outcomes()
         # Only then: while the models' threads end, the last answers leave, which a closing socket would drop.
         self.models.stop()

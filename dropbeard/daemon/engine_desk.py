@@ -121,14 +121,20 @@ class EngineDesk:
             self._credits = ready.credits
             log.info("engine-ready model=%s version=%d credits=%d", ready.model, ready.version, ready.credits)
             return [EngineIsReady(ready.version, ready.digest, ready.credits)]
-        signed = self.next_update
-        if signed is not None and (ready.version, ready.digest) == (signed.update.version, signed.update.model):
+        signed = self._next_is(ready.version, ready.digest)
+        if signed is not None:
             log.info("model-loaded model=%s version=%d", ready.model, ready.version)
             return [ModelWasLoaded(signed)]
         if not self._has(version, digest):
             log.info("engine-asked version=%d: the lane is past the model that the engine started with", version)
             self._ask(version, digest)
         return []
+
+    def _next_is(self, version: Version, digest: Digest) -> SignedUpdate | None:
+        """The update that is to be loaded, if this is its model."""
+        signed = self.next_update
+        same = signed is not None and (signed.update.version, signed.update.model) == (version, digest)
+        return signed if same else None
 
     def _has(self, version: Version, digest: Digest) -> bool:
         held = self._loaded.get(version)
@@ -140,8 +146,7 @@ class EngineDesk:
 
     def _not_loaded(self, failure: LoadFailure) -> list[Event]:
         self._asked.pop(failure.version, None)
-        signed = self.next_update
-        if signed is not None and (failure.version, failure.digest) == (signed.update.version, signed.update.model):
+        if self._next_is(failure.version, failure.digest) is not None:
             self.failed = failure.detail
         else:
             log.error("engine-refused version=%d reason=%s", failure.version, failure.detail)
@@ -155,6 +160,10 @@ class EngineDesk:
             return [ModelWasLoaded(signed)]
         self._ask(update.version, update.model)
         return []
+
+    def give_up(self) -> None:
+        """The update is not taken: should its model still come, nothing follows."""
+        self.next_update = self.failed = None
 
     def ask_again(self) -> None:
         """After the engine came back: what is to be loaded is asked for again."""

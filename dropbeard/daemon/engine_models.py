@@ -12,9 +12,9 @@ from typing import Final
 from dropbeard.daemon.files import NodeFiles
 from dropbeard.errors import DropbeardError, EngineFailed
 from dropbeard.serving.engine import Engine
-from dropbeard.serving.manifest import manifests, model_digest
+from dropbeard.serving.manifest import load_manifest, manifests_by_digest, model_digest
 from dropbeard.serving.pipeline import Outcome, Pipeline
-from dropbeard.serving.synthetic import ServiceTime, SyntheticEngine, synthetic_digest
+from dropbeard.serving.synthetic import ServiceTime, SyntheticEngine, synthetic_digest, synthetic_name
 from dropbeard.types.engine_messages import EngineReady, LoadFailure
 from dropbeard.types.group import FIRST_VERSION, Group
 from dropbeard.types.ids import Digest, Version
@@ -25,7 +25,7 @@ MODELS_MAX: Final = 4
 """Loaded at once: the one in force, the next one, and one that an abandoned update left."""
 
 DRAIN_S: Final = 5.0
-"""How long a model that is unloaded goes on with what it has."""
+"""How long a model that is unloaded, or of a stopping engine, goes on with what it has."""
 
 Deliver = Callable[[Sequence[Outcome]], None]
 
@@ -39,9 +39,13 @@ class Loaded:
     pipeline: Pipeline
     ready: EngineReady
 
-    def stop(self) -> None:
-        """Finish what it has, then give back its memory."""
+    def finish(self) -> None:
+        """Answer what it has, then end."""
         self.pipeline.drain(DRAIN_S)
+        self.end()
+
+    def end(self) -> None:
+        """Give back its memory."""
         self.pipeline.stop()
         self.engine.unload()
 
@@ -60,16 +64,13 @@ class Models:
 
     def load_first(self) -> None:
         """The model that the configuration names, before anything is served. Raises what loading raises."""
-        name = self._files.config.engine.model
-        found = self._load(FIRST_VERSION, self._first_digest(name))
-        self.loaded[FIRST_VERSION] = found
+        self.loaded[FIRST_VERSION] = self._load(FIRST_VERSION, self._first_digest())
 
-    def _first_digest(self, name: str) -> Digest:
-        if self._files.config.engine.backend == "synthetic":
-            return synthetic_digest(self._files.config.name)
-        from dropbeard.serving.manifest import load_manifest
-
-        return model_digest(load_manifest(name))
+    def _first_digest(self) -> Digest:
+        config = self._files.config
+        if config.engine.backend == "synthetic":
+            return synthetic_digest(config.name)
+        return model_digest(load_manifest(config.engine.model))
 
     def ask(self, version: Version, digest: Digest) -> EngineReady | LoadFailure | None:
         """Begin to load; what is loaded or cannot be is said at once."""
@@ -110,14 +111,14 @@ class Models:
         if settings.backend == "synthetic":
             if synthetic_digest(owner, version) != digest:
                 raise EngineFailed(f"a synthetic engine has no model {digest.hex()[:12]} as version {version}")
-            flavour = owner.encode() if version == FIRST_VERSION else f"{owner} {version}".encode()
+            flavour = synthetic_name(owner, version).encode()
             return settings.model, SyntheticEngine(self._group.task, ServiceTime(0, 0), flavour)
         from dropbeard.serving.onnx import OnnxEngine
 
-        for manifest in manifests():
-            if model_digest(manifest) == digest:
-                return manifest.name, OnnxEngine(manifest, self._group.task, settings.threads)
-        raise EngineFailed(f"no model here has the digest {digest.hex()[:12]}; see: dropbeard models list --json")
+        manifest = manifests_by_digest().get(digest)
+        if manifest is None:
+            raise EngineFailed(f"no model here has the digest {digest.hex()[:12]}; see: dropbeard models list --json")
+        return manifest.name, OnnxEngine(manifest, self._group.task, settings.threads)
 
     def news(self) -> list[EngineReady | LoadFailure]:
         """What was loaded, or was not, since the last call."""
@@ -133,7 +134,7 @@ class Models:
                 continue
             before = self.loaded.pop(version, None)
             if before is not None:
-                before.stop()
+                before.finish()
             self.loaded[version] = result
             log.info("model-loaded model=%s version=%d", result.ready.model, version)
             found.append(result.ready)
@@ -142,19 +143,18 @@ class Models:
         """Drop a version; the only one left stays."""
         if version in self.loaded and len(self.loaded) > 1:
             log.info("engine-unloads version=%d", version)
-            threading.Thread(target=self.loaded.pop(version).stop, name="unload", daemon=True).start()
+            threading.Thread(target=self.loaded.pop(version).finish, name="unload", daemon=True).start()
 
     def broken(self) -> BaseException | None:
         """An unexpected error that ended a thread of some model."""
         return next((held.pipeline.broken for held in self.loaded.values() if held.pipeline.broken is not None), None)
 
-    def drain(self, timeout_s: float) -> None:
-        """Finish what every model has."""
+    def drain(self) -> None:
+        """Answer what every model has."""
         for held in self.loaded.values():
-            held.pipeline.drain(timeout_s)
+            held.pipeline.drain(DRAIN_S)
 
     def stop(self) -> None:
         """End every model."""
         for held in self.loaded.values():
-            held.pipeline.stop()
-            held.engine.unload()
+            held.end()

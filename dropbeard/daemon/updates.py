@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import time
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +17,7 @@ from dropbeard.agreement.events import Event
 from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.agreement.requests import update_fault
 from dropbeard.daemon.engine_desk import EngineDesk
-from dropbeard.errors import DropbeardError
+from dropbeard.errors import DropbeardError, UpdateRefused
 from dropbeard.storage.files import read_text
 from dropbeard.types.lanes import SignedUpdate
 from dropbeard.types.update_file import UPDATE_BYTES_MAX, update_from_toml
@@ -25,6 +27,34 @@ log = logging.getLogger("dropbeard.node")
 WANTED: Final = "update.toml"
 RESULT: Final = "update.json"
 LOOK_EVERY_US: Final = 500_000
+WORD_EVERY_S: Final = 0.05
+
+
+def hand_over(directory: Path, text: str) -> None:
+    """Put an update into a node's state directory, whole or not at all; UpdateRefused when one is there already."""
+    (directory / RESULT).unlink(missing_ok=True)
+    wanted = directory / WANTED
+    scratch = wanted.with_name(f"{WANTED}.{os.getpid()}")
+    scratch.write_text(text)
+    try:
+        os.link(scratch, wanted)
+    except FileExistsError:
+        raise UpdateRefused(f"{wanted} is there: another update is under way; wait for it, or remove it") from None
+    finally:
+        scratch.unlink()
+
+
+def wait_for_word(directory: Path, timeout_s: float) -> str:
+    """What the node says of the update that was handed over; UpdateRefused when it refuses it, or says nothing."""
+    result, until = directory / RESULT, time.monotonic() + timeout_s
+    while time.monotonic() < until:
+        if result.exists() and not (directory / WANTED).exists():
+            told = json.loads(result.read_text())
+            if not told["done"]:
+                raise UpdateRefused(f"the node refuses the update: {told['detail']}")
+            return str(told["detail"])
+        time.sleep(WORD_EVERY_S)
+    raise UpdateRefused(f"no word from the node within {timeout_s:g} s; it takes the update when it runs, see its log")
 
 
 class UpdateDesk:
@@ -73,19 +103,21 @@ class UpdateDesk:
         return (own.version, own.model) == (signed.update.version, signed.update.model)
 
     def _follow(self, signed: SignedUpdate) -> None:
+        fault = update_fault(self._state, signed)
         if self._is_done(signed):
             height = self._state.own_model.lane_height
             self._finish(True, f"version {signed.update.version} is in the lane since its batch {height}")
         elif self._desk.failed is not None:
-            reason, self._desk.next_update, self._desk.failed = self._desk.failed, None, None
-            self._finish(False, f"the engine did not load it, and goes on with what it has: {reason}")
-        elif update_fault(self._state, signed) is not None:
-            self._finish(False, str(update_fault(self._state, signed)))
+            self._finish(False, f"the engine did not load it, and goes on with what it has: {self._desk.failed}")
+        elif fault is not None:
+            self._finish(False, fault)
         else:
             self._desk.ask_again()
 
     def _finish(self, done: bool, detail: str) -> None:
         """The result stands before the file goes: whoever waits finds one of the two."""
+        if not done:
+            self._desk.give_up()
         log.info("model-update done=%s detail=%s", done, detail)
         scratch = self._result.with_suffix(".new")
         scratch.write_text(json.dumps({"done": done, "detail": detail}) + "\n")

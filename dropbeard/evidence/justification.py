@@ -13,6 +13,7 @@ from dropbeard.types.group import Group
 from dropbeard.types.ids import GENESIS_VIEW, Digest
 from dropbeard.types.merkle import EMPTY_ROOT
 from dropbeard.types.statements import Finalize, Notarize, Nullify
+from dropbeard.types.succession import Succession, succession_form_fault
 
 AnyCertificate = QuorumCertificate[Notarize] | QuorumCertificate[Nullify] | QuorumCertificate[Finalize]
 
@@ -27,6 +28,14 @@ def certificate_checks(group: Group, certificate: AnyCertificate, checker: Signa
         return False
     statement = vote.encode()
     return all(checker.check(signer, statement, signature) for signer, signature in rows)
+
+
+def succession_fault(group: Group, given: Succession, checker: SignatureChecker) -> str | None:
+    """Why this does not end ``group``'s epoch; None when it does (rule 8.4)."""
+    fault = succession_form_fault(group, given)
+    if fault is None and not certificate_checks(group, given.finalization, checker):
+        return "no quorum of its owners made it final"
+    return fault
 
 
 def page_checks(group: Group, page: Page, checker: SignatureChecker) -> bool:

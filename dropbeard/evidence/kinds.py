@@ -156,8 +156,9 @@ def encode_evidence(group: Group, evidence: Evidence) -> bytes:
         case VotePair(first, second):
             return head + _ascending(encode_signed_vote(first), encode_signed_vote(second))
         case UnjustifiedVote(signed, header, justification, parent, pages):
-            shown = _long(header.body) + _long(justification) + _long(parent.body)
-            return head + encode_signed_vote(signed) + shown + wire.u16(len(pages)) + b"".join(map(_long, pages))
+            shown = b"".join(map(wire.long_bytes, (header.body, justification, parent.body)))
+            rest = b"".join(map(wire.long_bytes, pages))
+            return head + encode_signed_vote(signed) + shown + wire.u16(len(pages)) + rest
         case BatchPair():
             rows = encode_promise(evidence.first), encode_promise(evidence.second)
             return head + wire.u16(evidence.accused) + _ascending(*rows)
@@ -194,9 +195,9 @@ def _read(reader: wire.Reader, kind: int, group: Group) -> Evidence:
         return VotePair(first, second)
     if kind == Offence.UNJUSTIFIED_VOTE:
         signed = _read_vote(reader, group)
-        header, justification = decode_header(_take_long(reader), group.id), _take_long(reader)
-        parent = decode_header(_take_long(reader), group.id)
-        pages = tuple(_take_long(reader) for _ in range(reader.count(limits.PAGES_MAX, "pages")))
+        header, justification = decode_header(reader.long_bytes(), group.id), reader.long_bytes()
+        parent = decode_header(reader.long_bytes(), group.id)
+        pages = tuple(reader.long_bytes() for _ in range(reader.count(limits.PAGES_MAX, "pages")))
         return UnjustifiedVote(signed, header, justification, parent, pages)
     if kind == Offence.DOUBLE_BATCH:
         owner = OwnerId(reader.u16())
@@ -222,21 +223,13 @@ def _ascending(one: bytes, other: bytes) -> bytes:
     return min(one, other) + max(one, other)
 
 
-def _long(value: bytes) -> bytes:
-    return wire.u32(len(value)) + value
-
-
-def _take_long(reader: wire.Reader) -> bytes:
-    return reader.take(reader.u32())
-
-
 def _place(signed: SignedBatch, at: int) -> bytes:
-    return wire.u16(at) + signed.signature + _long(signed.batch.encode())
+    return wire.u16(at) + signed.signature + wire.long_bytes(signed.batch.encode())
 
 
 def _read_place(reader: wire.Reader, group: Group) -> tuple[SignedBatch, int]:
     at, signature = reader.u16(), Signature(reader.take(SIGNATURE_BYTES))
-    batch = decode_batch(_take_long(reader), group.parameters)
+    batch = decode_batch(reader.long_bytes(), group.parameters)
     if batch.group != group.id or batch.epoch != group.epoch or at >= len(batch.attestations):
         raise MessageInvalid("the batch is of another group or epoch, or has no such attestation")
     return SignedBatch(batch, signature), at

@@ -131,6 +131,11 @@ def manifests() -> list[Manifest]:
     return [_read(folder) for folder in sorted(folders, key=lambda folder: folder.name)]
 
 
+def manifests_by_digest() -> dict[Digest, Manifest]:
+    """All of them by the digest that names them in the protocol."""
+    return {model_digest(manifest): manifest for manifest in manifests()}
+
+
 def load_manifest(name: str) -> Manifest:
     """The manifest of one model; ``ConfigInvalid`` lists the models there are."""
     if re.fullmatch(NAME, name) and (_engines() / name / "manifest.toml").is_file():

@@ -35,10 +35,14 @@ class ServiceTime:
         return (self.batch_us + self.input_us * inputs) / 1e6
 
 
+def synthetic_name(owner: str, version: int) -> str:
+    """Tells an owner's versions apart."""
+    return owner if version == 1 else f"{owner} {version}"
+
+
 def synthetic_digest(owner: str, version: int = 1) -> Digest:
     """What a synthetic engine is registered as: no model's digest, so nobody can take its answers for a model's."""
-    name = owner if version == 1 else f"{owner} {version}"
-    return Digest(blake3(name.encode(), derive_key_context=DIGEST_CONTEXT).digest())
+    return Digest(blake3(synthetic_name(owner, version).encode(), derive_key_context=DIGEST_CONTEXT).digest())
 
 
 def synthetic_output(input_digest: bytes, flavour: bytes, schema: TaskSchema) -> bytes:

@@ -19,7 +19,6 @@ class Guard:
     """
 
     def __init__(self) -> None:
-        self._epoch = GENESIS_EPOCH
         self._start_epoch(GENESIS_EPOCH)
 
     def _start_epoch(self, epoch: Epoch) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dropbeard.agreement.events import ChangeWasSigned
 from dropbeard.simulator.keys import Keys
 from dropbeard.types.group import Group, Owner
-from dropbeard.types.ids import Epoch, Signature
+from dropbeard.types.ids import Signature
 from dropbeard.types.membership import SignedChange, change_statement, encode_configuration, next_group
 
 if TYPE_CHECKING:
@@ -18,21 +18,14 @@ if TYPE_CHECKING:
 KINDS = ("join", "replace", "renew")
 
 
-@dataclass(slots=True)
-class Changes:
-    """What the owners signed, by the epoch that it ends: one configuration for each, shown until it is ordered."""
-
-    signed: dict[Epoch, SignedChange] = field(default_factory=dict)
-
-
 def change_membership(world: World, rng: random.Random) -> None:
     """The owners show a signed change to one replica; the next one only when the last is in force."""
     group = latest_group(world)
-    signed = world.changes.signed.get(group.epoch)
-    if signed is None and len(world.changes.signed) < world.options.changes:
+    signed = world.changes.get(group.epoch)
+    if signed is None and len(world.changes) < world.options.changes:
         following = _following(world.keys, group, rng)
         signed = sign_change(world.keys, group, following)
-        world.changes.signed[group.epoch] = signed
+        world.changes[group.epoch] = signed
         world.oracle.groups[int(following.epoch)] = following
         world.say(f"owners sign epoch {following.epoch}: {following.members}")
         for replica in world.replicas:

@@ -86,10 +86,13 @@ class Oracle:
         self._epochs[owner] = statement.epoch
         slots = self._slots.setdefault((owner, (statement.epoch, statement.view)), _Slots())
         self._check_slots(owner, slots, statement)
-        self.lied(owner, statement)
+        self._count(owner, statement)
 
     def lied(self, owner: int, vote: Notarize | Finalize | Nullify) -> None:
         """A liar's vote, validly signed, is out: it counts towards certificates and is held to nothing."""
+        self._count(owner, vote)
+
+    def _count(self, owner: int, vote: Notarize | Finalize | Nullify) -> None:
         name = b"" if isinstance(vote, Nullify) else bytes(vote.header)
         key = type(vote).__name__, (int(vote.epoch), int(vote.view)), name
         if owner not in {int(member.id) for member in self.groups[int(vote.epoch)].owners}:

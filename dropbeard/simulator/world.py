@@ -24,7 +24,7 @@ from dropbeard.simulator.keys import make_keys
 from dropbeard.simulator.liars import UNGUARDED
 from dropbeard.simulator.liars import make as make_liar
 from dropbeard.simulator.liars.base import Liar
-from dropbeard.simulator.membership import Changes, change_membership, latest_group
+from dropbeard.simulator.membership import change_membership, latest_group
 from dropbeard.simulator.network import HEALED_DELAY_US, Network
 from dropbeard.simulator.options import SIMULATED, Options
 from dropbeard.simulator.oracle import Oracle
@@ -33,8 +33,9 @@ from dropbeard.simulator.plan import FLOOD_REQUESTS, START_US, Planned, plan_for
 from dropbeard.simulator.replica import SimulatedReplica
 from dropbeard.simulator.trouble import crash, fill_disk, lose_engine, spoil_disks
 from dropbeard.simulator.wiretap import Wiretap, without_signatures
-from dropbeard.types.ids import OwnerId, RequestId, TimeUs, Version
+from dropbeard.types.ids import Epoch, OwnerId, RequestId, TimeUs, Version
 from dropbeard.types.lanes import LaneBatch
+from dropbeard.types.membership import SignedChange
 from dropbeard.types.messages import Openings, PeerMessage, Reply
 from dropbeard.types.parameters import MILLISECOND
 from dropbeard.types.statements import LanePromise, Nullify, Statement
@@ -70,7 +71,8 @@ class World:
         self.skews = [
             self.rng.randint(-options.skew_us, options.skew_us) for _ in range(options.n + len(self.keys.spares))
         ]
-        self.changes = Changes()
+        self.changes: dict[Epoch, SignedChange] = {}
+        """What the owners signed, by the epoch that it ends: one configuration for each, shown until it is ordered."""
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
         self._wakes: dict[int, int] = {}
@@ -184,7 +186,7 @@ class World:
         timeouts = [sum(scaled_timeouts(replica.turn.state)) for replica in self.honest if replica.owner < group.n]
         patience_us = (self.options.f + 1) * max(timeouts) + 10 * HEALED_DELAY_US
         self.due_us = self.now_us + patience_us + SERVICE_MAX_US + SIMULATED.status_interval_us
-        if self.changes.signed:  # who has just joined learns first (rule 8.4)
+        if self.changes:  # who has just joined learns first (rule 8.4)
             self.due_us += JOINING_STATUSES * SIMULATED.status_interval_us
         self.final_at_heal = len(self.oracle.final)
         self._submit(self.clients.ask(HEALING_REQUEST, self.now_us, self.rng), self._every_seat())

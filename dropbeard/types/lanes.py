@@ -92,7 +92,7 @@ class LaneBatch:
             at = index.setdefault(item.client, len(index))
             rows.append(_ATTESTATION.pack(at, item.deadline, item.patience_us, item.body, item.commitment))
         clients = wire.u16(len(index)) + b"".join(index)
-        shown = wire.u8(len(self.evidence)) + b"".join(wire.u32(len(data)) + data for data in self.evidence)
+        shown = wire.u8(len(self.evidence)) + b"".join(map(wire.long_bytes, self.evidence))
         return clients + wire.u16(len(rows)) + b"".join(rows) + shown + self._last_items()
 
     def _last_items(self) -> bytes:
@@ -199,7 +199,7 @@ def _read_evidence(reader: wire.Reader, most: int) -> tuple[bytes, ...]:
     number = reader.u8()
     if number > most:
         raise MessageInvalid(f"{number} pieces of evidence in one batch, at most {most} allowed")
-    shown = tuple(reader.take(reader.u32()) for _ in range(number))
+    shown = tuple(reader.long_bytes() for _ in range(number))
     if sum(map(len, shown)) > limits.EVIDENCE_BATCH_BYTES_MAX:
         raise MessageInvalid(f"a batch holds more than {limits.EVIDENCE_BATCH_BYTES_MAX} bytes of evidence")
     return shown

@@ -28,7 +28,7 @@ class SignedChange:
 
     def encode(self) -> bytes:
         """u32 length and the configuration, then the signatures."""
-        return wire.u32(len(self.configuration)) + self.configuration + encode_signatures(self.signatures)
+        return wire.long_bytes(self.configuration) + encode_signatures(self.signatures)
 
 
 def read_change(reader: wire.Reader) -> SignedChange:

@@ -13,6 +13,7 @@ from itertools import pairwise
 from dropbeard.errors import MessageInvalid
 from dropbeard.types import limits, wire
 from dropbeard.types.blocks import (
+    Cut,
     Header,
     LaneTip,
     QuorumCertificate,
@@ -23,7 +24,7 @@ from dropbeard.types.blocks import (
 )
 from dropbeard.types.group import Group
 from dropbeard.types.hashing import STATE_EPOCH, digest
-from dropbeard.types.ids import GENESIS_VIEW, NO_DIGEST, Digest, Epoch, GroupId, LaneHeight
+from dropbeard.types.ids import GENESIS_VIEW, NO_DIGEST, Digest, Epoch, GroupId, Height, LaneHeight, TimeUs
 from dropbeard.types.membership import configuration_digest, following_group
 from dropbeard.types.merkle import EMPTY_ROOT
 from dropbeard.types.statements import Finalize
@@ -56,13 +57,9 @@ class Succession:
 
     def encode(self) -> bytes:
         """Canonical bytes."""
-        headers = b"".join(_long(header.body) for header in self.headers)
+        headers = b"".join(wire.long_bytes(header.body) for header in self.headers)
         head = wire.u32(self.epoch) + wire.u16(len(self.headers)) + headers
-        return head + encode_signatures(self.signatures) + self.root + self.whole + _long(self.configuration)
-
-
-def _long(value: bytes) -> bytes:
-    return wire.u32(len(value)) + value
+        return head + encode_signatures(self.signatures) + self.root + self.whole + wire.long_bytes(self.configuration)
 
 
 def decode_succession(data: bytes, group: GroupId) -> Succession:
@@ -70,10 +67,10 @@ def decode_succession(data: bytes, group: GroupId) -> Succession:
     reader = wire.Reader(data)
     epoch = Epoch(reader.u32())
     number = reader.count(limits.LINKS_MAX, "headers in a succession")
-    headers = tuple(decode_header(reader.take(reader.u32()), group) for _ in range(number))
+    headers = tuple(decode_header(reader.long_bytes(), group) for _ in range(number))
     signatures = read_signatures(reader)
     root, whole = Digest(reader.take(32)), Digest(reader.take(32))
-    configuration = reader.take(reader.u32())
+    configuration = reader.long_bytes()
     reader.end()
     if not headers:
         raise MessageInvalid("a succession holds no header")
@@ -85,24 +82,37 @@ def last_state_root(root: Digest, whole: Digest, configuration: bytes) -> Digest
     return digest(STATE_EPOCH, root, whole, configuration_digest(configuration))
 
 
+def empty_cut(group: Group) -> Cut:
+    """Nothing of any lane: where an epoch starts."""
+    return tuple(LaneTip(owner, LaneHeight(0), NO_DIGEST) for owner in group.members)
+
+
+def starting_header(
+    group: Group, height: Height, parent: Digest, time: TimeUs, state_root: Digest, justification: Digest
+) -> Header:
+    """What ``group``'s epoch starts from: view -1, nothing ordered, no entries (rules 3.1, 8.4)."""
+    return Header(
+        group=group.id,
+        epoch=group.epoch,
+        height=height,
+        view=GENESIS_VIEW,
+        parent=parent,
+        parent_view=GENESIS_VIEW,
+        cut=empty_cut(group),
+        time=time,
+        entries_root=EMPTY_ROOT,
+        state_root=state_root,
+        justification=justification,
+    )
+
+
 def root_header(group: Group, last: Header, configuration: bytes) -> Header:
     """The header that ``group``'s epoch starts from: at the height of the last block before it, with new lanes.
 
     Nobody signs it: it follows from that block and the configuration.
     """
-    return Header(
-        group=group.id,
-        epoch=group.epoch,
-        height=last.height,
-        view=GENESIS_VIEW,
-        parent=last.digest,
-        parent_view=GENESIS_VIEW,
-        cut=tuple(LaneTip(owner, LaneHeight(0), NO_DIGEST) for owner in group.members),
-        time=last.time,
-        entries_root=EMPTY_ROOT,
-        state_root=last.state_root,
-        justification=configuration_digest(configuration),
-    )
+    named = configuration_digest(configuration)
+    return starting_header(group, last.height, last.digest, last.time, last.state_root, named)
 
 
 def succession_form_fault(group: Group, given: Succession) -> str | None:

@@ -42,6 +42,11 @@ def short_bytes(value: bytes) -> bytes:
     return _U16.pack(len(value)) + value
 
 
+def long_bytes(value: bytes) -> bytes:
+    """A u32 length and the bytes."""
+    return _U32.pack(len(value)) + value
+
+
 class Reader:
     """Takes fields off the front of immutable bytes; any shortfall or leftover is MessageInvalid."""
 
@@ -88,6 +93,10 @@ class Reader:
     def short_bytes(self) -> bytes:
         """A u16 length and that many bytes."""
         return self.take(self.u16())
+
+    def long_bytes(self) -> bytes:
+        """A u32 length and that many bytes."""
+        return self.take(self.u32())
 
     def count(self, most: int, what: str) -> int:
         """A u16 count that may not exceed ``most``."""

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dropbeard.errors import CertificateInvalid, LedgerInvalid
-from dropbeard.evidence.justification import certificate_checks
+from dropbeard.evidence.justification import succession_fault
 from dropbeard.signing.signer import NodeKeyChecker
 from dropbeard.types.certificates import Certificate
 from dropbeard.types.group import Group
-from dropbeard.types.ids import Epoch, Height
+from dropbeard.types.ids import Height
 from dropbeard.types.membership import following_group
-from dropbeard.types.succession import Succession, succession_form_fault
+from dropbeard.types.succession import Succession
 from dropbeard.types.task import Input
 from dropbeard.verification.certificate import EPOCH_STEP, Verified, verify
 
@@ -44,11 +44,9 @@ def lineage_of(genesis: Group, successions: Iterable[Succession]) -> Lineage:
         group = groups[-1]
         if given.epoch < group.epoch:
             continue
-        fault = succession_form_fault(group, given)
-        if fault is None and not certificate_checks(group, given.finalization, NodeKeyChecker(group)):
-            fault = "no quorum of its owners made it final"
+        fault = succession_fault(group, given, NodeKeyChecker(group))
         if fault is not None:
-            raise LedgerInvalid(f"what ended epoch {Epoch(given.epoch)} does not check: {fault}")
+            raise LedgerInvalid(f"what ended epoch {given.epoch} does not check: {fault}")
         groups.append(following_group(group, given.configuration))
         lasts.append(given.last.height)
     return Lineage(tuple(groups), tuple(lasts))

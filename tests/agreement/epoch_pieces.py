@@ -9,14 +9,15 @@ from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.simulator.keys import make_keys
 from dropbeard.simulator.membership import sign_change
 from dropbeard.simulator.options import options_for
-from dropbeard.types.blocks import Header, Justification, QuorumCertificate
+from dropbeard.types.blocks import Header, Justification
 from dropbeard.types.group import Group
-from dropbeard.types.ids import NO_DIGEST, Height, View
+from dropbeard.types.ids import NO_DIGEST, Digest, Height, View
 from dropbeard.types.lanes import LaneBatch
 from dropbeard.types.membership import SignedChange, next_group
 from dropbeard.types.merkle import EMPTY_ROOT
 from dropbeard.types.messages import CertificateNotice, Proposal
 from dropbeard.types.statements import Finalize, Notarize
+from dropbeard.types.succession import Succession
 from tests.agreement.pieces import GENESIS, GROUP, batch, came, cut_with, end_turn, feed, notarization_of, tell
 from tests.agreement.pieces import certificate_of as certified
 from tests.agreement.pieces import sign as signed_by
@@ -96,4 +97,15 @@ def close_epoch(state: ReplicaState, *tips: LaneBatch) -> Header:
     return last
 
 
-Notarization = QuorumCertificate[Notarize]
+def hasty_succession(state: ReplicaState) -> Succession | None:
+    """What a replica would step on that takes a notarized last block for a final one; None before there is one."""
+    best = state.chain.block(state.best[1])
+    after = None if best is None else state.chain.state_after(best)
+    if best is None or after is None:
+        return None
+    last = best
+    while last.header.is_closing:
+        last = state.chain.blocks[last.header.parent]
+    found = after.ending_at(state.group.epoch, best.header.height)
+    nothing = Digest(bytes(32))
+    return None if found is None else Succession(found.epoch, (last.header,), (), nothing, nothing, found.configuration)

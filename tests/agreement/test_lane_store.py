@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from dropbeard.agreement.effects import Report
-from dropbeard.agreement.lane_store import LaneStore, empty_cut, fits_group
+from dropbeard.agreement.lane_store import LaneStore, fits_group
 from dropbeard.types.blocks import LaneTip
 from dropbeard.types.ids import NO_DIGEST, Digest, Epoch, GroupId, LaneHeight, OwnerId
 from dropbeard.types.lanes import LaneBatch
 from dropbeard.types.limits import FETCH_BATCHES_MAX
+from dropbeard.types.succession import empty_cut
 from tests.agreement.pieces import GROUP, attestation, batch, came, feed, owner, replica, signed_batch
 
 START = LaneTip(owner(2), LaneHeight(0), NO_DIGEST)

@@ -7,9 +7,9 @@ from typing import Any
 from dropbeard.agreement import epochs, finality, holding, inspection, ledger, replica, snapshots
 from dropbeard.agreement.effects import Effect
 from dropbeard.agreement.replica_state import ReplicaState
-from dropbeard.types.ids import Digest
 from dropbeard.types.messages import SnapshotNotice
 from dropbeard.types.succession import Succession
+from tests.agreement.epoch_pieces import hasty_succession
 from tests.simulator.mutants import STALLS, Patch, caught_by
 
 
@@ -17,12 +17,9 @@ def test_a_mutant_that_steps_on_a_block_that_is_only_notarized_is_caught(monkeyp
     plain = finality.finalize_ready
 
     def hasty(state: ReplicaState) -> list[Effect]:
-        best = state.chain.block(state.best[1])
-        after = None if best is None else state.chain.state_after(best)
-        found = None if after is None else after.succeeding(state.group.epoch)
-        if best is not None and found is not None and found.last == best.header.height and not best.header.is_closing:
-            nothing = Digest(bytes(32))
-            epochs.jump(state, Succession(found.epoch, (best.header,), (), nothing, nothing, found.configuration))
+        given = hasty_succession(state)
+        if given is not None:
+            epochs.jump(state, given)
             state.chain.hollow = None
         return plain(state)
 
@@ -31,8 +28,8 @@ def test_a_mutant_that_steps_on_a_block_that_is_only_notarized_is_caught(monkeyp
 
 
 def test_a_mutant_that_counts_votes_of_another_epoch_is_caught(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(replica, "epoch_of", lambda message: None)
-    monkeypatch.setattr(inspection, "epoch_of", lambda message: None)
+    monkeypatch.setattr(replica, "other_epoch", lambda state, message: None)
+    monkeypatch.setattr(inspection, "other_epoch", lambda state, message: None)
     caught_by([*STALLS, "halted", "accused"], changes=2)
 
 

@@ -8,10 +8,7 @@ from dropbeard.agreement import finality
 from dropbeard.agreement.effects import Effect
 from dropbeard.agreement.epochs import jump
 from dropbeard.agreement.replica_state import ReplicaState
-from dropbeard.types.blocks import Header
-from dropbeard.types.ids import Digest, Epoch
-from dropbeard.types.succession import Succession
-from tests.agreement.epoch_pieces import block_over, grown, notarize
+from tests.agreement.epoch_pieces import block_over, grown, hasty_succession, notarize
 from tests.agreement.pieces import end_turn, replica
 
 
@@ -30,12 +27,9 @@ def test_1_a_mutant_that_counts_blocks_and_not_final_ones_steps_too_early(monkey
     plain = finality.finalize_ready
 
     def hasty(state: ReplicaState) -> list[Effect]:
-        best = state.chain.block(state.best[1])
-        after = None if best is None else state.chain.state_after(best)
-        found = None if after is None else after.succeeding(state.group.epoch)
-        if best is not None and found is not None and found.last == best.header.height:
-            made: Header = best.header
-            jump(state, Succession(Epoch(0), (made,), (), Digest(b""), Digest(b""), found.configuration))
+        given = hasty_succession(state)
+        if given is not None:
+            jump(state, given)
         return plain(state)
 
     monkeypatch.setattr("dropbeard.agreement.replica.finalize_ready", hasty)

@@ -165,7 +165,6 @@ def rows_hashed_before_a_vote(monkeypatch: Patch) -> int:
         counted.append(1)
         return plain(*row)
 
-    monkeypatch.setattr(ledger_state, "row_bytes", counting)
     monkeypatch.setattr(whole_state, "row_bytes", counting)
     said = Ledger(keep=1)
     for height in range(1, RULES.snapshot_interval):
