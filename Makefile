@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .NOTPARALLEL:
-.PHONY: dev demo test lint sim fuzz chaos perf
+.PHONY: dev demo test lint sim fuzz chaos fakes perf
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -32,6 +32,10 @@ fuzz: dev
 
 chaos: dev
 	$(TIMED) $(BIN)/python -m tests.chaos --seconds 180 --faults 30
+
+fakes:
+	$(TIMED) tests/serving/tensorrt/fakes/prepare .venv-fakes; \
+	DROPBEARD_FAKE_GPU=.venv-fakes/fake-gpu .venv-fakes/bin/pytest tests/serving/tensorrt
 
 perf: dev
 	$(TIMED) $(BIN)/pip install --quiet --editable '.[perf]'; $(BIN)/python -m perf

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import get_args
 
 import click
+
+from dropbeard.types.node_config import Backend
 
 
 @click.command("init")
@@ -14,10 +17,10 @@ import click
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address at which others reach this node.")
 @click.option("--port", default=7400, show_default=True, help="Port for votes; the next three are taken too.")
 @click.option("--model", default="efficientnet-lite0", show_default=True, help="First model, by its manifest's name.")
-@click.option("--backend", type=click.Choice(["onnx", "synthetic"]), default="onnx", show_default=True)
+@click.option("--backend", type=click.Choice(get_args(Backend)), default="onnx", show_default=True)
 @click.option("--passphrase-env", metavar="VAR", help="Encrypt owner and node key with the passphrase in $VAR.")
 def init_command(
-    name: str, directory: Path, host: str, port: int, model: str, backend: str, passphrase_env: str | None
+    name: str, directory: Path, host: str, port: int, model: str, backend: Backend, passphrase_env: str | None
 ) -> None:
     """Make keys, configuration and public card of the owner NAME.
 
@@ -36,7 +39,7 @@ def init_command(
             host=host,
             port=port,
             model=model,
-            backend="synthetic" if backend == "synthetic" else "onnx",
+            backend=backend,
             passphrase=passphrase,
             passphrase_env=passphrase_env,
         ),

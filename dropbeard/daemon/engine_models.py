@@ -11,6 +11,7 @@ from typing import Final
 
 from dropbeard.daemon.files import NodeFiles
 from dropbeard.errors import DropbeardError, EngineFailed
+from dropbeard.serving.backends import make_engine
 from dropbeard.serving.engine import Engine
 from dropbeard.serving.manifest import load_manifest, manifests_by_digest, model_digest
 from dropbeard.serving.pipeline import Outcome, Pipeline
@@ -113,12 +114,18 @@ class Models:
                 raise EngineFailed(f"a synthetic engine has no model {digest.hex()[:12]} as version {version}")
             flavour = synthetic_name(owner, version).encode()
             return settings.model, SyntheticEngine(self._group.task, ServiceTime(0, 0), flavour)
-        from dropbeard.serving.onnx import OnnxEngine
-
         manifest = manifests_by_digest().get(digest)
         if manifest is None:
             raise EngineFailed(f"no model here has the digest {digest.hex()[:12]}; see: dropbeard models list --json")
-        return manifest.name, OnnxEngine(manifest, self._group.task, settings.threads)
+        engine = make_engine(
+            settings.backend,
+            manifest,
+            self._group.task,
+            threads=settings.threads,
+            batch_max=settings.max_batch,
+            device=settings.device,
+        )
+        return manifest.name, engine
 
     def news(self) -> list[EngineReady | LoadFailure]:
         """What was loaded, or was not, since the last call."""

@@ -29,10 +29,14 @@ class EngineStats:
 
 
 class Engine(Protocol):
-    """A loaded model. Used by one thread, except ``prepare``, which may run beside ``infer``.
+    """A loaded model. Used by one thread, except ``prepare``, which may run beside ``infer``, and ``infer``.
 
     Everything but ``prepare`` raises ``EngineFailed`` when it cannot go on.
     """
+
+    @property
+    def in_flight(self) -> int:
+        """How many threads may be inside ``infer`` at once, each with a batch of its own."""
 
     def load(self) -> None:
         """Read and check the model; afterwards it can infer."""
@@ -45,6 +49,9 @@ class Engine(Protocol):
 
     def infer(self, batch: Sequence[Prepared]) -> list[bytes]:
         """Output bytes of the task schema, one for each prepared input, in order."""
+
+    def check(self) -> None:
+        """A tiny real operation on the device that the model is on, to find one that was lost."""
 
     def stats(self) -> EngineStats:
         """What was done since load."""

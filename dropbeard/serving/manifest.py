@@ -18,10 +18,14 @@ from dropbeard.types.ids import Digest
 MODEL: Final = "dropbeard 1 model digest"
 MANIFEST_BYTES_MAX: Final = 64 << 10
 SIDE_MAX: Final = 4096
+BATCH_MAX: Final = 4096
 CLASSES_MAX: Final = 65_536
 
 NAME: Final = r"^[a-z0-9][a-z0-9.-]{0,63}$"
 RELATIVE: Final = r"^[A-Za-z0-9_][A-Za-z0-9_-]*([./][A-Za-z0-9_-]+)*$"
+
+ImageBackend = Literal["onnx", "openvino", "tensorrt"]
+"""Libraries that run a model's artefact."""
 
 Name = Annotated[str, Meta(pattern=NAME)]
 Text = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -74,6 +78,18 @@ class OutputRule(_Table, frozen=True):
     classes: Annotated[int, Meta(ge=1, le=CLASSES_MAX)]
 
 
+class Profile(_Table, frozen=True):
+    """Batch sizes: at most ``batch_max`` in a run; ``preferred`` ones, ascending, are taken where the queue allows."""
+
+    batch_max: Annotated[int, Meta(ge=1, le=BATCH_MAX)]
+    preferred: Annotated[tuple[Annotated[int, Meta(ge=1)], ...], Meta(min_length=1, max_length=16)]
+
+    @property
+    def batch_best(self) -> int:
+        """What a compiled engine is tuned for."""
+        return self.preferred[-1]
+
+
 class Accuracy(_Table, frozen=True):
     """What was measured, on how many images, and why not to believe it too much."""
 
@@ -93,6 +109,8 @@ class _ManifestFile(_Table, frozen=True):
     artefact: Artefact
     input: InputRule
     output: OutputRule
+    backends: Annotated[tuple[ImageBackend, ...], Meta(min_length=1, max_length=8)]
+    profile: Profile
     accuracy: Accuracy
 
 
@@ -110,6 +128,9 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         parsed = msgspec.toml.decode(data, type=_ManifestFile)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigInvalid(f"{where} is not a manifest: {error}") from error
+    preferred = parsed.profile.preferred
+    if list(preferred) != sorted(set(preferred)) or preferred[-1] > parsed.profile.batch_max:
+        raise ConfigInvalid(f"{where}: profile.preferred must ascend and end at batch_max or below")
     return Manifest(file_bytes=data, **{key: getattr(parsed, key) for key in parsed.__struct_fields__})
 
 

@@ -1,4 +1,4 @@
-"""Two threads around one engine: the next batch is prepared while this one runs (rule 2.4)."""
+"""Threads around one engine: the next batch is prepared while others run (rule 2.4)."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class Pipeline:
         self.broken: BaseException | None = None
         self._threads = [
             threading.Thread(target=self._guarded, args=(loop,), name=name, daemon=True)
-            for name, loop in (("prepare", self._prepare_loop), ("infer", self._infer_loop))
+            for name, loop in [("prepare", self._prepare_loop)] + [("infer", self._infer_loop)] * engine.in_flight
         ]
 
     def start(self) -> None:
-        """Start both threads."""
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
@@ -75,7 +75,7 @@ class Pipeline:
             return self._in_hand == 0
 
     def stop(self) -> None:
-        """End both threads after what they are doing."""
+        """End the threads after what they are doing."""
         with self._changed:
             self._ending = True
             self._changed.notify_all()

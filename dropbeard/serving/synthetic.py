@@ -57,6 +57,8 @@ def synthetic_output(input_digest: bytes, flavour: bytes, schema: TaskSchema) ->
 class SyntheticEngine:
     """An engine with a cost and no model. ``flavour`` makes its answers differ from another owner's."""
 
+    in_flight: Final = 1
+
     def __init__(
         self,
         schema: TaskSchema,
@@ -94,6 +96,9 @@ class SyntheticEngine:
         self._sleep(took)
         self._stats = self._stats.after(len(batch), round(took * 1e6))
         return [synthetic_output(prepared.tobytes(), self._flavour, self._schema) for prepared in batch]
+
+    def check(self) -> None:
+        """There is no device to lose."""
 
     def stats(self) -> EngineStats:
         """What was done since load."""

@@ -10,12 +10,14 @@ from dropbeard.errors import ConfigInvalid
 from dropbeard.types.cards import check_endpoint
 from dropbeard.types.toml_text import read_toml, table
 
-Backend = Literal["onnx", "synthetic"]
+Backend = Literal["onnx", "openvino", "tensorrt", "synthetic"]
 
 RECORD_MAX: Final = 10_000_000
 
 ENGINE_NUMBER_MAX: Final = 4_096
 """Threads, inputs in a batch, inputs waiting: none is ever larger."""
+
+DEVICE_MAX: Final = 255
 
 
 class KeysTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,6 +38,8 @@ class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: int = 1
     max_batch: int = 8
     queue_max: int = 256
+    device: int = 0
+    """Which GPU, counted from 0."""
 
 
 class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,6 +77,8 @@ def config_from_toml(text: str, what: str) -> NodeConfig:
         check_endpoint(f"tcp://{config.listen}:1", f"{what}: listen")
     if not 0 <= config.record <= RECORD_MAX:
         raise ConfigInvalid(f"{what}: record is {config.record}, must be between 0 and {RECORD_MAX} turns")
+    if not 0 <= config.engine.device <= DEVICE_MAX:
+        raise ConfigInvalid(f"{what}: engine.device is {config.engine.device}, must be between 0 and {DEVICE_MAX}")
     for key in ("threads", "max_batch", "queue_max"):
         value = getattr(config.engine, key)
         if not 1 <= value <= ENGINE_NUMBER_MAX:

@@ -84,7 +84,7 @@ class Fuzzer:
     def _go_on(self, sample: Sample, frames: tuple[bytes, ...], read: Any) -> None:
         if sample.again is not None and sample.again(read) != frames[0]:
             self._flag(sample, frames, "what was read is not what was written")
-        if sample.kind == "certificate" and frames != sample.frames:
+        if sample.kind == "certificate" and frames[0] != sample.frames[0]:  # a certificate has one frame
             try:
                 verify(read, certificate_world().group)
                 self._flag(sample, frames, "a changed certificate verifies")

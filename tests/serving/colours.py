@@ -17,6 +17,7 @@ label = "1"
 license = "Apache-2.0"
 source = "these tests"
 task = "colours"
+backends = ["onnx", "openvino", "tensorrt"]
 [recipe]
 builder = "squeezenet"
 variant = "1"
@@ -37,6 +38,9 @@ scale = [0.0625, 0.0625, 0.0625]
 [output]
 rule = "softmax of logits"
 classes = {classes}
+[profile]
+batch_max = 8
+preferred = [2, 4]
 [accuracy]
 top1 = 1.0
 top5 = 1.0

@@ -1,0 +1,47 @@
+"""Backends by name. Each library is imported only when a model is put on it."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from dropbeard.errors import EngineFailed
+from dropbeard.serving.image_engine import ImageEngine, Runner
+from dropbeard.serving.manifest import ImageBackend, Manifest
+from dropbeard.types.task import TaskSchema
+
+
+def make_engine(
+    backend: ImageBackend,
+    manifest: Manifest,
+    schema: TaskSchema,
+    *,
+    threads: int = 1,
+    batch_max: int = 1,
+    device: int = 0,
+) -> ImageEngine:
+    """An engine for a manifest's model, not loaded yet; ``threads`` are CPU cores, ``device`` counts GPUs from 0.
+
+    Raises ExtraMissing when the library is not installed and EngineFailed when the model is not for this backend.
+    """
+    if backend not in manifest.backends:
+        known = ", ".join(manifest.backends)
+        raise EngineFailed(f"{manifest.name} is not for the backend {backend}: its manifest names {known}")
+    return ImageEngine(manifest, schema, _runner(backend, threads, batch_max, device))
+
+
+def _runner(backend: ImageBackend, threads: int, batch_max: int, device: int) -> Runner:
+    match backend:
+        case "onnx":
+            from dropbeard.serving.onnx import OnnxRunner
+
+            return OnnxRunner(threads)
+        case "openvino":
+            from dropbeard.serving.openvino import OpenvinoRunner
+
+            return OpenvinoRunner(threads)
+        case "tensorrt":
+            from dropbeard.serving.tensorrt.runner import TensorrtRunner
+
+            return TensorrtRunner(batch_max, device)
+        case _:
+            assert_never(backend)

@@ -1,0 +1,146 @@
+"""What all backends of image models share: preprocessing in, a library's runner in the middle, answers out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from dropbeard.errors import EngineFailed
+from dropbeard.serving.catalogue import artefact_bytes
+from dropbeard.serving.engine import EngineStats, Prepared
+from dropbeard.serving.images import normalise, preprocess
+from dropbeard.serving.manifest import Manifest
+from dropbeard.serving.outputs import top_choices
+from dropbeard.types.task import Input, TaskSchema
+
+Shape = tuple[int, ...]
+"""Of a tensor, without its batch dimension."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """What a loaded model takes and gives."""
+
+    inputs: tuple[Shape, ...]
+    outputs: tuple[Shape, ...]
+
+
+class Runner(Protocol):
+    """A model in one library. Everything raises ``EngineFailed`` with one line when it cannot go on."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many threads may be inside ``run`` at once."""
+
+    def open(self, manifest: Manifest, model: bytes) -> Shapes:
+        """Load an ONNX model whose digest was checked."""
+
+    def run(self, batch: Sequence[Prepared]) -> npt.NDArray[np.generic]:
+        """Logits [len(batch), classes] of images [3, size, size], in order; the array is the caller's to keep."""
+
+    def check(self) -> None:
+        """A tiny real operation on the device, to find one that was lost."""
+
+    def close(self) -> None:
+        """Give back all memory; ``open`` may follow."""
+
+
+def one_line(error: BaseException) -> str:
+    """What a library said, on one line."""
+    return " ".join(str(error).split())
+
+
+class ImageEngine:
+    """One manifest's model; an ``Engine``."""
+
+    def __init__(self, manifest: Manifest, schema: TaskSchema, runner: Runner) -> None:
+        self._manifest = manifest
+        self._schema = schema
+        self._runner = runner
+        self._loaded = False
+        self._counting = threading.Lock()
+        self._stats = EngineStats()
+
+    @property
+    def in_flight(self) -> int:
+        """As the library allows."""
+        return self._runner.in_flight
+
+    def load(self) -> None:
+        """Check the artefact's digest, load the checked bytes, check the shapes."""
+        name = self._manifest.name
+        model = artefact_bytes(self._manifest)
+        if self._manifest.output.classes != self._schema.classes:
+            raise EngineFailed(
+                f"{name} has {self._manifest.output.classes} classes, "
+                f"the task {self._schema.name} has {self._schema.classes}"
+            )
+        shapes = self._runner.open(self._manifest, model)
+        try:
+            self._check_shapes(shapes)
+        except EngineFailed:
+            self._runner.close()
+            raise
+        self._loaded = True
+        self._stats = EngineStats()
+
+    def _check_shapes(self, shapes: Shapes) -> None:
+        name, size = self._manifest.name, self._manifest.input.size
+        if len(shapes.inputs) != 1:
+            raise EngineFailed(f"{name} takes {len(shapes.inputs)} inputs, expected one image batch")
+        found = (list(shapes.inputs[0]), list(shapes.outputs[0]))
+        expected = ([3, size, size], [self._manifest.output.classes])
+        if found != expected:
+            raise EngineFailed(
+                f"{name} takes {found[0]} and gives {found[1]}, its manifest says {expected[0]} and {expected[1]}"
+            )
+
+    def warm_up(self, batch_max: int) -> None:
+        """Run a grey image alone and as the largest batch; the statistics do not count them."""
+        size = self._manifest.input.size
+        grey = normalise(np.full((size, size, 3), 128, np.uint8), self._manifest.input)
+        for batch in sorted({1, batch_max}):
+            self._run([grey] * batch)
+
+    def prepare(self, given: Input) -> Prepared:
+        """Decode and preprocess as the manifest says."""
+        return preprocess(given, self._schema, self._manifest.input)
+
+    def infer(self, batch: Sequence[Prepared]) -> list[bytes]:
+        """Logits of the batch in one run, then each image's best classes."""
+        started = time.perf_counter_ns()
+        outputs = self._run(batch)
+        took_us = (time.perf_counter_ns() - started) // 1000
+        with self._counting:
+            self._stats = self._stats.after(len(batch), took_us)
+        return outputs
+
+    def logits(self, batch: Sequence[Prepared]) -> npt.NDArray[np.generic]:
+        """The model's own numbers [len(batch), classes], before they become an answer: to compare backends by."""
+        if not self._loaded:
+            raise EngineFailed(f"{self._manifest.name} is not loaded")
+        return self._runner.run(batch)
+
+    def _run(self, batch: Sequence[Prepared]) -> list[bytes]:
+        return top_choices(self.logits(batch), self._schema.top_k) if batch else []
+
+    def check(self) -> None:
+        """As the library can."""
+        if self._loaded:
+            self._runner.check()
+
+    def stats(self) -> EngineStats:
+        """What was done since load."""
+        return self._stats
+
+    def unload(self) -> None:
+        """Drop the model."""
+        if self._loaded:
+            self._loaded = False
+            self._runner.close()
