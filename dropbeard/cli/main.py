@@ -18,6 +18,7 @@ INTERRUPTED: Final = 130
 VERBS: Final = {
     "blame": ("dropbeard.cli.blame:blame_command", "Find who signed what nobody honest signs, and write the evidence."),
     "demo": ("dropbeard.cli.demo:demo_command", "Four owners on this machine classify pictures and certify it."),
+    "engine": ("dropbeard.cli.engine:engine_command", "Compile a model for a GPU, and check what an engine computes."),
     "group": ("dropbeard.cli.group:group_command", "Make a group's genesis from its owners' cards."),
     "init": ("dropbeard.cli.init:init_command", "Make an owner's keys, node configuration and public card."),
     "ledger": ("dropbeard.cli.ledger:ledger_command", "Replay a node's ledger without keys, or show it."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
@@ -37,7 +38,7 @@ def list_command(as_json: bool) -> None:
             "name": manifest.name,
             "version": manifest.label,
             "digest": model_digest(manifest).hex(),
-            "backends": ["onnx"],
+            "backends": list(manifest.backends),
             "ready": is_ready(manifest),
         }
         for manifest in manifests()
@@ -48,6 +49,17 @@ def list_command(as_json: bool) -> None:
     for row in rows:
         ready = "ready" if row["ready"] else "not made yet: dropbeard models fetch imagenet"
         click.echo(f"{row['name']:20} {row['version']!s:10} {str(row['digest'])[:12]}  {ready}")
+
+
+@models_command.command("add")
+@click.argument("manifest", type=click.Path(path_type=Path))
+@click.argument("artefact", type=click.Path(path_type=Path))
+def add_command(manifest: Path, artefact: Path) -> None:
+    """Take a model of your own: its MANIFEST (engines/README.md has the keys) and the ONNX file ARTEFACT."""
+    from dropbeard.serving.catalogue import add
+
+    added = add(manifest, artefact)
+    click.echo(f"added {added.name}; next: dropbeard engine check {added.name} --backend {added.backends[0]}")
 
 
 @models_command.command("verify")

@@ -6,10 +6,22 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+from blake3 import blake3
 
 from dropbeard.errors import ConfigInvalid, ModelMissing
 from dropbeard.serving.cache import cache_directory, has_digest, read_cached, store
-from dropbeard.serving.manifest import Manifest, load_manifest, manifests
+from dropbeard.serving.manifest import (
+    MANIFEST_BYTES_MAX,
+    Manifest,
+    keep_manifest,
+    load_manifest,
+    manifests,
+    parse_manifest,
+)
+
+ARTEFACT_BYTES_MAX: Final = 8 << 30
 
 
 class Stage(enum.Enum):
@@ -43,6 +55,8 @@ def artefact_path(manifest: Manifest) -> Path:
 
 
 def _command(manifest: Manifest) -> str:
+    if manifest.recipe is None:
+        return "run: dropbeard models add MANIFEST ARTEFACT"
     return f"run: dropbeard models fetch {manifest.task}"
 
 
@@ -74,6 +88,8 @@ def _make(manifest: Manifest) -> None:
     # Imported only now: an owner whose models are in the cache needs no converter.
     from dropbeard.serving.recipes.build import build_artefact
 
+    if manifest.recipe is None:
+        raise ModelMissing(f"{manifest.name} cannot be made here; {_command(manifest)}")
     data = build_artefact(manifest.recipe)
     if not has_digest(data, manifest.artefact.blake3):
         raise ModelMissing(
@@ -96,6 +112,35 @@ def fetch(name: str, on_progress: OnProgress = _ignore, *, done: int = 1, total:
     return path
 
 
+def add(manifest_file: Path, artefact_file: Path) -> Manifest:
+    """Take an owner's own model into this machine's catalogue: its manifest and its artefact, checked.
+
+    Raises ConfigInvalid when either cannot be read or they do not belong together; nothing is kept then.
+    """
+    manifest = parse_manifest(_read(manifest_file, MANIFEST_BYTES_MAX + 1), str(manifest_file))
+    data = _read(artefact_file, ARTEFACT_BYTES_MAX)
+    found = blake3(data).hexdigest()
+    if (len(data), found) != (manifest.artefact.bytes, manifest.artefact.blake3):
+        raise ConfigInvalid(
+            f"{artefact_file} is not what {manifest_file} names: write bytes = {len(data)} and blake3 = "
+            f'"{found}" under [artefact] if it is meant'
+        )
+    keep_manifest(manifest)
+    store(artefact_path(manifest), data)
+    return manifest
+
+
+def _read(path: Path, bytes_max: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(bytes_max + 1)
+    except OSError as error:
+        raise ConfigInvalid(f"cannot read {path}: {error.strerror}") from error
+    if len(data) > bytes_max:
+        raise ConfigInvalid(f"{path} has more than {bytes_max} bytes")
+    return data
+
+
 def models_of(task: str) -> list[Manifest]:
     """The models that answer a task; ``ConfigInvalid`` when there are none."""
     found = [manifest for manifest in manifests() if manifest.task == task]
@@ -106,8 +151,8 @@ def models_of(task: str) -> list[Manifest]:
 
 
 def fetch_set(task: str, on_progress: OnProgress = _ignore) -> list[Path]:
-    """Fetch all models of a task."""
-    found = models_of(task)
+    """Fetch all models of a task but those that an owner added: these are here already."""
+    found = [manifest for manifest in models_of(task) if manifest.recipe is not None]
     return [
         fetch(manifest.name, on_progress, done=index, total=len(found)) for index, manifest in enumerate(found, start=1)
     ]

@@ -70,6 +70,11 @@ def check_picture(given: Input, schema: TaskSchema) -> None:
     _picture(given, schema)
 
 
+def picture_array(given: Input, schema: TaskSchema) -> npt.NDArray[np.uint8]:
+    """The whole picture: height x width x 3, RGB. ``InputInvalid`` when the input is not what the task accepts."""
+    return np.asarray(_picture(given, schema))
+
+
 def pixels(given: Input, schema: TaskSchema, rule: InputRule) -> npt.NDArray[np.uint8]:
     """The centre square, ``crop`` of the shorter side, resized: size x size x 3, RGB.
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 from dropbeard.errors import ConfigInvalid
+from dropbeard.serving.cache import cache_directory, store
 from dropbeard.types import wire
 from dropbeard.types.hashing import digest
 from dropbeard.types.ids import Digest
 
 MODEL: Final = "dropbeard 1 model digest"
 MANIFEST_BYTES_MAX: Final = 64 << 10
+FILE: Final = "manifest.toml"
 SIDE_MAX: Final = 4096
 BATCH_MAX: Final = 4096
 CLASSES_MAX: Final = 65_536
@@ -99,22 +101,31 @@ class Accuracy(_Table, frozen=True):
     caveat: Text
 
 
-class _ManifestFile(_Table, frozen=True):
+class Reference(_Table, frozen=True):
+    """What the model answered to a free picture when its manifest was written: (class id, 1/65535), best first."""
+
+    picture: Annotated[str, Meta(pattern=r"^[a-z0-9]+\.[a-z]+$")]
+    choices: Annotated[tuple[tuple[int, int], ...], Meta(min_length=1, max_length=16)]
+
+
+class _ManifestFile(_Table, frozen=True, kw_only=True):
     name: Name
     label: Text
     license: Text
     source: Text
     task: Name
-    recipe: Recipe
+    recipe: Recipe | None = None
+    """Without one the artefact cannot be made again: its owner keeps it."""
     artefact: Artefact
     input: InputRule
     output: OutputRule
     backends: Annotated[tuple[ImageBackend, ...], Meta(min_length=1, max_length=8)]
     profile: Profile
     accuracy: Accuracy
+    reference: Annotated[tuple[Reference, ...], Meta(max_length=64)] = ()
 
 
-class Manifest(_ManifestFile, frozen=True):
+class Manifest(_ManifestFile, frozen=True, kw_only=True):
     """A manifest and the exact bytes of its file, which the model digest covers."""
 
     file_bytes: bytes
@@ -138,18 +149,37 @@ def _engines() -> Traversable:
     return files("dropbeard") / "engines"
 
 
+def _added() -> Path:
+    """Manifests that an owner added on this machine."""
+    return cache_directory() / "engines"
+
+
 def _read(folder: Traversable) -> Manifest:
-    file = folder / "manifest.toml"
-    manifest = parse_manifest(file.read_bytes(), f"engines/{folder.name}/manifest.toml")
+    manifest = parse_manifest((folder / FILE).read_bytes(), f"engines/{folder.name}/manifest.toml")
     if manifest.name != folder.name:
         raise ConfigInvalid(f"engines/{folder.name}/manifest.toml names {manifest.name!r}: rename one of them")
     return manifest
 
 
+def _folders() -> dict[str, Traversable]:
+    """By name; a model that was added does not take the place of one that came with the package."""
+    places: list[Traversable] = [_engines()]
+    if _added().is_dir():
+        places.insert(0, _added())
+    return {folder.name: folder for place in places for folder in place.iterdir() if (folder / FILE).is_file()}
+
+
 def manifests() -> list[Manifest]:
     """All models that this installation knows, by name."""
-    folders = [folder for folder in _engines().iterdir() if (folder / "manifest.toml").is_file()]
-    return [_read(folder) for folder in sorted(folders, key=lambda folder: folder.name)]
+    return [_read(folder) for _, folder in sorted(_folders().items())]
+
+
+def keep_manifest(manifest: Manifest) -> None:
+    """Add a model to this machine's. Raises ConfigInvalid when its name is another model's."""
+    there = _folders().get(manifest.name)
+    if there is not None and _read(there).file_bytes != manifest.file_bytes:
+        raise ConfigInvalid(f"there is another model {manifest.name!r} already: give this one another name")
+    store(_added() / manifest.name / FILE, manifest.file_bytes)
 
 
 def manifests_by_digest() -> dict[Digest, Manifest]:
@@ -159,8 +189,9 @@ def manifests_by_digest() -> dict[Digest, Manifest]:
 
 def load_manifest(name: str) -> Manifest:
     """The manifest of one model; ``ConfigInvalid`` lists the models there are."""
-    if re.fullmatch(NAME, name) and (_engines() / name / "manifest.toml").is_file():
-        return _read(_engines() / name)
+    folder = _folders().get(name)
+    if folder is not None:
+        return _read(folder)
     known = ", ".join(manifest.name for manifest in manifests())
     raise ConfigInvalid(f"there is no model {name!r}; the models are {known}")
 

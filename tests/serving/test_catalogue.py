@@ -14,6 +14,7 @@ from dropbeard.serving.cache import has_digest
 from dropbeard.serving.catalogue import (
     Progress,
     Stage,
+    add,
     artefact,
     artefact_bytes,
     artefact_path,
@@ -22,8 +23,8 @@ from dropbeard.serving.catalogue import (
     is_ready,
     models_of,
 )
-from dropbeard.serving.manifest import Manifest, load_manifest
-from tests.serving.colours import mean_colour_model
+from dropbeard.serving.manifest import Manifest, load_manifest, manifests, manifests_by_digest, model_digest
+from tests.serving.colours import manifest_of, mean_colour_model
 
 CHILD_TIMEOUT_S = 60
 
@@ -106,3 +107,60 @@ def test_a_damaged_artefact_is_made_again() -> None:
     assert fetch("squeezenet1.1", seen.append) == path
     assert [step.stage for step in seen] == [Stage.MAKING, Stage.READY]
     assert is_ready(load_manifest("squeezenet1.1"))
+
+
+def own_model(folder: Path, old: str = "", new: str = "") -> tuple[Path, Path]:
+    """The files of an owner's own model, which has no recipe; one piece of its manifest may be another."""
+    text = manifest_of(mean_colour_model()).file_bytes.decode()
+    start, end = text.index("[recipe]"), text.index("[artefact]")
+    manifest, model = folder / "manifest.toml", folder / "model.onnx"
+    manifest.write_text((text[:start] + text[end:]).replace(old, new))
+    model.write_bytes(mean_colour_model())
+    return manifest, model
+
+
+def test_a_model_of_ones_own_is_known_by_name_and_digest(tmp_path: Path) -> None:
+    added = add(*own_model(tmp_path))
+    assert load_manifest("mean-colour") == added
+    assert manifests_by_digest()[model_digest(added)] == added
+    assert artefact("mean-colour").read_bytes() == mean_colour_model()
+    assert len(manifests()) == 5
+
+
+def test_a_model_is_added_twice_without_harm(tmp_path: Path) -> None:
+    assert add(*own_model(tmp_path)) == add(*own_model(tmp_path))
+
+
+def test_another_model_of_the_same_name_is_refused(tmp_path: Path) -> None:
+    add(*own_model(tmp_path))
+    with pytest.raises(ConfigInvalid, match="there is another model 'mean-colour' already"):
+        add(*own_model(tmp_path, "crop = 0.5", "crop = 0.6"))
+
+
+def test_a_packaged_models_name_is_not_taken(tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid, match=r"there is another model 'squeezenet1.1' already"):
+        add(*own_model(tmp_path, '"mean-colour"', '"squeezenet1.1"'))
+
+
+def test_an_artefact_that_the_manifest_does_not_name_is_refused_with_what_to_write(tmp_path: Path) -> None:
+    manifest, model = own_model(tmp_path)
+    model.write_bytes(b"another model")
+    with pytest.raises(ConfigInvalid, match=r"write bytes = 13 and blake3 = \"[0-9a-f]{64}\" under \[artefact\]"):
+        add(manifest, model)
+    assert len(manifests()) == 4
+
+
+def test_files_that_are_not_there_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid, match="cannot read .*nothing"):
+        add(tmp_path / "nothing", tmp_path / "nothing")
+
+
+def test_an_added_model_is_not_fetched_with_the_others(tmp_path: Path) -> None:
+    add(*own_model(tmp_path, 'task = "colours"', 'task = "imagenet"'))
+    assert len(fetch_set("imagenet")) == 4
+
+
+def test_an_added_model_whose_artefact_is_gone_names_the_command(tmp_path: Path) -> None:
+    artefact_path(add(*own_model(tmp_path))).unlink()
+    with pytest.raises(ModelMissing, match="run: dropbeard models add MANIFEST ARTEFACT"):
+        fetch("mean-colour")

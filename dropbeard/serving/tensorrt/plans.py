@@ -49,10 +49,15 @@ def plan_key(manifest: Manifest, device: DeviceName, tensorrt: str) -> PlanKey:
     return PlanKey(model_digest(manifest), device, tensorrt, manifest.profile)
 
 
+def plan_path(key: PlanKey) -> Path:
+    """Where a key's plan lies, or would."""
+    return _folder() / f"{key.digest().hex()}.plan"
+
+
 def store_plan(key: PlanKey, plan: bytes | memoryview) -> Path:
     """Keep a plan that was just built here."""
     folder = _folder()
-    path = folder / f"{key.digest().hex()}.plan"
+    path = plan_path(key)
     store(path, _mac(_secret(folder), key, plan) + bytes(plan))
     return path
 
@@ -60,7 +65,7 @@ def store_plan(key: PlanKey, plan: bytes | memoryview) -> Path:
 def read_plan(key: PlanKey, name: str) -> memoryview:
     """The plan for a key. Raises ModelMissing, which says how to build it, when there is none of this machine's."""
     folder = _folder()
-    path = folder / f"{key.digest().hex()}.plan"
+    path = plan_path(key)
     advice = f"run: dropbeard engine build {name} --backend tensorrt"
     data = read_cached(path)
     if data is None:

@@ -1,6 +1,7 @@
 """One life of a TensorRT engine on the fake driver, judged, in a process of its own.
 
-Arguments are FOLDER MAJOR [OLD NEW]. With OLD and NEW, that piece of the backend's source is replaced first: a planted bug. Exit code 0 if all went well.
+Arguments are FOLDER MAJOR [OLD NEW]. With OLD and NEW, that piece of the backend's source is replaced first: a planted
+bug. Exit code 0 if all went well.
 """
 
 from __future__ import annotations
