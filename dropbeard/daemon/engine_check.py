@@ -8,35 +8,17 @@ wrong mean, channel order or swapped row shows in the first or the last.
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-import zmq
-
-from dropbeard.codec.engine import decode_from_engine, encode_to_engine
-from dropbeard.daemon.files import read_node_files
-from dropbeard.daemon.new_group import read_labels, write_genesis
-from dropbeard.daemon.new_node import NodePlan, make_node
-from dropbeard.daemon.supervisor import STOP_S
+from dropbeard.daemon.new_group import read_labels
+from dropbeard.daemon.solo_engine import solo_engine
 from dropbeard.errors import EngineFailed
 from dropbeard.serving.backends import make_engine
 from dropbeard.serving.free_images import free_images
 from dropbeard.serving.manifest import ImageBackend, Manifest
-from dropbeard.storage.files import read_card
-from dropbeard.transport.engine_link import EngineLink
-from dropbeard.types.cards import group_from_cards
-from dropbeard.types.engine_messages import EngineAnswers, EngineFailure, EngineReady, InferTicket, NodeHello
 from dropbeard.types.genesis_file import task_schema
-from dropbeard.types.group import FIRST_VERSION
-from dropbeard.types.ids import TimeUs
-from dropbeard.types.parameters import Parameters
 from dropbeard.types.task import PROBABILITY_ONE, Classification, Input, InputKind, TaskSchema
 
 TOLERANCE: Final = {"onnx": 2, "openvino": 330, "tensorrt": 330}
@@ -51,10 +33,6 @@ CROPS: Final = 7
 """Pieces cut from each free picture, to have more of them, of several sizes."""
 
 ROUNDS: Final = 2
-DAEMON: Final = (sys.executable, "-m", "dropbeard", "run", "engine")
-START_S: Final = 120.0
-ANSWER_S: Final = 120.0
-POLL_S: Final = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +52,7 @@ def check_engine(manifest: Manifest, backend: ImageBackend) -> Checked:
     schema = task_schema(manifest.task, read_labels(None))
     pictures = _pictures(schema)
     alone = _alone(manifest, schema, [given for _, given in pictures])
-    with tempfile.TemporaryDirectory(prefix="dropbeard-") as directory:
-        answers = _ask_daemon(manifest, backend, schema, pictures, Path(directory))
+    answers = _ask_daemon(manifest, backend, schema, pictures)
     worst, place = max(
         (difference(alone[picture], answer), picture) for picture, rows in answers.items() for answer in rows
     )
@@ -153,97 +130,14 @@ def _recorded(
 
 
 def _ask_daemon(
-    manifest: Manifest,
-    backend: ImageBackend,
-    schema: TaskSchema,
-    pictures: Sequence[tuple[str, Input]],
-    directory: Path,
+    manifest: Manifest, backend: ImageBackend, schema: TaskSchema, pictures: Sequence[tuple[str, Input]]
 ) -> dict[int, list[Classification]]:
     """By picture: the daemon's answers, one a round."""
-    made = make_node(NodePlan("check", "127.0.0.1", 7400, manifest.name, backend), directory / "check")
-    group = group_from_cards([(str(made.card), read_card(made.card))], "check", schema, Parameters())
-    files = read_node_files(made.config)
-    write_genesis(group, files.genesis)
     answers: dict[int, list[Classification]] = {place: [] for place in range(len(pictures))}
-    with _daemon(made.config, directory / "engine.log") as process:
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        link = EngineLink(context, files.engine_endpoint)
-        try:
-            asking = _Asking(link, process, directory / "engine.log")
-            asking.wait_until_ready()
-            for seed in range(ROUNDS):
-                order = list(range(len(pictures)))
-                random.Random(seed).shuffle(order)  # noqa: S311 - the same order every time
-                for place, output in asking.ask([(place, pictures[place][1]) for place in order]):
-                    answers[place].append(schema.decode_output(output))
-        finally:
-            link.close()
-            context.destroy(linger=0)
+    with solo_engine(manifest.name, backend, schema) as engine:
+        for seed in range(ROUNDS):
+            order = list(range(len(pictures)))
+            random.Random(seed).shuffle(order)  # noqa: S311 - the same order every time
+            for place, output in engine.ask([(place, pictures[place][1]) for place in order]):
+                answers[place].append(schema.decode_output(output))
     return answers
-
-
-@contextmanager
-def _daemon(config: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as out:
-        process = subprocess.Popen([*DAEMON, str(config)], stderr=out)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-class _Asking:
-    """The node's end of the daemon's socket."""
-
-    def __init__(self, link: EngineLink, process: subprocess.Popen[bytes], log: Path) -> None:
-        self._link = link
-        self._process = process
-        self._log = log
-        self._ready = False
-        self._answers: dict[int, bytes] = {}
-
-    def wait_until_ready(self) -> None:
-        """The model is loaded and warm."""
-        until = time.monotonic() + START_S
-        self._send(encode_to_engine(NodeHello()), until=until)
-        self._hear(lambda: self._ready, until)
-
-    def ask(self, rows: Sequence[tuple[int, Input]]) -> list[tuple[int, bytes]]:
-        """All at once, so that they are batched; each row's number comes back with its output."""
-        self._answers.clear()
-        until = time.monotonic() + ANSWER_S
-        deadline = TimeUs(time.time_ns() // 1000 + int(ANSWER_S * 1e6))
-        for number, given in rows:
-            ticket = InferTicket(number, deadline, FIRST_VERSION, given.kind, given.shape)
-            self._send(encode_to_engine(ticket), given.data, until=until)
-        self._hear(lambda: len(self._answers) == len(rows), until)
-        return list(self._answers.items())
-
-    def _send(self, *frames: bytes, until: float) -> None:
-        while not self._link.send(frames):
-            self._wait(until)
-
-    def _hear(self, done: Callable[[], bool], until: float) -> None:
-        while not done():
-            for data in self._link.receive():
-                match decode_from_engine(data):
-                    case EngineReady():
-                        self._ready = True
-                    case EngineAnswers(answers):
-                        self._answers.update(answers)
-                    case EngineFailure(detail=detail):
-                        raise EngineFailed(f"the engine does not answer: {detail}")
-            self._wait(until)
-
-    def _wait(self, until: float) -> None:
-        if self._process.poll() is not None:
-            lines = self._log.read_text(errors="replace").strip().splitlines()
-            raise EngineFailed(lines[-1].removeprefix("dropbeard: ") if lines else "the engine ended without a word")
-        if time.monotonic() > until:
-            raise EngineFailed(f"the engine did not answer in time; its log: {self._log}")
-        time.sleep(POLL_S)

@@ -39,6 +39,7 @@ class NodePlan:
     passphrase_env: str | None = None
     genesis: str = "genesis.toml"
     threads: int = 1
+    max_batch: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ def _fill(plan: NodePlan, scratch: Path, model: bytes) -> None:
         genesis=plan.genesis,
         state="state",
         keys=KeysTable("node.key", "curve.key", "salt.key", plan.passphrase_env),
-        engine=EngineTable("ipc://engine.sock", plan.model, plan.backend, plan.threads),
+        engine=EngineTable("ipc://engine.sock", plan.model, plan.backend, plan.threads, plan.max_batch),
     )
     write_private_key(scratch / "owner.key", owner_key, plan.passphrase)
     write_private_key(scratch / "node.key", node_key, plan.passphrase)

@@ -56,6 +56,20 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
+class BatchMemory:
+    """One array that batches are put into, as large as the largest so far: fresh memory costs more than the copy."""
+
+    def __init__(self) -> None:
+        self._memory: npt.NDArray[np.generic] = np.empty(0, np.float32)
+
+    def fill(self, batch: Sequence[Prepared]) -> npt.NDArray[np.generic]:
+        """The batch as one array [len(batch), ...], until the next call."""
+        first = batch[0]
+        if len(self._memory) < len(batch) or self._memory.shape[1:] != first.shape or self._memory.dtype != first.dtype:
+            self._memory = np.empty((len(batch), *first.shape), first.dtype)
+        return np.stack(batch, out=self._memory[: len(batch)])
+
+
 class ImageEngine:
     """One manifest's model; an ``Engine``."""
 

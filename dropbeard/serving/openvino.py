@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from dropbeard.errors import EngineFailed, ExtraMissing
 from dropbeard.serving.engine import Prepared
-from dropbeard.serving.image_engine import Shape, Shapes, one_line
+from dropbeard.serving.image_engine import BatchMemory, Shape, Shapes, one_line
 from dropbeard.serving.manifest import Manifest
 
 try:
@@ -36,6 +36,7 @@ class OpenvinoRunner:
 
     def __init__(self, threads: int = 1) -> None:
         self._threads = threads
+        self._memory = BatchMemory()
         self._request: Any = None
         self._name = ""
 
@@ -57,7 +58,7 @@ class OpenvinoRunner:
     def run(self, batch: Sequence[Prepared]) -> npt.NDArray[np.generic]:
         """One inference; the result is copied out of the request's own memory."""
         try:
-            self._request.infer([np.stack(batch)])
+            self._request.infer([self._memory.fill(batch)])
             logits: npt.NDArray[np.generic] = np.array(self._request.get_output_tensor(0).data)
         except Exception as error:  # as in open
             raise EngineFailed(f"OpenVINO cannot run {self._name}: {one_line(error)}") from error

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from dropbeard.daemon import engine_check
+from dropbeard.daemon import solo_engine
 from dropbeard.daemon.engine_check import check_engine, difference
 from dropbeard.errors import EngineFailed
 from dropbeard.serving.catalogue import fetch
@@ -56,7 +56,7 @@ def test_a_backend_that_computes_its_model_passes(real: Manifest, backend: Image
 @pytest.mark.system
 @pytest.mark.parametrize("how", BENT)
 def test_an_engine_with_a_fault_fails(real: Manifest, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_check, "DAEMON", (sys.executable, "-c", BENT_DAEMON.format(bend=BENT[how])))
+    monkeypatch.setattr(solo_engine, "DAEMON", (sys.executable, "-c", BENT_DAEMON.format(bend=BENT[how])))
     with pytest.raises(EngineFailed, match=r"differs from ONNX Runtime alone by .* do not serve with it"):
         check_engine(real, "onnx")
 
@@ -69,7 +69,7 @@ def test_preprocessing_that_changed_everywhere_fails_by_the_record(
 
     plain = preprocess
     bend = "image_engine.preprocess = lambda given, schema, rule: plain(given, schema, rule)[::-1].copy()"
-    monkeypatch.setattr(engine_check, "DAEMON", (sys.executable, "-c", BENT_DAEMON.format(bend=bend)))
+    monkeypatch.setattr(solo_engine, "DAEMON", (sys.executable, "-c", BENT_DAEMON.format(bend=bend)))
     monkeypatch.setattr(image_engine, "preprocess", lambda given, schema, rule: plain(given, schema, rule)[::-1].copy())
     with pytest.raises(EngineFailed, match="differs from what its manifest records by"):
         check_engine(real, "onnx")
@@ -78,7 +78,7 @@ def test_preprocessing_that_changed_everywhere_fails_by_the_record(
 @pytest.mark.system
 def test_a_daemon_that_ends_is_reported_with_its_last_words(real: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
     ends = "import sys; sys.exit('dropbeard: no room for the model')"
-    monkeypatch.setattr(engine_check, "DAEMON", (sys.executable, "-c", ends))
+    monkeypatch.setattr(solo_engine, "DAEMON", (sys.executable, "-c", ends))
     with pytest.raises(EngineFailed, match=r"^no room for the model$"):
         check_engine(real, "onnx")
 
