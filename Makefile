@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .NOTPARALLEL:
-.PHONY: dev demo test lint sim fuzz chaos fakes perf
+.PHONY: dev demo test lint sim fuzz chaos fakes gpu-check perf
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -36,6 +36,9 @@ chaos: dev
 fakes:
 	$(TIMED) tests/serving/tensorrt/fakes/prepare .venv-fakes; \
 	DROPBEARD_FAKE_GPU=.venv-fakes/fake-gpu .venv-fakes/bin/pytest tests/serving/tensorrt
+
+gpu-check: dev
+	$(TIMED) $(BIN)/pip install --quiet --editable '.[tensorrt]'; $(BIN)/pytest -m gpu -rs; $(BIN)/python -m perf.gpu_check
 
 perf: dev
 	$(TIMED) $(BIN)/pip install --quiet --editable '.[perf]'; $(BIN)/python -m perf

