@@ -21,7 +21,7 @@ WORKSPACE_BYTES_MAX: Final = 2 << 30
 class Built:
     """A serialised engine, and the timing cache that its build leaves for the next one."""
 
-    plan: memoryview
+    plan: bytes
     timing: bytes
 
 
@@ -45,7 +45,7 @@ def build_plan(trt: Any, name: str, model: bytes, profile: Profile, timing: byte
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise EngineFailed(f"TensorRT cannot build {name}: {logger.last_error()}")
-    return Built(memoryview(plan), b"" if cache is None else bytes(cache.serialize()))
+    return Built(bytes(plan), b"" if cache is None else bytes(cache.serialize()))
 
 
 def _network_flags(trt: Any) -> int:

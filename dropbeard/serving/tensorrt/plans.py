@@ -54,11 +54,11 @@ def plan_path(key: PlanKey) -> Path:
     return _folder() / f"{key.digest().hex()}.plan"
 
 
-def store_plan(key: PlanKey, plan: bytes | memoryview) -> Path:
+def store_plan(key: PlanKey, plan: bytes) -> Path:
     """Keep a plan that was just built here."""
     folder = _folder()
     path = plan_path(key)
-    store(path, _mac(_secret(folder), key, plan) + bytes(plan))
+    store(path, _mac(_secret(folder), key, plan) + plan)
     return path
 
 
