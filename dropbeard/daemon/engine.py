@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import queue
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,6 +37,7 @@ from dropbeard.types.task import Input
 log = logging.getLogger("dropbeard.engine")
 
 POLL_MS: Final = 500
+FIGURES_S: Final = 60.0
 NODES_MAX: Final = 16
 """Connections that hear of loaded models: one node, and what is left of its earlier lives."""
 
@@ -57,6 +59,7 @@ def run_engine(files: NodeFiles) -> int:
     listener = EngineListener(context, files.engine_endpoint)
     settings = files.config.engine
     log.info("engine-ready model=%s backend=%s warm_s=%.2f", settings.model, settings.backend, warm_s)
+    threading.Thread(target=server.models.watch, name="watch", daemon=True).start()
     try:
         server.serve(listener)
     finally:
@@ -80,6 +83,8 @@ class _Server:
         self._nodes: dict[bytes, None] = {}
         """Connections that said hello, the latest NODES_MAX: they hear what was loaded."""
         self._number = 0
+        self._figures: dict[int, str] = {}
+        self._figures_at = time.monotonic() + FIGURES_S
 
     def wake(self) -> None:
         """From any thread: look again."""
@@ -99,6 +104,7 @@ class _Server:
             poller.register(source, zmq.POLLIN)
         while not self._stop.asked:
             poller.poll(POLL_MS)
+            self._log_figures()
             self._send_outcomes()
             for told in self.models.news():
                 for route in self._nodes:
@@ -107,9 +113,21 @@ class _Server:
                 self._take(route, data, given)
         self.models.drain()
         self._send_outcomes()
+        self._log_figures(last=True)
         # Only then: while the models' threads end, the last answers leave, which a closing socket would drop.
         self.models.stop()
         log.info("engine-stopped")
+
+    def _log_figures(self, last: bool = False) -> None:
+        """Now and then, and at the end, of every model that did something since."""
+        if not last and time.monotonic() < self._figures_at:
+            return
+        self._figures_at = time.monotonic() + FIGURES_S
+        for version, held in self.models.loaded.items():
+            figures = held.figures()
+            if self._figures.get(version) != figures:
+                self._figures[version] = figures
+                log.info("engine-figures model=%s version=%d %s", held.ready.model, version, figures)
 
     def _take(self, route: bytes, data: bytes, given: bytes | None) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -28,6 +29,9 @@ MODELS_MAX: Final = 4
 DRAIN_S: Final = 5.0
 """How long a model that is unloaded, or of a stopping engine, goes on with what it has."""
 
+WATCH_S: Final = 10.0
+"""Between two looks at the device."""
+
 Deliver = Callable[[Sequence[Outcome]], None]
 
 
@@ -39,6 +43,10 @@ class Loaded:
     engine: Engine
     pipeline: Pipeline
     ready: EngineReady
+
+    def figures(self) -> str:
+        """For the log."""
+        return " ".join(f"{name}={value}" for name, value in self.pipeline.figures().items())
 
     def finish(self) -> None:
         """Answer what it has, then end."""
@@ -61,6 +69,7 @@ class Models:
         self._changed = changed
         self._done: SimpleQueue[tuple[Version, Loaded | LoadFailure]] = SimpleQueue()
         self._loading: dict[Version, Digest] = {}
+        self._lost: EngineFailed | None = None
         self.loaded: dict[Version, Loaded] = {}
 
     def load_first(self) -> None:
@@ -102,7 +111,8 @@ class Models:
         name, engine = self._make(version, digest)
         engine.load()
         engine.warm_up(settings.max_batch)
-        pipeline = Pipeline(engine, settings.max_batch, settings.queue_max, self._deliver)
+        preferred = engine.preferred
+        pipeline = Pipeline(engine, settings.max_batch, settings.queue_max, self._deliver, preferred)
         pipeline.start()
         return Loaded(digest, engine, pipeline, EngineReady(name, digest, version, settings.queue_max))
 
@@ -152,8 +162,21 @@ class Models:
             log.info("engine-unloads version=%d", version)
             threading.Thread(target=self.loaded.pop(version).finish, name="unload", daemon=True).start()
 
+    def watch(self) -> None:
+        """In a thread of its own, until the process ends: a tiny real operation on each model's device."""
+        while self._lost is None:
+            time.sleep(WATCH_S)
+            for held in list(self.loaded.values()):
+                try:
+                    held.engine.check()
+                except EngineFailed as wrong:
+                    self._lost = wrong
+                    self._changed()
+
     def broken(self) -> BaseException | None:
-        """An unexpected error that ended a thread of some model."""
+        """What makes it useless to go on: an error that ended a model's thread, a lost device."""
+        if self._lost is not None:
+            return self._lost
         return next((held.pipeline.broken for held in self.loaded.values() if held.pipeline.broken is not None), None)
 
     def drain(self) -> None:

@@ -2,13 +2,16 @@
 
 A batch leaves as soon as the engine can take one: nothing waits for company. The earliest deadline goes first,
 what cannot finish in time is handed back so that the node can be told, and credits tell the node how much more
-it may send. Times are integer microseconds of any one clock.
+it may send. What was taken before and is not finished counts: a batch starts after those. Times are integer
+microseconds of any one clock.
 """
 
 from __future__ import annotations
 
 import enum
 import heapq
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
@@ -80,9 +83,13 @@ class Taken(Generic[T]):
 class Batcher(Generic[T]):
     """A bounded queue by deadline; equal deadlines leave in the order they came."""
 
-    def __init__(self, max_batch: int, queue_max: int, cost: BatchCost) -> None:
+    def __init__(self, max_batch: int, queue_max: int, cost: BatchCost, preferred: Sequence[int] = ()) -> None:
+        """``preferred`` batch sizes, ascending: what an engine was tuned for."""
         if max_batch < 1 or queue_max < 1:
             raise ValueError("max_batch and queue_max are at least 1")
+        self._preferred = [size for size in preferred if size <= max_batch]
+        self._taken: deque[int] = deque()
+        """Sizes of the batches that were taken and are not finished."""
         self._max_batch = max_batch
         self._queue_max = queue_max
         self._cost = cost
@@ -112,14 +119,26 @@ class Batcher(Generic[T]):
         """The next batch, called when the engine can run one; both parts are empty when the queue is."""
         shed = self._shed(now_us)
         batch = tuple(heapq.heappop(self._heap).item for _ in range(self._batch_size(now_us)))
+        if batch:
+            self._taken.append(len(batch))
         return Taken(batch, tuple(entry.item for entry in shed))
 
     def finished(self, size: int, took_us: int) -> None:
         """The engine's report on a batch, from which the next ones are predicted."""
         self._cost.observe(size, took_us)
+        self.abandoned()
+
+    def abandoned(self) -> None:
+        """A batch that was taken came to nothing."""
+        if self._taken:
+            self._taken.popleft()
+
+    def _ahead_us(self) -> int:
+        """What is to be waited for before a batch starts; the oldest one may be about to end and is not counted."""
+        return sum(self._cost.predict_us(size) for size in list(self._taken)[1:])
 
     def _shed(self, now_us: int) -> list[_Entry[T]]:
-        alone = self._cost.predict_us(1)
+        alone = self._ahead_us() + self._cost.predict_us(1)
         shed: list[_Entry[T]] = []
         while self._heap and self._heap[0].deadline_us < now_us + alone:
             shed.append(heapq.heappop(self._heap))
@@ -131,7 +150,16 @@ class Batcher(Generic[T]):
 
     def _batch_size(self, now_us: int) -> int:
         """As many as the engine takes without making the most urgent one late, but at least one."""
-        size = min(self._max_batch, len(self._heap))
-        while size > 1 and now_us + self._cost.predict_us(size) > self._heap[0].deadline_us:
+        size = self._preferred_size(len(self._heap))
+        start_us = now_us + self._ahead_us()
+        while size > 1 and start_us + self._cost.predict_us(size) > self._heap[0].deadline_us:
             size -= 1
+        return size
+
+    def _preferred_size(self, waiting: int) -> int:
+        """The largest preferred size that is waiting, if the rest fills a preferred one too; else all of them."""
+        size = min(self._max_batch, waiting)
+        fitting = [one for one in self._preferred if one <= size]
+        if fitting and waiting - fitting[-1] >= self._preferred[0]:
+            return fitting[-1]
         return size

@@ -38,6 +38,10 @@ class Engine(Protocol):
     def in_flight(self) -> int:
         """How many threads may be inside ``infer`` at once, each with a batch of its own."""
 
+    @property
+    def preferred(self) -> Sequence[int]:
+        """Batch sizes that it was tuned for, ascending; none where every size is as good."""
+
     def load(self) -> None:
         """Read and check the model; afterwards it can infer."""
 

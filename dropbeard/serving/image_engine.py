@@ -38,6 +38,10 @@ class Runner(Protocol):
     def in_flight(self) -> int:
         """How many threads may be inside ``run`` at once."""
 
+    @property
+    def is_tuned(self) -> bool:
+        """Whether the manifest's batch sizes were compiled in."""
+
     def open(self, manifest: Manifest, model: bytes) -> Shapes:
         """Load an ONNX model whose digest was checked."""
 
@@ -85,6 +89,11 @@ class ImageEngine:
     def in_flight(self) -> int:
         """As the library allows."""
         return self._runner.in_flight
+
+    @property
+    def preferred(self) -> Sequence[int]:
+        """The manifest's, where the model is compiled for them."""
+        return self._manifest.profile.preferred if self._runner.is_tuned else ()
 
     def load(self) -> None:
         """Check the artefact's digest, load the checked bytes, check the shapes."""

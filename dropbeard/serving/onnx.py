@@ -39,6 +39,7 @@ class OnnxRunner:
     """An ONNX Runtime session on ``threads`` cores; one batch at a time uses them all."""
 
     in_flight: Final = 1
+    is_tuned: Final = False
 
     def __init__(self, threads: int = 1) -> None:
         self._threads = threads

@@ -33,6 +33,7 @@ class OpenvinoRunner:
     """A compiled model on ``threads`` cores; one batch at a time uses them all."""
 
     in_flight: Final = 1
+    is_tuned: Final = False
 
     def __init__(self, threads: int = 1) -> None:
         self._threads = threads

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +18,11 @@ from dropbeard.types.task import Input
 
 WAIT_S: Final = 0.2
 """How long a thread waits before it looks whether it should end."""
+
+FAILURES_MAX: Final = 16
+"""Batches that may fail in a row before the engine gives itself up, to be started anew."""
+
+COUNTED: Final = ("shed", "refused", "bad_input", "failed")
 
 Outcome = EngineAnswers | EngineFailure
 
@@ -36,10 +42,18 @@ class Pipeline:
     """
 
     def __init__(
-        self, engine: Engine, max_batch: int, queue_max: int, deliver: Callable[[Sequence[Outcome]], None]
+        self,
+        engine: Engine,
+        max_batch: int,
+        queue_max: int,
+        deliver: Callable[[Sequence[Outcome]], None],
+        preferred: Sequence[int] = (),
     ) -> None:
         self._engine = engine
-        self._batcher: Batcher[Job] = Batcher(max_batch, queue_max, BatchCost())
+        self._batcher: Batcher[Job] = Batcher(max_batch, queue_max, BatchCost(), preferred)
+        self._counts: Counter[str] = Counter()
+        self._sizes: Counter[int] = Counter()
+        self._failures = 0
         self._batcher.grant()
         self._deliver = deliver
         self._changed = threading.Condition()
@@ -61,10 +75,26 @@ class Pipeline:
         """Queue a job, or say why not."""
         with self._changed:
             if self._batcher.add(job, job.deadline_us) is Admission.BUSY:
+                self._counts["refused"] += 1
                 return EngineFailure(job.ticket, FailReason.BUSY, "the engine's queue is full")
             self._in_hand += 1
             self._changed.notify_all()
         return None
+
+    def figures(self) -> dict[str, float]:
+        """What was done since the start: counts, mean batch and its 90th percentile, seconds in the engine, queue."""
+        stats = self._engine.stats()
+        with self._changed:
+            queued, sizes, counts = len(self._batcher), dict(self._sizes), dict(self._counts)
+        return {
+            "queued": queued,
+            "batches": stats.batches,
+            "inputs": stats.inputs,
+            "batch_mean": round(stats.inputs / max(1, stats.batches), 2),
+            "batch_p90": _percentile(sizes, 0.9),
+            "engine_s": round(stats.busy_us / 1e6, 3),
+            **{name: counts.get(name, 0) for name in COUNTED},
+        }
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until everything submitted was delivered; False when that took too long."""
@@ -96,11 +126,15 @@ class Pipeline:
                     self._changed.wait(WAIT_S)
                 taken = self._batcher.take(time.monotonic_ns() // 1000)
                 self._batcher.grant()
+                self._counts["shed"] += len(taken.shed)
             late = "it could not have been answered by its deadline"
             self._finish([EngineFailure(job.ticket, FailReason.TOO_LATE, late) for job in taken.shed])
             jobs, prepared = self._prepare(taken.batch)
             if jobs:
                 self._hand_over(jobs, prepared)
+            elif taken.batch:
+                with self._changed:
+                    self._batcher.abandoned()
 
     def _prepare(self, batch: Sequence[Job]) -> tuple[list[Job], list[Prepared]]:
         jobs, prepared = [], []
@@ -109,6 +143,8 @@ class Pipeline:
                 prepared.append(self._engine.prepare(job.given))
                 jobs.append(job)
             except InputInvalid as wrong:
+                with self._changed:
+                    self._counts["bad_input"] += 1
                 self._finish([EngineFailure(job.ticket, FailReason.BAD_INPUT, str(wrong))])
         return jobs, prepared
 
@@ -130,12 +166,24 @@ class Pipeline:
             try:
                 outputs = self._engine.infer(prepared)
             except EngineFailed as wrong:
+                self._failed(len(jobs), wrong)
                 self._finish([EngineFailure(job.ticket, FailReason.BROKEN, str(wrong)) for job in jobs])
                 continue
             with self._changed:
                 self._batcher.finished(len(jobs), time.monotonic_ns() // 1000 - started_us)
+                self._sizes[len(jobs)] += 1
+                self._failures = 0
             rows = tuple((job.ticket, output) for job, output in zip(jobs, outputs, strict=True))
             self._finish([EngineAnswers(rows)])
+
+    def _failed(self, inputs: int, wrong: EngineFailed) -> None:
+        with self._changed:
+            self._batcher.abandoned()
+            self._counts["failed"] += inputs
+            self._failures += 1
+            if self._failures >= FAILURES_MAX:
+                text = f"{self._failures} batches failed one after the other, the last with: {wrong}"
+                self.broken = EngineFailed(text)
 
     def _finish(self, outcomes: Sequence[Outcome]) -> None:
         if not outcomes:
@@ -145,3 +193,13 @@ class Pipeline:
         with self._changed:
             self._in_hand -= ended
             self._changed.notify_all()
+
+
+def _percentile(counts: dict[int, int], share: float) -> int:
+    """The smallest value that this share of what was counted does not pass; 0 of nothing."""
+    left = share * sum(counts.values())
+    for value in sorted(counts):
+        left -= counts[value]
+        if left <= 0:
+            return value
+    return 0

@@ -58,6 +58,7 @@ class SyntheticEngine:
     """An engine with a cost and no model. ``flavour`` makes its answers differ from another owner's."""
 
     in_flight: Final = 1
+    preferred: Final = ()
 
     def __init__(
         self,

@@ -172,3 +172,39 @@ def test_a_second_engine_on_the_same_socket_is_one_line_and_leaves_the_first_alo
     assert "Traceback" not in second.stderr
     daemon.ask(2, ARRAY)
     assert daemon.until(lambda: 2 in daemon.answered())
+
+
+LOST_DEVICE = SLOW_ENGINE.replace(
+    "sys.exit(",
+    """
+from dropbeard.daemon import engine_models
+from dropbeard.errors import EngineFailed
+def lost(self):
+    raise EngineFailed("GPU 0 was lost: restart the engine")
+SyntheticEngine.check = lost
+engine_models.WATCH_S = 0.2
+try:
+    daemon.run_engine(read_node_files(Path(sys.argv[1])))
+except EngineFailed as wrong:
+    print(wrong, flush=True)
+    sys.exit(1)
+sys.exit(""",
+)
+
+
+def test_an_engine_that_lost_its_device_ends(config: Path) -> None:
+    lost = Daemon(config, (sys.executable, "-c", LOST_DEVICE))
+    try:
+        assert lost.process.wait(WAIT_S) == 1
+        assert "GPU 0 was lost: restart the engine" in lost.log()
+    finally:
+        lost.close()
+
+
+def test_figures_are_in_the_log_when_the_engine_stops(daemon: Daemon) -> None:
+    daemon.ask(1, ARRAY)
+    assert daemon.until(lambda: 1 in daemon.answered())
+    daemon.process.send_signal(signal.SIGTERM)
+    assert daemon.process.wait(WAIT_S) == 0
+    assert "engine-figures model=" in daemon.log()
+    assert "inputs=1 " in daemon.log()

@@ -210,3 +210,50 @@ def test_every_accepted_item_leaves_once_and_the_queue_is_bounded(
         result = batcher.take(now)
         left += [*result.batch, *result.shed]
     assert sorted(left) == accepted
+
+
+def test_what_is_taken_and_not_finished_comes_first() -> None:
+    batcher = queue(max_batch=1, cost=line_cost(0, 100))
+    add(batcher, "abc", 10_000)
+    for _ in "abc":
+        batcher.take(0)
+    add(batcher, "de", 250)
+    # One of the three may be about to end: two are waited for, and the fourth would be done at 300.
+    assert batcher.take(0) == taken("e", "d")
+
+
+def test_a_finished_batch_is_not_waited_for() -> None:
+    batcher = queue(max_batch=1, cost=line_cost(0, 100))
+    add(batcher, "abc", 10_000)
+    for _ in "abc":
+        batcher.take(0)
+    batcher.finished(1, 100)
+    batcher.abandoned()
+    add(batcher, "d", 250)
+    assert batcher.take(0) == taken("d")
+
+
+@pytest.mark.parametrize(
+    ("waiting", "sizes"),
+    [
+        (3, [3]),
+        (4, [4]),
+        (5, [5]),
+        (8, [8]),
+        (9, [9]),
+        (12, [8, 4]),
+        (13, [8, 5]),
+        (17, [8, 9]),
+        (40, [8] * 5),
+    ],
+)
+def test_preferred_sizes_are_taken_where_the_rest_fills_one_too(waiting: int, sizes: list[int]) -> None:
+    batcher: Batcher[int] = Batcher(16, 100, BatchCost(), (4, 8))
+    batcher.grant()
+    for number in range(waiting):
+        batcher.add(number, NEVER)
+    found = []
+    while len(batcher):
+        found.append(len(batcher.take(0).batch))
+    assert sum(found) == waiting
+    assert found == sizes

@@ -125,6 +125,7 @@ class TensorrtRunner:
     """A plan of this machine's, on one GPU."""
 
     in_flight: Final = SLOTS
+    is_tuned: Final = True
 
     def __init__(self, batch_max: int, device: int = 0, libraries: Libraries | None = None) -> None:
         self._batch_max = batch_max
