@@ -28,6 +28,7 @@ from dropbeard.daemon.files import read_node_files
 from dropbeard.daemon.local_group import OWNERS, LocalGroup
 from dropbeard.daemon.updates import hand_over, wait_for_word
 from dropbeard.errors import ClientError, DropbeardError, GroupUnreachable
+from dropbeard.serving.backends import ModelBackend
 from dropbeard.serving.catalogue import fetch_set
 from dropbeard.serving.free_images import free_images
 from dropbeard.serving.manifest import ImageBackend, load_manifest, model_digest
@@ -79,12 +80,12 @@ def build_plans(device: int) -> dict[str, Any]:
     return rows
 
 
-def parity(backend: ImageBackend) -> dict[str, Any]:
+def parity(backend: ModelBackend, url: str | None = None) -> dict[str, Any]:
     """Largest differences of each model; an error is a finding, not the end."""
     rows: dict[str, Any] = {}
     for _, model in OWNERS:
         try:
-            found = check_engine(load_manifest(model), backend)
+            found = check_engine(load_manifest(model), backend, url)
         except DropbeardError as wrong:
             rows[model] = {"error": str(wrong)}
         else:
@@ -92,10 +93,10 @@ def parity(backend: ImageBackend) -> dict[str, Any]:
     return rows
 
 
-def certified(backend: ImageBackend, images: int) -> dict[str, Any]:
+def certified(backend: ModelBackend, images: int, url: str | None = None) -> dict[str, Any]:
     """A group of four under load, with one update half way."""
     arrays = _arrays(images)
-    with tempfile.TemporaryDirectory() as scratch, _group(backend, Path(scratch)) as (local, client):
+    with tempfile.TemporaryDirectory() as scratch, _group(backend, url, Path(scratch)) as (local, client):
         client.infer(arrays[0])
         started, verified, failed, versions = time.monotonic(), 0, 0, set()
         with ThreadPoolExecutor(1) as beside:
@@ -144,8 +145,8 @@ def _until(arrays: list[Any], done: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def _group(backend: ImageBackend, directory: Path) -> Iterator[tuple[LocalGroup, Client]]:
-    with LocalGroup(directory / "g", backend=backend) as local:
+def _group(backend: ModelBackend, url: str | None, directory: Path) -> Iterator[tuple[LocalGroup, Client]]:
+    with LocalGroup(directory / "g", backend=backend, url=url) as local:
         until = time.monotonic() + START_S
         while True:
             local.check()

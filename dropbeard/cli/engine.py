@@ -11,7 +11,7 @@ import click
 from dropbeard.types.node_config import Backend
 
 if TYPE_CHECKING:
-    from dropbeard.serving.manifest import ImageBackend
+    from dropbeard.serving.backends import ModelBackend
 
 SYNTHETIC = "synthetic"
 
@@ -48,8 +48,10 @@ def build_command(model: str, backend: str, device: int, again: bool) -> None:
     show_default=True,
     help="The backend that is held against ONNX Runtime.",
 )
+@click.option("--url", help="For oip: http://HOST:PORT or grpc://HOST:PORT of the serving system.")
+@click.option("--remote-model", help="For oip: what the serving system calls MODEL; the same if not said.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def check_command(model: str, backend: ImageBackend, as_json: bool) -> None:
+def check_command(model: str, backend: ModelBackend, url: str | None, remote_model: str | None, as_json: bool) -> None:
     """Ask an engine daemon of its own about real pictures, batched and shuffled, and compare what it answers with
     ONNX Runtime one picture at a time and with what MODEL's manifest records. Exit code 1 when they differ too much.
     """
@@ -60,7 +62,7 @@ def check_command(model: str, backend: ImageBackend, as_json: bool) -> None:
         from dropbeard.serving.tensorrt.libraries import load_libraries
 
         load_libraries()
-    found = check_engine(load_manifest(model), backend)
+    found = check_engine(load_manifest(model), backend, url, remote_model)
     if as_json:
         figures = {name: getattr(found, name) for name in type(found).__slots__}
         click.echo(json.dumps({"model": model, "backend": backend, **figures}))

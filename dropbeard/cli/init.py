@@ -18,9 +18,19 @@ from dropbeard.types.node_config import Backend
 @click.option("--port", default=7400, show_default=True, help="Port for votes; the next three are taken too.")
 @click.option("--model", default="efficientnet-lite0", show_default=True, help="First model, by its manifest's name.")
 @click.option("--backend", type=click.Choice(get_args(Backend)), default="onnx", show_default=True)
+@click.option("--url", help="For the backend oip: http://HOST:PORT or grpc://HOST:PORT of your serving system.")
+@click.option("--remote-model", help="For the backend oip: what your serving system calls the model.")
 @click.option("--passphrase-env", metavar="VAR", help="Encrypt owner and node key with the passphrase in $VAR.")
 def init_command(
-    name: str, directory: Path, host: str, port: int, model: str, backend: Backend, passphrase_env: str | None
+    name: str,
+    directory: Path,
+    host: str,
+    port: int,
+    model: str,
+    backend: Backend,
+    url: str | None,
+    remote_model: str | None,
+    passphrase_env: str | None,
 ) -> None:
     """Make keys, configuration and public card of the owner NAME.
 
@@ -30,6 +40,8 @@ def init_command(
     from dropbeard.daemon.new_node import NodePlan, make_node
     from dropbeard.errors import ConfigInvalid
 
+    if (backend == "oip") != (url is not None):
+        raise ConfigInvalid("--url goes with --backend oip, and with no other")
     passphrase = None if passphrase_env is None else os.environ.get(passphrase_env)
     if passphrase_env is not None and not passphrase:
         raise ConfigInvalid(f"--passphrase-env names ${passphrase_env}, which is not set or empty")
@@ -40,6 +52,8 @@ def init_command(
             port=port,
             model=model,
             backend=backend,
+            url=url,
+            remote_model=remote_model,
             passphrase=passphrase,
             passphrase_env=passphrase_env,
         ),

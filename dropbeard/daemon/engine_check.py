@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from dropbeard.daemon.new_group import read_labels
-from dropbeard.daemon.solo_engine import solo_engine
+from dropbeard.daemon.solo_engine import SoloEngine, solo_engine
 from dropbeard.errors import EngineFailed
-from dropbeard.serving.backends import make_engine
+from dropbeard.serving.backends import ModelBackend, make_engine
 from dropbeard.serving.free_images import free_images
-from dropbeard.serving.manifest import ImageBackend, Manifest
+from dropbeard.serving.manifest import Manifest
 from dropbeard.types.genesis_file import task_schema
 from dropbeard.types.task import PROBABILITY_ONE, Classification, Input, InputKind, TaskSchema
 
-TOLERANCE: Final = {"onnx": 2, "openvino": 330, "tensorrt": 330}
+TOLERANCE: Final = {"onnx": 2, "openvino": 330, "tensorrt": 330, "oip": 330}
 """Largest difference of a probability, in 1/65535, between a backend and ONNX Runtime alone: other libraries add up in
 another order, 0.5 % is what that may come to; the same library does not."""
 
@@ -47,12 +47,15 @@ class Checked:
     """The picture with the largest difference to ONNX Runtime alone."""
 
 
-def check_engine(manifest: Manifest, backend: ImageBackend) -> Checked:
+def check_engine(
+    manifest: Manifest, backend: ModelBackend, url: str | None = None, remote_model: str | None = None
+) -> Checked:
     """Run the check. Raises EngineFailed when a difference is too large, or when the daemon does not serve."""
     schema = task_schema(manifest.task, read_labels(None))
     pictures = _pictures(schema)
     alone = _alone(manifest, schema, [given for _, given in pictures])
-    answers = _ask_daemon(manifest, backend, schema, pictures)
+    with solo_engine(manifest.name, backend, schema, url=url, remote_model=remote_model) as engine:
+        answers = _ask(engine, schema, pictures)
     worst, place = max(
         (difference(alone[picture], answer), picture) for picture, rows in answers.items() for answer in rows
     )
@@ -129,15 +132,14 @@ def _recorded(
     )
 
 
-def _ask_daemon(
-    manifest: Manifest, backend: ImageBackend, schema: TaskSchema, pictures: Sequence[tuple[str, Input]]
+def _ask(
+    engine: SoloEngine, schema: TaskSchema, pictures: Sequence[tuple[str, Input]]
 ) -> dict[int, list[Classification]]:
     """By picture: the daemon's answers, one a round."""
     answers: dict[int, list[Classification]] = {place: [] for place in range(len(pictures))}
-    with solo_engine(manifest.name, backend, schema) as engine:
-        for seed in range(ROUNDS):
-            order = list(range(len(pictures)))
-            random.Random(seed).shuffle(order)  # noqa: S311 - the same order every time
-            for place, output in engine.ask([(place, pictures[place][1]) for place in order]):
-                answers[place].append(schema.decode_output(output))
+    for seed in range(ROUNDS):
+        order = list(range(len(pictures)))
+        random.Random(seed).shuffle(order)  # noqa: S311 - the same order every time
+        for place, output in engine.ask([(place, pictures[place][1]) for place in order]):
+            answers[place].append(schema.decode_output(output))
     return answers

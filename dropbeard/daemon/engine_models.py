@@ -134,6 +134,8 @@ class Models:
             threads=settings.threads,
             batch_max=settings.max_batch,
             device=settings.device,
+            url=settings.url,
+            remote_model=settings.remote_model,
         )
         return manifest.name, engine
 

@@ -45,6 +45,7 @@ class LocalGroup:
         owners: Sequence[tuple[str, str]] = OWNERS,
         *,
         backend: Backend = "onnx",
+        url: str | None = None,
         labels: Path | None = None,
         parameters: Parameters | None = None,
     ) -> None:
@@ -53,7 +54,7 @@ class LocalGroup:
         ports = free_ports(len(owners))
         nodes = []
         for (name, model), port in zip(owners, ports, strict=True):
-            plan = NodePlan(name, LOOPBACK, port, model, backend, genesis="../genesis.toml")
+            plan = NodePlan(name, LOOPBACK, port, model, backend, genesis="../genesis.toml", url=url)
             nodes.append(make_node(plan, self.directory / name))
         cards = [(str(node.card), read_card(node.card)) for node in nodes]
         task = task_schema("imagenet", read_labels(labels))

@@ -40,6 +40,8 @@ class NodePlan:
     genesis: str = "genesis.toml"
     threads: int = 1
     max_batch: int = 8
+    url: str | None = None
+    remote_model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,15 @@ def _fill(plan: NodePlan, scratch: Path, model: bytes) -> None:
         genesis=plan.genesis,
         state="state",
         keys=KeysTable("node.key", "curve.key", "salt.key", plan.passphrase_env),
-        engine=EngineTable("ipc://engine.sock", plan.model, plan.backend, plan.threads, plan.max_batch),
+        engine=EngineTable(
+            "ipc://engine.sock",
+            plan.model,
+            plan.backend,
+            plan.threads,
+            plan.max_batch,
+            url=plan.url,
+            remote_model=plan.remote_model,
+        ),
     )
     write_private_key(scratch / "owner.key", owner_key, plan.passphrase)
     write_private_key(scratch / "node.key", node_key, plan.passphrase)

@@ -37,12 +37,29 @@ POLL_MS: Final = 100
 
 @contextmanager
 def solo_engine(
-    model: str, backend: Backend, schema: TaskSchema, *, max_batch: int = 8, threads: int = 1
+    model: str,
+    backend: Backend,
+    schema: TaskSchema,
+    *,
+    max_batch: int = 8,
+    threads: int = 1,
+    url: str | None = None,
+    remote_model: str | None = None,
 ) -> Iterator[SoloEngine]:
     """A daemon with a model loaded and warm; it ends with the block. Raises EngineFailed with its last words."""
     with tempfile.TemporaryDirectory(prefix="dropbeard-") as directory:
         home, log = Path(directory) / "solo", Path(directory) / "engine.log"
-        plan = NodePlan("solo", "127.0.0.1", 7400, model, backend, threads=threads, max_batch=max_batch)
+        plan = NodePlan(
+            "solo",
+            "127.0.0.1",
+            7400,
+            model,
+            backend,
+            threads=threads,
+            max_batch=max_batch,
+            url=url,
+            remote_model=remote_model,
+        )
         made = make_node(plan, home)
         group = group_from_cards([(str(made.card), read_card(made.card))], "solo", schema, Parameters())
         files = read_node_files(made.config)

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Literal, assert_never
 
 from dropbeard.errors import EngineFailed
 from dropbeard.serving.image_engine import ImageEngine, Runner
 from dropbeard.serving.manifest import ImageBackend, Manifest
 from dropbeard.types.task import TaskSchema
 
+ModelBackend = ImageBackend | Literal["oip"]
+"""What runs a model: a library in this process, or a server."""
+
 
 def make_engine(
-    backend: ImageBackend,
+    backend: ModelBackend,
     manifest: Manifest,
     schema: TaskSchema,
     *,
     threads: int = 1,
     batch_max: int = 1,
     device: int = 0,
+    url: str | None = None,
+    remote_model: str | None = None,
 ) -> ImageEngine:
-    """An engine for a manifest's model, not loaded yet; ``threads`` are CPU cores, ``device`` counts GPUs from 0.
+    """An engine for a manifest's model, not loaded yet; ``threads`` are CPU cores, ``device`` counts GPUs from 0,
+    ``url`` and ``remote_model`` are for a server, which may know the model by another name.
 
-    Raises ExtraMissing when the library is not installed and EngineFailed when the model is not for this backend.
+    Raises ExtraMissing when the library is not installed, EngineFailed when the model is not for this backend, and
+    ConfigInvalid when there is no such URL.
     """
+    if backend == "oip":
+        from dropbeard.serving.oip import OipRunner, Remote
+
+        return ImageEngine(manifest, schema, OipRunner(Remote(url or "", remote_model or manifest.name)))
     if backend not in manifest.backends:
         known = ", ".join(manifest.backends)
         raise EngineFailed(f"{manifest.name} is not for the backend {backend}: its manifest names {known}")

@@ -10,7 +10,7 @@ from dropbeard.errors import ConfigInvalid
 from dropbeard.types.cards import check_endpoint
 from dropbeard.types.toml_text import read_toml, table
 
-Backend = Literal["onnx", "openvino", "tensorrt", "synthetic"]
+Backend = Literal["onnx", "openvino", "tensorrt", "oip", "synthetic"]
 
 RECORD_MAX: Final = 10_000_000
 
@@ -40,6 +40,10 @@ class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     queue_max: int = 256
     device: int = 0
     """Which GPU, counted from 0."""
+    url: str | None = None
+    """Of the serving system, for the backend oip: http://HOST:PORT or grpc://HOST:PORT."""
+    remote_model: str | None = None
+    """What the serving system calls the model; the manifest's name if not said."""
 
 
 class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,6 +83,8 @@ def config_from_toml(text: str, what: str) -> NodeConfig:
         raise ConfigInvalid(f"{what}: record is {config.record}, must be between 0 and {RECORD_MAX} turns")
     if not 0 <= config.engine.device <= DEVICE_MAX:
         raise ConfigInvalid(f"{what}: engine.device is {config.engine.device}, must be between 0 and {DEVICE_MAX}")
+    if (config.engine.backend == "oip") != (config.engine.url is not None):
+        raise ConfigInvalid(f"{what}: engine.url goes with the backend oip, and with no other")
     for key in ("threads", "max_batch", "queue_max"):
         value = getattr(config.engine, key)
         if not 1 <= value <= ENGINE_NUMBER_MAX:
