@@ -37,11 +37,7 @@ class Faults:
     datatype = "FP32"
 
 
-@contextmanager
-def http_server(binary: bool) -> Iterator[tuple[str, Faults]]:
-    """Its URL, and what to set wrong."""
-    faults = Faults()
-
+def _handler(faults: Faults, binary: bool) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -87,7 +83,15 @@ def http_server(binary: bool) -> Iterator[tuple[str, Faults]]:
             self.end_headers()
             self.wfile.write(body)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    return Handler
+
+
+@contextmanager
+def http_server(binary: bool) -> Iterator[tuple[str, Faults]]:
+    """Its URL, and what to set wrong."""
+    faults = Faults()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(faults, binary))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
