@@ -22,9 +22,11 @@ from dropbeard.codec.client import decode_to_client, encode_to_node
 from dropbeard.daemon.local_group import LocalGroup
 from dropbeard.signing.curve import CurveSecret
 from dropbeard.transport.client_link import ClientLink
+from dropbeard.types.certificates import Certificate
 from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, Digest, Nonce, OwnerId, RequestId, TimeUs, View
 from dropbeard.types.messages import Reply
+from dropbeard.types.node_config import Backend
 from dropbeard.types.parameters import SECOND
 
 TIMEOUT_S: Final = 15
@@ -36,9 +38,18 @@ LABELS: Final = "\n".join(f"class {number}" for number in range(10))
 @contextmanager
 def synthetic_group(directory: Path) -> Iterator[LocalGroup]:
     """Four owners with synthetic engines on loopback, LAN parameters."""
-    labels = directory / "labels.txt"
-    labels.write_text(LABELS)
-    with LocalGroup(directory / "g", backend="synthetic", labels=labels) as local:
+    with local_group(directory, "synthetic") as local:
+        yield local
+
+
+@contextmanager
+def local_group(directory: Path, backend: Backend) -> Iterator[LocalGroup]:
+    """Four owners with engines on this backend, LAN parameters; only real models need the real labels."""
+    labels = None
+    if backend == "synthetic":
+        labels = directory / "labels.txt"
+        labels.write_text(LABELS)
+    with LocalGroup(directory / "g", backend=backend, labels=labels) as local:
         yield local
 
 
@@ -59,6 +70,9 @@ class Observer:
         self.view = View(0)
         """The highest view of such a header."""
         self.certified: list[float] = []
+        self.certificates: list[Certificate] = []
+        """Only while ``keeps`` is set."""
+        self.keeps = False
         self.failed = 0
         self._proved: dict[OwnerId, float] = {}
 
@@ -127,6 +141,8 @@ class Observer:
                 self.failed += 1
             else:
                 self.certified.append(time.monotonic())
+                if self.keeps:
+                    self.certificates.append(done.certificate)
 
     def _note(self, owner: OwnerId, reply: Reply) -> None:
         # These are our own honest nodes: that the signatures verify is checked with each certificate.
