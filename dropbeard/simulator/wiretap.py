@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+
 from dropbeard.codec.catchup import decode_catchup, encode_catchup
 from dropbeard.codec.peer import decode_lanes, decode_votes, encode_lanes, encode_votes
 from dropbeard.errors import MessageInvalid
 from dropbeard.simulator.keys import Keys
 from dropbeard.simulator.oracle import Oracle
 from dropbeard.simulator.replica import SimulatedReplica
-from dropbeard.types.blocks import Header
+from dropbeard.types.blocks import Header, QuorumCertificate
 from dropbeard.types.checking import SignatureChecker
 from dropbeard.types.group import Group
 from dropbeard.types.ids import OwnerId, Signature
 from dropbeard.types.messages import (
     BatchNotice,
     BucketNotice,
-    CertificateNotice,
     FetchBatches,
     FetchBucket,
     FetchInput,
@@ -26,6 +28,7 @@ from dropbeard.types.messages import (
     SnapshotNotice,
 )
 from dropbeard.types.statements import Notarize, Vote
+from dropbeard.types.succession import Succession
 from dropbeard.types.votes import SignedVote
 
 
@@ -61,17 +64,14 @@ class Wiretap:
 
     def _from_a_liar(self, message: PeerMessage) -> None:
         """Whatever liars really signed counts: alone, in certificates, as leaders; and their batches may be ordered."""
-        if isinstance(message, SignedVote):
-            self._vote(message.signer, message.vote, message.signature)
-        elif isinstance(message, CertificateNotice):
-            for signer, signature in message.certificate.signatures:
-                self._vote(signer, message.certificate.vote, signature)
-        elif isinstance(message, Proposal) and message.header.view >= 0:
+        for signer, vote, signature in votes_in(message):
+            self._vote(signer, vote, signature)
+        if isinstance(message, Proposal) and message.header.view >= 0:
             header = message.header
-            vote = Notarize(header.group, header.epoch, header.view, header.digest)
+            led = Notarize(header.group, header.epoch, header.view, header.digest)
             group = self._oracle.groups.get(int(header.epoch))
             if group is not None:
-                self._vote(group.leader(header.view), vote, message.signature)
+                self._vote(group.leader(header.view), led, message.signature)
         elif isinstance(message, BatchNotice):
             signed = message.signed
             checker = self._checker(int(signed.batch.epoch))
@@ -99,6 +99,23 @@ class Wiretap:
         if epoch not in self._checkers and epoch in self._oracle.groups:
             self._checkers[epoch] = self._keys.checker.following(self._oracle.groups[epoch])
         return self._checkers.get(epoch)
+
+
+def votes_in(message: object) -> Iterator[tuple[OwnerId, Vote, Signature]]:
+    """Every signed vote that a message carries, however deep: in a status, a justification, a succession, an echo."""
+    if isinstance(message, Succession):
+        message = message.finalization
+    if isinstance(message, SignedVote):
+        yield message.signer, message.vote, message.signature
+    elif isinstance(message, QuorumCertificate):
+        for signer, signature in message.signatures:
+            yield signer, message.vote, signature
+    elif isinstance(message, tuple):
+        for part in message:
+            yield from votes_in(part)
+    elif is_dataclass(message):
+        for field in fields(message):
+            yield from votes_in(getattr(message, field.name))
 
 
 def round_trip(group: Group, message: PeerMessage) -> PeerMessage:
