@@ -24,29 +24,21 @@ import numpy as np
 
 from dropbeard.client.client import Client
 from dropbeard.daemon.engine_check import check_engine
-from dropbeard.daemon.files import read_node_files
 from dropbeard.daemon.local_group import OWNERS, LocalGroup
-from dropbeard.daemon.updates import hand_over, wait_for_word
 from dropbeard.errors import ClientError, DropbeardError, GroupUnreachable
 from dropbeard.serving.backends import ModelBackend
 from dropbeard.serving.catalogue import fetch_set
 from dropbeard.serving.free_images import free_images
-from dropbeard.serving.manifest import ImageBackend, load_manifest, model_digest
-from dropbeard.signing.keys import load_private_key
+from dropbeard.serving.manifest import ImageBackend, load_manifest
 from dropbeard.types.certificates import decode_certificate
-from dropbeard.types.ids import Epoch, Signature, Version
-from dropbeard.types.lanes import SignedUpdate
-from dropbeard.types.statements import ModelUpdate
-from dropbeard.types.update_file import update_to_toml
 from dropbeard.verification.certificate import verify
 from perf.engines import measure
+from perf.updates import take_update
 
 TIMEOUT_S: Final = 60.0
 START_S: Final = 300.0
-UPDATE_S: Final = 300.0
 CONNECT_S: Final = 0.5
 IN_FLIGHT: Final = 32
-SECOND_MODEL: Final = "efficientnet-lite1"
 
 
 def machine(backend: ImageBackend, device: int) -> dict[str, Any]:
@@ -100,7 +92,7 @@ def certified(backend: ModelBackend, images: int, url: str | None = None) -> dic
         client.infer(arrays[0])
         started, verified, failed, versions = time.monotonic(), 0, 0, set()
         with ThreadPoolExecutor(1) as beside:
-            update = beside.submit(_update, local)
+            update = beside.submit(take_update, local, backend, 0, 2)  # alice takes bob's model
             for outcome in client.map_outcomes(_until(arrays, update.done), in_flight=IN_FLIGHT):
                 if isinstance(outcome, ClientError):
                     failed += 1
@@ -158,21 +150,6 @@ def _group(backend: ModelBackend, url: str | None, directory: Path) -> Iterator[
                     raise
         with client:
             yield local, client
-
-
-def _update(local: LocalGroup) -> str | None:
-    """The first owner takes another model; why not, if not."""
-    owner, config = local.group.owners[0], local.configs[0]
-    digest = model_digest(load_manifest(SECOND_MODEL))
-    update = ModelUpdate(local.group.id, Epoch(0), owner.id, Version(2), digest)
-    key = load_private_key(config.parent / "owner.key")
-    state = read_node_files(config).state
-    try:
-        hand_over(state, update_to_toml(SignedUpdate(update, Signature(key.sign(update.encode()))), SECOND_MODEL))
-        wait_for_word(state, UPDATE_S)
-    except DropbeardError as refused:
-        return str(refused)
-    return None
 
 
 def report(backend: ImageBackend, device: int, images: int, seconds: float) -> dict[str, Any]:
