@@ -16,10 +16,11 @@ from dropbeard.serving.backends import make_engine
 from dropbeard.serving.engine import Engine
 from dropbeard.serving.manifest import load_manifest, manifests_by_digest, model_digest
 from dropbeard.serving.pipeline import Outcome, Pipeline
-from dropbeard.serving.synthetic import ServiceTime, SyntheticEngine, synthetic_digest, synthetic_name
+from dropbeard.serving.synthetic import MeasuredTime, ServiceTime, SyntheticEngine, synthetic_digest, synthetic_name
 from dropbeard.types.engine_messages import EngineReady, LoadFailure
 from dropbeard.types.group import FIRST_VERSION, Group
 from dropbeard.types.ids import Digest, Version
+from dropbeard.types.node_config import EngineTable
 
 log = logging.getLogger("dropbeard.engine")
 
@@ -123,7 +124,7 @@ class Models:
             if synthetic_digest(owner, version) != digest:
                 raise EngineFailed(f"a synthetic engine has no model {digest.hex()[:12]} as version {version}")
             flavour = synthetic_name(owner, version).encode()
-            return settings.model, SyntheticEngine(self._group.task, ServiceTime(0, 0), flavour)
+            return settings.model, SyntheticEngine(self._group.task, _service_time(settings), flavour)
         manifest = manifests_by_digest().get(digest)
         if manifest is None:
             raise EngineFailed(f"no model here has the digest {digest.hex()[:12]}; see: dropbeard models list --json")
@@ -190,3 +191,8 @@ class Models:
         """End every model."""
         for held in self.loaded.values():
             held.end()
+
+
+def _service_time(settings: EngineTable) -> ServiceTime | MeasuredTime:
+    rows = settings.service_time_us
+    return ServiceTime(0, 0) if rows is None else MeasuredTime(rows)

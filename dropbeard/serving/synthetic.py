@@ -35,6 +35,23 @@ class ServiceTime:
         return (self.batch_us + self.input_us * inputs) / 1e6
 
 
+@dataclass(frozen=True, slots=True)
+class MeasuredTime:
+    """What an engine was measured to take: ``rows`` are (inputs, microseconds) by ascending inputs, at least one.
+
+    Between two rows, and beyond the last two, times lie on a line; of one row alone they are in proportion.
+    """
+
+    rows: tuple[tuple[int, int], ...]
+
+    def seconds(self, inputs: int) -> float:
+        """Time of one batch."""
+        rows = ((0, 0), *self.rows) if len(self.rows) == 1 else self.rows
+        at = next((place for place in range(1, len(rows)) if inputs <= rows[place][0]), len(rows) - 1)
+        (few, shorter), (many, longer) = rows[at - 1], rows[at]
+        return max(0.0, shorter + (inputs - few) * (longer - shorter) / (many - few)) / 1e6
+
+
 def synthetic_name(owner: str, version: int) -> str:
     """Tells an owner's versions apart."""
     return owner if version == 1 else f"{owner} {version}"
@@ -63,7 +80,7 @@ class SyntheticEngine:
     def __init__(
         self,
         schema: TaskSchema,
-        cost: ServiceTime,
+        cost: ServiceTime | MeasuredTime,
         flavour: bytes = b"",
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:

@@ -18,6 +18,7 @@ ENGINE_NUMBER_MAX: Final = 4_096
 """Threads, inputs in a batch, inputs waiting: none is ever larger."""
 
 DEVICE_MAX: Final = 255
+SERVICE_US_MAX: Final = 60_000_000
 
 
 class KeysTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,6 +41,8 @@ class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     queue_max: int = 256
     device: int = 0
     """Which GPU, counted from 0."""
+    service_time_us: tuple[tuple[int, int], ...] | None = None
+    """Of the backend synthetic: (inputs in a batch, microseconds) as measured, by ascending inputs; none: no time."""
     url: str | None = None
     """Of the serving system, for the backend oip: http://HOST:PORT or grpc://HOST:PORT."""
     remote_model: str | None = None
@@ -83,6 +86,7 @@ def config_from_toml(text: str, what: str) -> NodeConfig:
         raise ConfigInvalid(f"{what}: record is {config.record}, must be between 0 and {RECORD_MAX} turns")
     if not 0 <= config.engine.device <= DEVICE_MAX:
         raise ConfigInvalid(f"{what}: engine.device is {config.engine.device}, must be between 0 and {DEVICE_MAX}")
+    _check_service_time(config.engine, what)
     if (config.engine.backend == "oip") != (config.engine.url is not None):
         raise ConfigInvalid(f"{what}: engine.url goes with the backend oip, and with no other")
     for key in ("threads", "max_batch", "queue_max"):
@@ -90,3 +94,17 @@ def config_from_toml(text: str, what: str) -> NodeConfig:
         if not 1 <= value <= ENGINE_NUMBER_MAX:
             raise ConfigInvalid(f"{what}: engine.{key} is {value}, must be between 1 and {ENGINE_NUMBER_MAX}")
     return config
+
+
+def _check_service_time(engine: EngineTable, what: str) -> None:
+    rows = engine.service_time_us
+    if rows is None:
+        return
+    if engine.backend != "synthetic":
+        raise ConfigInvalid(f"{what}: engine.service_time_us is for the backend synthetic alone")
+    sizes = [inputs for inputs, _ in rows]
+    if not rows or sizes != sorted(set(sizes)) or sizes[0] < 1 or any(us < 0 or us > SERVICE_US_MAX for _, us in rows):
+        raise ConfigInvalid(
+            f"{what}: engine.service_time_us needs rows [inputs, microseconds] with ascending inputs from 1 on "
+            f"and times up to {SERVICE_US_MAX}"
+        )

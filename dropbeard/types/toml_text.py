@@ -72,7 +72,7 @@ def quoted(text: str) -> str:
 
 
 def table(name: str, values: Mapping[str, Any]) -> str:
-    """A TOML table of strings, numbers, booleans and lists of strings; None values are left out."""
+    """A TOML table of strings, numbers, booleans, lists of strings or of pairs of numbers; None is left out."""
     lines = [name] if name else []
     for key, value in values.items():
         if isinstance(value, str):
@@ -82,5 +82,6 @@ def table(name: str, values: Mapping[str, Any]) -> str:
         elif isinstance(value, int):
             lines.append(f"{key} = {value}")
         elif value is not None:
-            lines.append(f"{key} = [\n" + "".join(f"  {quoted(item)},\n" for item in value) + "]")
+            rows = (quoted(item) if isinstance(item, str) else json.dumps(item) for item in value)
+            lines.append(f"{key} = [\n" + "".join(f"  {row},\n" for row in rows) + "]")
     return "\n".join(lines) + "\n"

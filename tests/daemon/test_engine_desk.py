@@ -133,3 +133,23 @@ def test_more_than_the_engine_grants_is_refused_at_once() -> None:
     bench.says(replace(ready(1, OLD), credits=1))
     failed = bench.desk.hand_over([order(1), order(1, b"s")])
     assert [type(event) for event in failed] == [InferenceFailed]
+
+
+def test_an_update_that_is_given_up_is_not_announced_when_its_model_comes_after_all() -> None:
+    bench = Bench()
+    bench.says(ready(1, OLD))
+    bench.desk.load(SIGNED)
+    bench.desk.give_up()
+    assert bench.says(ready(2, NEW)) == []
+    assert (bench.desk.next_update, bench.desk.failed) == (None, None)
+
+
+def test_an_update_that_is_given_up_is_not_asked_for_again() -> None:
+    bench = Bench()
+    bench.says(ready(1, OLD))
+    bench.desk.load(SIGNED)
+    bench.says(LoadFailure(Version(2), NEW, "no such model"))
+    bench.desk.give_up()
+    told = len(bench.wire.told)
+    bench.desk.ask_again()
+    assert len(bench.wire.told) == told

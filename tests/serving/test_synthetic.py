@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dropbeard.errors import EngineFailed, InputInvalid
 from dropbeard.serving.engine import Engine, EngineStats
-from dropbeard.serving.synthetic import ServiceTime, SyntheticEngine, synthetic_output
+from dropbeard.serving.synthetic import MeasuredTime, ServiceTime, SyntheticEngine, synthetic_output
 from dropbeard.types.task import TaskSchema
 from tests.serving.colours import encoded
 
@@ -58,3 +58,20 @@ def test_every_answer_is_canonical(digest: bytes, top_k: int) -> None:
     schema = TaskSchema("numbers", tuple(str(number) for number in range(30)), top_k, 1, 1)
     output = synthetic_output(digest, b"", schema)
     assert schema.decode_output(output).encode() == output
+
+
+@pytest.mark.parametrize(
+    ("rows", "inputs", "us"),
+    [
+        (((4, 400),), 1, 100),
+        (((4, 400),), 8, 800),
+        (((1, 2_080), (8, 3_290), (32, 6_590)), 1, 2_080),
+        (((1, 2_080), (8, 3_290), (32, 6_590)), 20, 4_940),
+        (((1, 2_080), (8, 3_290), (32, 6_590)), 56, 9_890),
+        (((2, 100), (4, 200)), 1, 50),
+    ],
+)
+def test_a_measured_time_lies_on_lines_between_its_rows(
+    rows: tuple[tuple[int, int], ...], inputs: int, us: int
+) -> None:
+    assert MeasuredTime(rows).seconds(inputs) == pytest.approx(us / 1e6)

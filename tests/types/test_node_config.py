@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from dropbeard.errors import ConfigInvalid
@@ -21,6 +22,20 @@ def test_a_configuration_reads_back() -> None:
     assert config_from_toml(CONFIG.to_toml(), "alice.toml") == CONFIG
 
 
+@pytest.mark.parametrize("rows", [((1, 100),), ((1, 2_080), (8, 3_290))])
+def test_a_measured_service_time_reads_back(rows: tuple[tuple[int, int], ...]) -> None:
+    engine = EngineTable("ipc://engine.sock", "synthetic", "synthetic", service_time_us=rows)
+    config = msgspec.structs.replace(CONFIG, engine=engine)
+    assert config_from_toml(config.to_toml(), "alice.toml") == config
+
+
+@pytest.mark.parametrize("rows", [(), ((0, 1),), ((2, 1), (1, 1)), ((1, -1),), ((1, 60_000_001),), ((1, 1), (1, 2))])
+def test_a_service_time_that_does_not_ascend_is_refused(rows: tuple[tuple[int, int], ...]) -> None:
+    engine = EngineTable("ipc://engine.sock", "synthetic", "synthetic", service_time_us=rows)
+    with pytest.raises(ConfigInvalid, match=r"engine.service_time_us needs rows \[inputs, microseconds\]"):
+        config_from_toml(msgspec.structs.replace(CONFIG, engine=engine).to_toml(), "alice.toml")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "part"),
     [
@@ -29,6 +44,10 @@ def test_a_configuration_reads_back() -> None:
         ("threads = 1", "threads = 'one'", "Expected `int`"),
         ('backend = "onnx"', 'backend = "cuda"', "backend"),
         ('log_level = "info"', 'log_level = "loud"', "log_level"),
+        ("device = 0", "device = 256", "engine.device is 256"),
+        ('backend = "onnx"', 'backend = "oip"', "engine.url goes with the backend oip"),
+        ("device = 0", 'url = "http://host:8000"', "engine.url goes with the backend oip"),
+        ("device = 0", "service_time_us = [[1, 100]]", "for the backend synthetic alone"),
         ('listen = "0.0.0.0"', 'listen = "not an address"', "listen"),
         ('state = "state"\n', "", "missing required field `state`"),
     ],
