@@ -144,6 +144,16 @@ def test_too_little_memory_is_one_line_and_leaves_nothing(
     engine.unload()
 
 
+def test_too_little_memory_for_a_context_is_one_line_and_leaves_nothing(
+    planned: Manifest, schema: TaskSchema, driver: Any, libraries: Any
+) -> None:
+    plan = plan_of(BATCH_MAX, contexts=2)
+    store_plan(plan_key(planned, libraries.device_name(0), libraries.version), plan)
+    with pytest.raises(EngineFailed, match="GPU 0 is out of memory: lower max_batch"):
+        engine_of(planned, schema, libraries).load()
+    assert left(driver) == (0, 0, 0, 0)
+
+
 def test_a_lost_device_is_found_and_stays_lost(engine: ImageEngine, driver: Any) -> None:
     engine.check()
     driver.fake_lose(1)

@@ -38,9 +38,9 @@ def load_driver(folder: Path, major: str = "11") -> ctypes.CDLL:
     return driver
 
 
-def plan_of(batch_max: int, side: int = 8) -> bytes:
-    """What the fake runtime takes for a plan."""
-    return json.dumps({"batch_max": batch_max, "side": side}).encode()
+def plan_of(batch_max: int, side: int = 8, contexts: int = 8) -> bytes:
+    """What the fake runtime takes for a plan; ``contexts`` are as many as there is memory for."""
+    return json.dumps({"batch_max": batch_max, "side": side, "contexts": contexts}).encode()
 
 
 def fake_tensorrt(real: ModuleType, driver: ctypes.CDLL) -> Any:
@@ -138,8 +138,8 @@ def _runtime_class(driver: ctypes.CDLL, engine_class: Any) -> type:
 
 def _engine_class(real: ModuleType, context_class: Any) -> type:
     class Engine:
-        def __init__(self, runtime: Any, batch_max: int, side: int) -> None:
-            self._runtime, self._batch_max, self._side = runtime, batch_max, side
+        def __init__(self, runtime: Any, batch_max: int, side: int, contexts: int) -> None:
+            self._runtime, self._batch_max, self._side, self._contexts = runtime, batch_max, side, contexts
 
         @property
         def num_io_tensors(self) -> int:
@@ -158,7 +158,8 @@ def _engine_class(real: ModuleType, context_class: Any) -> type:
             return real.Dims((-1, 3, self._side, self._side) if name == "images" else (-1, 4))
 
         def create_execution_context(self, strategy: Any = None) -> Any:
-            return context_class(self)
+            self._contexts -= 1
+            return context_class(self) if self._contexts >= 0 else None
 
     return Engine
 
