@@ -38,7 +38,9 @@ fakes:
 	DROPBEARD_FAKE_GPU=.venv-fakes/fake-gpu .venv-fakes/bin/pytest tests/serving/tensorrt
 
 gpu-check: dev
-	$(TIMED) $(BIN)/pip install --quiet --editable '.[tensorrt]'; $(BIN)/pytest -m gpu -rs; $(BIN)/python -m perf.gpu_check
+	$(TIMED) $(BIN)/pip show --quiet pycuda && $(BIN)/python -c 'import tensorrt' || \
+	$(BIN)/pip install --quiet --editable '.[tensorrt]'; \
+	$(BIN)/pytest -m gpu -rs; $(BIN)/python -m perf.gpu_check
 
 perf: dev
 	$(TIMED) $(BIN)/pip install --quiet --editable '.[perf]'; $(BIN)/python -m perf
