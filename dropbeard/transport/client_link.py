@@ -11,7 +11,7 @@ import zmq
 from dropbeard.signing.curve import CurveSecret
 from dropbeard.transport.frames import receive
 from dropbeard.transport.monitor import Monitor
-from dropbeard.transport.options import INPUT_QUEUE_MAX, keep_alive, prepare, use_curve
+from dropbeard.transport.options import INPUT_QUEUE_MAX, connect, keep_alive, prepare, use_curve
 from dropbeard.types.group import Group
 from dropbeard.types.ids import OwnerId
 
@@ -34,7 +34,7 @@ class ClientLink:
             socket.set(zmq.IMMEDIATE, 1)
             use_curve(socket, secret, owner.curve_key)
             self._monitors[owner.id] = Monitor(socket)
-            socket.connect(owner.endpoints.clients)
+            connect(socket, owner.endpoints.clients)
             self._sockets[owner.id] = socket
             self._poller.register(socket, zmq.POLLIN)
             self._poller.register(self._monitors[owner.id].socket, zmq.POLLIN)

@@ -69,8 +69,21 @@ def listening_at(endpoint: str, host: str | None) -> str:
     return f"tcp://{host}:{endpoint.rpartition(':')[2]}"
 
 
+def connect(socket: zmq.Socket[bytes], endpoint: str) -> None:
+    """Connect to a checked endpoint; an IPv6 address is one in brackets."""
+    _choose_family(socket, endpoint)
+    socket.connect(endpoint)
+
+
+def _choose_family(socket: zmq.Socket[bytes], endpoint: str) -> None:
+    # Not for names: ZeroMQ would then take a name's IPv6 address where only IPv4 reaches the host.
+    if endpoint.startswith("tcp://["):
+        socket.set(zmq.IPV6, 1)
+
+
 def bind(socket: zmq.Socket[bytes], endpoint: str) -> None:
     """Bind, or TransportFailed with what to do."""
+    _choose_family(socket, endpoint)
     try:
         socket.bind(endpoint)
     except zmq.ZMQError as wrong:

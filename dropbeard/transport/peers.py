@@ -11,7 +11,7 @@ import zmq
 from dropbeard.signing.curve import CurveSecret
 from dropbeard.transport.frames import receive
 from dropbeard.transport.monitor import Monitor
-from dropbeard.transport.options import bind, keep_alive, listening_at, prepare, serve_curve, use_curve
+from dropbeard.transport.options import bind, connect, keep_alive, listening_at, prepare, serve_curve, use_curve
 from dropbeard.transport.unfinished import UnfinishedGuard
 from dropbeard.transport.zap import key_of
 from dropbeard.types.group import Group
@@ -72,7 +72,7 @@ class PeerLink:
         socket.set(zmq.IMMEDIATE, 1)  # nothing waits in a queue for a peer that is not there
         use_curve(socket, secret, server_key)
         self.monitors[peer] = Monitor(socket)
-        socket.connect(endpoint)
+        connect(socket, endpoint)
         self._speaking[peer] = socket
 
     def send(self, peer: OwnerId, *frames: bytes) -> bool:
