@@ -82,6 +82,8 @@ class Audit:
     marks: dict[Verdict, Height] = field(default_factory=dict)
     usage: dict[OwnerId, int] = field(default_factory=dict)
     signatures: int = 0
+    successions: list[Succession] = field(default_factory=list)
+    """What ended each epoch that is over, for whoever has the genesis alone; none where the ledger starts later."""
 
 
 class _Counting:
@@ -185,6 +187,8 @@ class _Replay:
         self.base = genesis_base(group)
         self.audit = Audit(GENESIS_HEIGHT)
         self._checked = 0
+        self._sealed: tuple[Digest, Digest] | None = None
+        """Of the last block of an epoch: what its state root is made of, together with the configuration."""
         self._versions: dict[OwnerId, Version] = dict.fromkeys(group.members, FIRST_VERSION)
         self._enter(group, genesis_header(group))
 
@@ -215,6 +219,7 @@ class _Replay:
         """Into the epoch that the last block, or a succession that the node holds, hands over to (rule 8.4)."""
         change = self._ending()
         if change is not None:
+            self._note_succession(change)
             self._hand_over(self._last_of_epoch, change.configuration)
             return True
         given = self.held.successions.get(self.group.epoch)
@@ -223,8 +228,21 @@ class _Replay:
         fault = succession_fault(self.group, given, self.checker)
         if fault is not None:
             raise LedgerInvalid(f"height {given.last.height}: what ended epoch {given.epoch} does not check: {fault}")
+        self.audit.successions.append(given)
         self._hand_over(given.last, given.configuration)
         return True
+
+    def _note_succession(self, change: Succeeding) -> None:
+        """The proof for strangers, from the blocks that were replayed, or as the node once took it."""
+        given = self.held.successions.get(self.group.epoch)
+        if given is None and self._sealed is not None:
+            headers = [self.last]
+            while headers[-1].is_closing:
+                headers.append(self.held.blocks[headers[-1].parent].header)
+            signatures = self.held.finalizations[self.last.digest].signatures
+            given = Succession(self.group.epoch, tuple(headers), signatures, *self._sealed, change.configuration)
+        if given is not None:
+            self.audit.successions.append(given)
 
     def _ending(self) -> Succeeding | None:
         """The change that hands over above the last block, if this was the epoch's last height."""
@@ -264,6 +282,7 @@ class _Replay:
             if mine != theirs:
                 raise LedgerInvalid(f"height {header.height}: its {name} is not what its lane batches give")
         self.base.merge(applied.delta, header.time, header.height)
+        self._sealed = None if applied.whole is None else (applied.unsealed, applied.whole)
         self._note(header, applied, sum(map(len, ordered.values())))
         self.last = header
 

@@ -52,6 +52,30 @@ def verify_ledger(directory: Path, genesis: Path | None, as_json: bool) -> int:
     return 0
 
 
+@ledger_command.command("successions")
+@DIRECTORY
+@GENESIS
+@click.option("-o", "output", type=click.Path(path_type=Path), required=True, help="File to write.")
+def successions_command(directory: Path, genesis: Path | None, output: Path) -> int:
+    """Replay the ledger and write what ended its epochs: with this file and the genesis anyone verifies certificates of
+    later epochs (dropbeard verify --successions).
+    """
+    from dropbeard.errors import LedgerInvalid, StorageFailed
+    from dropbeard.types.succession import encode_successions
+    from dropbeard.verification.lineage import lineage_of
+
+    group, audit = audit_of(directory, genesis)
+    if [given.epoch for given in audit.successions] != list(range(len(audit.successions))):
+        raise LedgerInvalid("this node's ledger starts in a later epoch: ask a node that was there from the genesis")
+    lineage = lineage_of(group, audit.successions)
+    try:
+        output.write_bytes(encode_successions(group.id, audit.successions))
+    except OSError as wrong:
+        raise StorageFailed(f"cannot write {output}: {wrong.strerror}") from wrong
+    click.echo(f"{output}: what ended {len(audit.successions)} epochs; the latest is {len(lineage.groups) - 1}")
+    return 0
+
+
 @ledger_command.command("show")
 @DIRECTORY
 @GENESIS

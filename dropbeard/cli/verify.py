@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from dropbeard.types.task import Input
     from dropbeard.verification.aggregate import Decision
     from dropbeard.verification.certificate import Verified
+    from dropbeard.verification.lineage import Lineage
 
 MODEL_HEX = 12
 """Hex digits of a model's digest that are shown when no local manifest has it."""
 
 EVIDENCE_MAGIC = b"DBEVID\0\x01"
+
+SUCCESSIONS_BYTES_MAX = 64 << 20
 
 UNREADABLE = 2
 """Exit code when a file is not what it should be."""
@@ -28,11 +31,21 @@ UNREADABLE = 2
 @click.command("verify")
 @click.argument("certificate", type=click.Path(path_type=Path))
 @click.option("--group", "genesis", type=click.Path(path_type=Path), required=True, help="The group's genesis file.")
+@click.option("--successions", type=click.Path(path_type=Path), help="What ended earlier epochs: ledger successions.")
 @click.option("--input", "given", type=click.Path(path_type=Path), help="The input that was asked about.")
 @click.option("--require", type=click.Choice(["honest-plurality", "robust"]), help="Exit 3 below this assurance.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def verify_command(certificate: Path, genesis: Path, given: Path | None, require: str | None, as_json: bool) -> int:
-    """Verify CERTIFICATE with the group's genesis alone: exit 0 valid, 1 invalid, 2 unreadable, 3 below --require.
+def verify_command(
+    certificate: Path,
+    genesis: Path,
+    successions: Path | None,
+    given: Path | None,
+    require: str | None,
+    as_json: bool,
+) -> int:
+    """Verify CERTIFICATE with the group's genesis: exit 0 valid, 1 invalid, 2 unreadable, 3 below --require.
+
+    After a change of owners or keys, what ended each epoch before is needed too (--successions).
 
     An evidence file is judged instead: exit 0 it convicts, and names whom; 1 it does not; 2 unreadable.
     """
@@ -40,10 +53,10 @@ def verify_command(certificate: Path, genesis: Path, given: Path | None, require
     from dropbeard.storage.files import read_genesis
     from dropbeard.types.certificates import decode_certificate
     from dropbeard.verification.aggregate import Assurance, plurality
-    from dropbeard.verification.certificate import verify
 
     with _unreadable():
         group = read_genesis(genesis)
+        lineage = _lineage(group, successions)
         asked = None if given is None else _input(given)
     data = _read(certificate)
     if data[: len(EVIDENCE_MAGIC)] == EVIDENCE_MAGIC:
@@ -51,11 +64,12 @@ def verify_command(certificate: Path, genesis: Path, given: Path | None, require
     parsed = decode_certificate(data)
     try:
         with _unreadable():
-            verified = verify(parsed, group, asked)
+            verified = lineage.verify(parsed, asked)
     except CertificateInvalid as wrong:
         if as_json:
             click.echo(json.dumps(_figures(None, None, group, wrong.step)))
         raise
+    group = lineage.groups[parsed.epoch]
     decision = plurality(verified)
     if as_json:
         click.echo(json.dumps(_figures(verified, decision, group, None)))
@@ -66,6 +80,24 @@ def verify_command(certificate: Path, genesis: Path, given: Path | None, require
             f"valid, but its assurance is {decision.assurance.value} (margin {decision.margin}), required is {require}"
         )
     return 0
+
+
+def _lineage(group: Group, path: Path | None) -> Lineage:
+    """The groups of all epochs that the file proves; of a missing file the genesis' alone."""
+    from dropbeard.errors import ConfigInvalid, LedgerInvalid, MessageInvalid
+    from dropbeard.types.succession import decode_successions
+    from dropbeard.verification.lineage import lineage_of
+
+    if path is None:
+        return lineage_of(group, ())
+    try:
+        with path.open("rb") as file:
+            data = file.read(SUCCESSIONS_BYTES_MAX)
+        return lineage_of(group, decode_successions(data, group.id))
+    except OSError as wrong:
+        raise ConfigInvalid(f"cannot read {path}: {wrong.strerror}") from wrong
+    except (MessageInvalid, LedgerInvalid) as wrong:
+        raise ConfigInvalid(f"{path}: {wrong}") from wrong
 
 
 def _judge(path: Path, group: Group, as_json: bool) -> int:

@@ -7,8 +7,10 @@ u32 length and configuration.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 from dropbeard.errors import MessageInvalid
 from dropbeard.types import limits, wire
@@ -28,6 +30,9 @@ from dropbeard.types.ids import GENESIS_VIEW, NO_DIGEST, Digest, Epoch, GroupId,
 from dropbeard.types.membership import configuration_digest, following_group
 from dropbeard.types.merkle import EMPTY_ROOT
 from dropbeard.types.statements import Finalize
+
+MAGIC: Final = b"DBEPOC\0\x01"
+"""The last byte is the version of the file's format."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,25 @@ def decode_succession(data: bytes, group: GroupId) -> Succession:
     if not headers:
         raise MessageInvalid("a succession holds no header")
     return Succession(epoch, headers, signatures, root, whole, configuration)
+
+
+def encode_successions(group: GroupId, successions: Sequence[Succession]) -> bytes:
+    """A file of what ended the epochs of a group, in order: magic, group, u16 how many, each with its length (u32)."""
+    rows = b"".join(wire.long_bytes(given.encode()) for given in successions)
+    return MAGIC + group + wire.u16(len(successions)) + rows
+
+
+def decode_successions(data: bytes, group: GroupId) -> list[Succession]:
+    """Read such a file; MessageInvalid unless it is one of this group. Nothing in it is proved yet."""
+    reader = wire.Reader(data)
+    if reader.take(len(MAGIC)) != MAGIC:
+        raise MessageInvalid("it is no file of successions")
+    if reader.take(len(group)) != group:
+        raise MessageInvalid("it is of another group")
+    number = reader.count(limits.SUCCESSIONS_MAX, "successions")
+    found = [decode_succession(reader.long_bytes(), group) for _ in range(number)]
+    reader.end()
+    return found
 
 
 def last_state_root(root: Digest, whole: Digest, configuration: bytes) -> Digest:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from dropbeard.agreement.records import BlockRecord, CertificateRecord, Record, SuccessionRecord, decode_record
 from dropbeard.audit.ledger import audit_ledger
+from dropbeard.cli.main import run
 from dropbeard.errors import LedgerInvalid
 from dropbeard.simulator.options import options_for
 from dropbeard.simulator.replica import SimulatedReplica
 from dropbeard.simulator.settling import is_settled
 from dropbeard.simulator.world import World
 from dropbeard.types.statements import Finalize
-from tests.verification.test_lineage import WORLD
+from dropbeard.types.succession import decode_successions, encode_successions
+from dropbeard.verification.lineage import lineage_of
+from tests.audit.recorded_ledgers import write_genesis, write_state
+from tests.verification.test_lineage import CERTIFICATES, LINEAGE, SUCCESSIONS, WORLD
 
 GENESIS = WORLD.keys.group
 MEMBERS = [replica for replica in WORLD.honest if replica.turn.state.is_member]
@@ -73,3 +79,58 @@ def test_an_epoch_whose_end_is_not_final_leads_nowhere() -> None:
     audit = audit_ledger(GENESIS, kept)
     assert len(audit.blocks) < len(whole.blocks)
     assert any(isinstance(record, BlockRecord) and record.proposal.header.epoch == 2 for record in kept)
+
+
+@pytest.mark.parametrize("replica", MEMBERS, ids=lambda replica: f"owner {replica.owner}")
+def test_what_ended_each_epoch_comes_out_of_the_replay_and_proves_the_next_one(replica: SimulatedReplica) -> None:
+    audit = audit_ledger(GENESIS, records_of(replica))
+    assert [given.epoch for given in audit.successions] == [0, 1]
+    lineage = lineage_of(GENESIS, audit.successions)
+    assert [group.id for group in lineage.groups] == [group.id for group in LINEAGE.groups]
+    assert [group.owners for group in lineage.groups] == [group.owners for group in LINEAGE.groups]
+    for certificate in CERTIFICATES:
+        lineage.verify(certificate)
+
+
+def test_the_commands_lead_an_auditor_from_the_genesis_to_a_later_epoch(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    genesis, state = write_genesis(WORLD, tmp_path), write_state(list(MEMBERS[0].stored()), tmp_path / "state")
+    epochs, saved = tmp_path / "epochs", tmp_path / "a.dbcert"
+    latest = max(CERTIFICATES, key=lambda certificate: certificate.epoch)
+    saved.write_bytes(latest.encode())
+    assert run(["ledger", "successions", str(state), "--group", str(genesis), "-o", str(epochs)]) == 0
+    assert "what ended 2 epochs; the latest is 2" in capfd.readouterr().out
+    ask = ["verify", str(saved), "--group", str(genesis)]
+    assert run(ask) == 1
+    assert "only epochs 0 to 0 are known here" in capfd.readouterr().err
+    assert run([*ask, "--successions", str(epochs)]) == 0
+    assert capfd.readouterr().out.startswith("VALID  group ")
+
+
+@pytest.mark.parametrize(
+    ("bend", "says"),
+    [
+        (lambda data: b"no file of ours", "it is no file of successions"),
+        (lambda data: data[:8] + bytes(32) + data[40:], "it is of another group"),
+        (lambda data: data[:-1], ""),
+        (lambda data: data[:-1] + bytes([data[-1] ^ 1]), ""),
+        (lambda data: data + b"\0", ""),
+        (lambda data: data[:60] + bytes([data[60] ^ 1]) + data[61:], ""),
+    ],
+)
+def test_a_bent_file_of_successions_is_unreadable(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], bend: Callable[[bytes], bytes], says: str
+) -> None:
+    genesis, epochs, saved = write_genesis(WORLD, tmp_path), tmp_path / "epochs", tmp_path / "a.dbcert"
+    saved.write_bytes(CERTIFICATES[0].encode())
+    epochs.write_bytes(bend(encode_successions(GENESIS.id, SUCCESSIONS)))
+    assert run(["verify", str(saved), "--group", str(genesis), "--successions", str(epochs)]) == 2
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1
+    assert says in said
+    assert str(epochs) in said
+
+
+def test_a_file_of_successions_reads_back() -> None:
+    assert decode_successions(encode_successions(GENESIS.id, SUCCESSIONS), GENESIS.id) == SUCCESSIONS
