@@ -34,9 +34,9 @@ class Blame:
     conflict: str | None = None
 
 
-def judge_of(group: Group) -> Judge:
-    """A judge with real keys."""
-    return Judge(group, genesis_header(group), NodeKeyChecker(group))
+def judge_of(group: Group, root: Header | None = None) -> Judge:
+    """A judge with real keys; ``root`` is the header that a later epoch starts from."""
+    return Judge(group, root or genesis_header(group), NodeKeyChecker(group))
 
 
 def blame(group: Group, sources: Sequence[Path]) -> Blame:

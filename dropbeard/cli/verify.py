@@ -60,7 +60,7 @@ def verify_command(
         asked = None if given is None else _input(given)
     data = _read(certificate)
     if data[: len(EVIDENCE_MAGIC)] == EVIDENCE_MAGIC:
-        return _judge(certificate, group, as_json)
+        return _judge(certificate, data, lineage, as_json)
     parsed = decode_certificate(data)
     try:
         with _unreadable():
@@ -100,17 +100,22 @@ def _lineage(group: Group, path: Path | None) -> Lineage:
         raise ConfigInvalid(f"{path}: {wrong}") from wrong
 
 
-def _judge(path: Path, group: Group, as_json: bool) -> int:
-    """Whom a piece of evidence convicts, and of what (rule 8.1)."""
+def _judge(path: Path, data: bytes, lineage: Lineage, as_json: bool) -> int:
+    """Whom a piece of evidence convicts, and of what, by the keys of its own epoch (rule 8.1)."""
     from dropbeard.audit.blaming import judge_of
     from dropbeard.errors import EvidenceInvalid, EvidenceUnreadable, MessageInvalid
-    from dropbeard.evidence.kinds import decode_evidence
+    from dropbeard.evidence.kinds import decode_evidence, epoch_in
 
     try:
+        epoch = epoch_in(data)
+        if epoch >= len(lineage.groups):
+            known = f"epochs 0 to {len(lineage.groups) - 1} are"
+            raise EvidenceUnreadable(f"{path} is of epoch {epoch}, and only {known} known here (--successions)")
+        group = lineage.groups[epoch]
         evidence = decode_evidence(path.read_bytes(), group)
     except MessageInvalid as wrong:
         raise EvidenceUnreadable(f"{path}: {wrong}") from wrong
-    fault = judge_of(group).fault(evidence)
+    fault = judge_of(group, lineage.roots[epoch - 1] if epoch else None).fault(evidence)
     owner = group.owner(evidence.accused)
     name = "nobody of this group" if owner is None else owner.name
     offence = evidence.offence.name.lower().replace("_", " ")

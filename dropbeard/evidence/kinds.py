@@ -20,7 +20,7 @@ from dropbeard.errors import MessageInvalid
 from dropbeard.types import limits, wire
 from dropbeard.types.blocks import Header, decode_header
 from dropbeard.types.group import Group
-from dropbeard.types.ids import SIGNATURE_BYTES, Digest, OwnerId, Signature
+from dropbeard.types.ids import SIGNATURE_BYTES, Digest, Epoch, OwnerId, Signature
 from dropbeard.types.lanes import SignedBatch, SignedPromise, decode_batch, encode_promise, read_promise
 from dropbeard.types.statements import Finalize, Notarize
 from dropbeard.types.votes import SignedVote, encode_signed_vote, read_signed_vote
@@ -170,6 +170,11 @@ def encode_evidence(group: Group, evidence: Evidence) -> bytes:
             return head + _place(signed, at) + model + salt + wire.short_bytes(output)
         case _:
             assert_never(evidence)
+
+
+def epoch_in(data: bytes) -> Epoch:
+    """The epoch that an evidence file is about; MessageInvalid when it is too short to say."""
+    return Epoch(wire.Reader(data[len(MAGIC) + 32 :]).u32())
 
 
 def decode_evidence(data: bytes, group: Group) -> Evidence:

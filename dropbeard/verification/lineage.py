@@ -8,20 +8,24 @@ from dataclasses import dataclass
 from dropbeard.errors import CertificateInvalid, LedgerInvalid
 from dropbeard.evidence.justification import succession_fault
 from dropbeard.signing.signer import NodeKeyChecker
+from dropbeard.types.blocks import Header
 from dropbeard.types.certificates import Certificate
 from dropbeard.types.group import Group
 from dropbeard.types.ids import Height
 from dropbeard.types.membership import following_group
-from dropbeard.types.succession import Succession
+from dropbeard.types.succession import Succession, root_header
 from dropbeard.types.task import Input
 from dropbeard.verification.certificate import EPOCH_STEP, Verified, verify
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """``groups`` by epoch, from the genesis on; ``lasts``: the last height of each of them but the last one."""
+    """``groups`` by epoch, from the genesis on; ``roots``: the header that each of them but the first starts from, and
+    ``lasts``: the last height of each of them but the last one.
+    """
 
     groups: tuple[Group, ...]
+    roots: tuple[Header, ...]
     lasts: tuple[Height, ...]
 
     def verify(self, certificate: Certificate, given: Input | None = None) -> Verified:
@@ -39,7 +43,7 @@ class Lineage:
 
 def lineage_of(genesis: Group, successions: Iterable[Succession]) -> Lineage:
     """Follow the successions from the genesis; LedgerInvalid names the first that does not check."""
-    groups, lasts = [genesis], []
+    groups, roots, lasts = [genesis], [], []
     for given in sorted(successions, key=lambda given: given.epoch):
         group = groups[-1]
         if given.epoch < group.epoch:
@@ -48,5 +52,6 @@ def lineage_of(genesis: Group, successions: Iterable[Succession]) -> Lineage:
         if fault is not None:
             raise LedgerInvalid(f"what ended epoch {given.epoch} does not check: {fault}")
         groups.append(following_group(group, given.configuration))
+        roots.append(root_header(groups[-1], given.last, given.configuration))
         lasts.append(given.last.height)
-    return Lineage(tuple(groups), tuple(lasts))
+    return Lineage(tuple(groups), tuple(roots), tuple(lasts))

@@ -12,12 +12,15 @@ from dropbeard.agreement.records import BlockRecord, CertificateRecord, Record, 
 from dropbeard.audit.ledger import audit_ledger
 from dropbeard.cli.main import run
 from dropbeard.errors import LedgerInvalid
+from dropbeard.evidence.kinds import VotePair, encode_evidence
 from dropbeard.simulator.options import options_for
 from dropbeard.simulator.replica import SimulatedReplica
 from dropbeard.simulator.settling import is_settled
 from dropbeard.simulator.world import World
-from dropbeard.types.statements import Finalize
+from dropbeard.types.ids import Digest, Signature, View
+from dropbeard.types.statements import Finalize, Notarize
 from dropbeard.types.succession import decode_successions, encode_successions
+from dropbeard.types.votes import SignedVote
 from dropbeard.verification.lineage import lineage_of
 from tests.audit.recorded_ledgers import write_genesis, write_state
 from tests.verification.test_lineage import CERTIFICATES, LINEAGE, SUCCESSIONS, WORLD
@@ -134,3 +137,23 @@ def test_a_bent_file_of_successions_is_unreadable(
 
 def test_a_file_of_successions_reads_back() -> None:
     assert decode_successions(encode_successions(GENESIS.id, SUCCESSIONS), GENESIS.id) == SUCCESSIONS
+
+
+def test_evidence_of_a_later_epoch_convicts_by_the_keys_of_that_epoch(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    group = LINEAGE.groups[1]
+    liar = group.owners[-1]
+    votes = [Notarize(group.id, group.epoch, View(9), Digest(bytes([byte]) * 32)) for byte in (1, 2)]
+    key = WORLD.keys.nodes[liar.node_key]
+    first, second = (SignedVote(liar.id, vote, Signature(key.sign(vote.encode()))) for vote in votes)
+    genesis, epochs, saved = write_genesis(WORLD, tmp_path), tmp_path / "epochs", tmp_path / "e.dbevid"
+    saved.write_bytes(encode_evidence(group, VotePair(first, second)))
+    epochs.write_bytes(encode_successions(GENESIS.id, SUCCESSIONS))
+    ask = ["verify", str(saved), "--group", str(genesis)]
+    assert run(ask) == 2
+    assert "is of epoch 1, and only epochs 0 to 0 are known here (--successions)" in capfd.readouterr().err
+    assert run([*ask, "--successions", str(epochs)]) == 0
+    assert capfd.readouterr().out.startswith(f"CONVICTS  {liar.name} ")
+    saved.write_bytes(saved.read_bytes()[:42])
+    assert run([*ask, "--successions", str(epochs)]) == 2
