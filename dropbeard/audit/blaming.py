@@ -12,7 +12,7 @@ from dropbeard.agreement.showing import show
 from dropbeard.audit.reading import read_records
 from dropbeard.errors import CertificateUnreadable, EvidenceUnreadable, MessageInvalid
 from dropbeard.evidence.judge import Judge, Verdict
-from dropbeard.evidence.kinds import MAGIC, Evidence, VotePair, decode_evidence
+from dropbeard.evidence.kinds import MAGIC, Evidence, VotePair, decode_evidence, epoch_in
 from dropbeard.evidence.pairs import Pool
 from dropbeard.signing.signer import NodeKeyChecker
 from dropbeard.types.blocks import Header, QuorumCertificate
@@ -21,6 +21,7 @@ from dropbeard.types.group import Group
 from dropbeard.types.ids import OwnerId
 from dropbeard.types.limits import EVIDENCE_FILE_BYTES_MAX
 from dropbeard.types.statements import Finalize
+from dropbeard.verification.lineage import Lineage
 
 
 @dataclass(slots=True)
@@ -39,9 +40,40 @@ def judge_of(group: Group, root: Header | None = None) -> Judge:
     return Judge(group, root or genesis_header(group), NodeKeyChecker(group))
 
 
-def blame(group: Group, sources: Sequence[Path]) -> Blame:
-    """Read each source, a certificate or evidence file or a node's state directory, and judge all of it together."""
-    judge = judge_of(group)
+def blame_over(lineage: Lineage, sources: Sequence[Path]) -> list[tuple[Group, Blame]]:
+    """Judge the sources in each epoch by its own keys: statements of two epochs never contradict each other (8.4).
+
+    Raises EvidenceUnreadable for a source that cannot be read or is of an epoch that the lineage does not know.
+    """
+    roots = (None, *lineage.roots)
+    for path in sources:
+        epoch = _epoch_of(path)
+        if epoch is not None and epoch >= len(lineage.groups):
+            known = f"epochs 0 to {len(lineage.groups) - 1} are"
+            raise EvidenceUnreadable(f"{path} is of epoch {epoch}, and only {known} known here (--successions)")
+    return [
+        (group, blame(group, [path for path in sources if _epoch_of(path) in (None, group.epoch)], root))
+        for group, root in zip(lineage.groups, roots, strict=True)
+    ]
+
+
+def _epoch_of(path: Path) -> int | None:
+    """Of a certificate or of evidence; a directory has every epoch, and what is neither is refused later."""
+    if path.is_dir():
+        return None
+    data = _read(path)
+    try:
+        return epoch_in(data) if data[: len(MAGIC)] == MAGIC else decode_certificate(data).epoch
+    except (MessageInvalid, CertificateUnreadable):
+        return None
+
+
+def blame(group: Group, sources: Sequence[Path], root: Header | None = None) -> Blame:
+    """Read each source, a certificate or evidence file or a node's state directory, and judge all of it together.
+
+    All of it is of the group's epoch, which starts from ``root`` (the genesis' header if not given).
+    """
+    judge = judge_of(group, root)
     pool, given, certificates = Pool(judge), [], []
     for path in sources:
         if path.is_dir():
@@ -67,7 +99,7 @@ def _take_directory(pool: Pool, directory: Path, group: Group) -> list[Evidence]
     given: list[Evidence] = []
     for record in read_records(directory, group):
         show(pool, record)
-        if isinstance(record, EvidenceRecord):
+        if isinstance(record, EvidenceRecord) and epoch_in(record.data) == group.epoch:
             given.append(_evidence(record.data, directory, group))
     return given
 

@@ -22,8 +22,6 @@ MODEL_HEX = 12
 
 EVIDENCE_MAGIC = b"DBEVID\0\x01"
 
-SUCCESSIONS_BYTES_MAX = 64 << 20
-
 UNREADABLE = 2
 """Exit code when a file is not what it should be."""
 
@@ -49,6 +47,7 @@ def verify_command(
 
     An evidence file is judged instead: exit 0 it convicts, and names whom; 1 it does not; 2 unreadable.
     """
+    from dropbeard.cli.lineages import read_lineage
     from dropbeard.errors import AssuranceTooLow, CertificateInvalid
     from dropbeard.storage.files import read_genesis
     from dropbeard.types.certificates import decode_certificate
@@ -56,7 +55,7 @@ def verify_command(
 
     with _unreadable():
         group = read_genesis(genesis)
-        lineage = _lineage(group, successions)
+        lineage = read_lineage(group, successions)
         asked = None if given is None else _input(given)
     data = _read(certificate)
     if data[: len(EVIDENCE_MAGIC)] == EVIDENCE_MAGIC:
@@ -80,24 +79,6 @@ def verify_command(
             f"valid, but its assurance is {decision.assurance.value} (margin {decision.margin}), required is {require}"
         )
     return 0
-
-
-def _lineage(group: Group, path: Path | None) -> Lineage:
-    """The groups of all epochs that the file proves; of a missing file the genesis' alone."""
-    from dropbeard.errors import ConfigInvalid, LedgerInvalid, MessageInvalid
-    from dropbeard.types.succession import decode_successions
-    from dropbeard.verification.lineage import lineage_of
-
-    if path is None:
-        return lineage_of(group, ())
-    try:
-        with path.open("rb") as file:
-            data = file.read(SUCCESSIONS_BYTES_MAX)
-        return lineage_of(group, decode_successions(data, group.id))
-    except OSError as wrong:
-        raise ConfigInvalid(f"cannot read {path}: {wrong.strerror}") from wrong
-    except (MessageInvalid, LedgerInvalid) as wrong:
-        raise ConfigInvalid(f"{path}: {wrong}") from wrong
 
 
 def _judge(path: Path, data: bytes, lineage: Lineage, as_json: bool) -> int:

@@ -155,5 +155,27 @@ def test_evidence_of_a_later_epoch_convicts_by_the_keys_of_that_epoch(
     assert "is of epoch 1, and only epochs 0 to 0 are known here (--successions)" in capfd.readouterr().err
     assert run([*ask, "--successions", str(epochs)]) == 0
     assert capfd.readouterr().out.startswith(f"CONVICTS  {liar.name} ")
+    blame = ["blame", str(saved), "--group", str(genesis)]
+    assert run(blame) == 2
+    assert "(--successions)" in capfd.readouterr().err
+    assert run([*blame, "--successions", str(epochs), "-o", str(tmp_path / "again")]) == 0
+    assert f"convicted: {liar.name} of double notarize in epoch 1" in capfd.readouterr().out
+    assert (tmp_path / "again").read_bytes() == saved.read_bytes()
     saved.write_bytes(saved.read_bytes()[:42])
     assert run([*ask, "--successions", str(epochs)]) == 2
+
+
+def test_honest_ledgers_and_certificates_of_three_epochs_convict_nobody(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    genesis, epochs = write_genesis(WORLD, tmp_path), tmp_path / "epochs"
+    epochs.write_bytes(encode_successions(GENESIS.id, SUCCESSIONS))
+    states = [str(write_state(list(one.stored()), tmp_path / f"state{one.seat}")) for one in MEMBERS[:2]]
+    shown = []
+    for number, certificate in enumerate(CERTIFICATES[:6] + CERTIFICATES[-6:]):
+        shown.append(tmp_path / f"{number}.dbcert")
+        shown[-1].write_bytes(certificate.encode())
+    assert {certificate.epoch for certificate in CERTIFICATES[:6] + CERTIFICATES[-6:]} >= {0, 2}
+    ask = ["blame", *map(str, shown), *states, "--group", str(genesis), "--successions", str(epochs)]
+    assert run(ask) == 1
+    assert capfd.readouterr().out == "nobody is convicted by these\n"

@@ -1,0 +1,36 @@
+"""The ``--successions`` of commands: from a genesis to the groups of later epochs (rule 8.4)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dropbeard.types.group import Group
+    from dropbeard.verification.lineage import Lineage
+
+SUCCESSIONS_BYTES_MAX = 64 << 20
+UNREADABLE = 2
+
+
+def read_lineage(group: Group, path: Path | None) -> Lineage:
+    """The groups of all epochs that the file proves; without one the genesis' alone.
+
+    Raises ConfigInvalid, with exit code 2, for a file that cannot be read or proves nothing.
+    """
+    from dropbeard.errors import ConfigInvalid, LedgerInvalid, MessageInvalid
+    from dropbeard.types.succession import decode_successions
+    from dropbeard.verification.lineage import lineage_of
+
+    if path is None:
+        return lineage_of(group, ())
+    try:
+        with path.open("rb") as file:
+            data = file.read(SUCCESSIONS_BYTES_MAX)
+        return lineage_of(group, decode_successions(data, group.id))
+    except OSError as wrong:
+        unreadable = ConfigInvalid(f"cannot read {path}: {wrong.strerror}")
+    except (MessageInvalid, LedgerInvalid) as wrong:
+        unreadable = ConfigInvalid(f"{path}: {wrong}")
+    unreadable.exit_code = UNREADABLE
+    raise unreadable
