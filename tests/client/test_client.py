@@ -15,19 +15,15 @@ from dropbeard.signing.curve import CurveSecret, write_curve_secret
 from dropbeard.types.genesis_file import genesis_to_toml
 from dropbeard.types.group import Endpoints, Group
 from tests.client.recorded import recorded
-
-
-def dead_endpoint() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+from tests.transport.worlds import free_endpoints
 
 
 @pytest.fixture
 def group() -> Group:
     """A group whose ports nobody listens on."""
     base: Group = recorded().group
-    owners = [replace(o, endpoints=Endpoints(*(dead_endpoint() for _ in range(4)))) for o in base.owners]
+    dead = iter(free_endpoints(4 * base.n))
+    owners = [replace(o, endpoints=Endpoints(*(next(dead) for _ in range(4)))) for o in base.owners]
     return replace(base, owners=tuple(owners))
 
 
