@@ -45,15 +45,13 @@ def blame_over(lineage: Lineage, sources: Sequence[Path]) -> list[tuple[Group, B
 
     Raises EvidenceUnreadable for a source that cannot be read or is of an epoch that the lineage does not know.
     """
-    roots = (None, *lineage.roots)
-    for path in sources:
-        epoch = _epoch_of(path)
-        if epoch is not None and epoch >= len(lineage.groups):
-            known = f"epochs 0 to {len(lineage.groups) - 1} are"
-            raise EvidenceUnreadable(f"{path} is of epoch {epoch}, and only {known} known here (--successions)")
+    epochs = [(path, _epoch_of(path)) for path in sources]
+    for path, epoch in epochs:
+        if epoch is not None and lineage.group(epoch) is None:
+            raise EvidenceUnreadable(f"{path} {lineage.unknown(epoch)} (--successions)")
     return [
-        (group, blame(group, [path for path in sources if _epoch_of(path) in (None, group.epoch)], root))
-        for group, root in zip(lineage.groups, roots, strict=True)
+        (group, blame(group, [path for path, of in epochs if of in (None, group.epoch)], lineage.root(group.epoch)))
+        for group in lineage.groups
     ]
 
 

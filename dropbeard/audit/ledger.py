@@ -220,7 +220,7 @@ class _Replay:
         change = self._ending()
         if change is not None:
             self._note_succession(change)
-            self._hand_over(self._last_of_epoch, change.configuration)
+            self._hand_over(self._closing()[-1], change.configuration)
             return True
         given = self.held.successions.get(self.group.epoch)
         if given is None:
@@ -236,11 +236,10 @@ class _Replay:
         """The proof for strangers, from the blocks that were replayed, or as the node once took it."""
         given = self.held.successions.get(self.group.epoch)
         if given is None and self._sealed is not None:
-            headers = [self.last]
-            while headers[-1].is_closing:
-                headers.append(self.held.blocks[headers[-1].parent].header)
             signatures = self.held.finalizations[self.last.digest].signatures
-            given = Succession(self.group.epoch, tuple(headers), signatures, *self._sealed, change.configuration)
+            given = Succession(
+                self.group.epoch, tuple(self._closing()), signatures, *self._sealed, change.configuration
+            )
         if given is not None:
             self.audit.successions.append(given)
 
@@ -248,12 +247,12 @@ class _Replay:
         """The change that hands over above the last block, if this was the epoch's last height."""
         return StateView(self.base, ()).ending_at(self.group.epoch, self.last.height)
 
-    @property
-    def _last_of_epoch(self) -> Header:
-        at = self.last
-        while at.is_closing:
-            at = self.held.blocks[at.parent].header
-        return at
+    def _closing(self) -> list[Header]:
+        """From the final block down to the last one of the epoch."""
+        headers = [self.last]
+        while headers[-1].is_closing:
+            headers.append(self.held.blocks[headers[-1].parent].header)
+        return headers
 
     def _hand_over(self, last: Header, configuration: bytes) -> None:
         group = following_group(self.group, configuration)

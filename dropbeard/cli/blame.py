@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dropbeard.cli.lineages import read_lineage
+
 if TYPE_CHECKING:
     from dropbeard.audit.blaming import Blame
     from dropbeard.types.group import Group
@@ -32,7 +34,6 @@ def blame_command(
     Exit code 0: somebody is convicted; 1: nobody; 2: a file cannot be read.
     """
     from dropbeard.audit.blaming import blame_over
-    from dropbeard.cli.lineages import read_lineage
     from dropbeard.storage.files import read_genesis
 
     lineage = read_lineage(read_genesis(genesis), successions)

@@ -40,8 +40,6 @@ def init_command(
     from dropbeard.daemon.new_node import NodePlan, make_node
     from dropbeard.errors import ConfigInvalid
 
-    if (backend == "oip") != (url is not None):
-        raise ConfigInvalid("--url goes with --backend oip, and with no other")
     passphrase = None if passphrase_env is None else os.environ.get(passphrase_env)
     if passphrase_env is not None and not passphrase:
         raise ConfigInvalid(f"--passphrase-env names ${passphrase_env}, which is not set or empty")

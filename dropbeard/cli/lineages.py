@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from dropbeard.verification.lineage import Lineage
 
 SUCCESSIONS_BYTES_MAX = 64 << 20
+
 UNREADABLE = 2
+"""Exit code when a file is not what it should be."""
 
 
 def read_lineage(group: Group, path: Path | None) -> Lineage:

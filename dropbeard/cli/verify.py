@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dropbeard.cli.lineages import UNREADABLE, read_lineage
+
 if TYPE_CHECKING:
     from dropbeard.types.group import Group
     from dropbeard.types.task import Input
@@ -21,9 +23,6 @@ MODEL_HEX = 12
 """Hex digits of a model's digest that are shown when no local manifest has it."""
 
 EVIDENCE_MAGIC = b"DBEVID\0\x01"
-
-UNREADABLE = 2
-"""Exit code when a file is not what it should be."""
 
 
 @click.command("verify")
@@ -47,7 +46,6 @@ def verify_command(
 
     An evidence file is judged instead: exit 0 it convicts, and names whom; 1 it does not; 2 unreadable.
     """
-    from dropbeard.cli.lineages import read_lineage
     from dropbeard.errors import AssuranceTooLow, CertificateInvalid
     from dropbeard.storage.files import read_genesis
     from dropbeard.types.certificates import decode_certificate
@@ -59,7 +57,7 @@ def verify_command(
         asked = None if given is None else _input(given)
     data = _read(certificate)
     if data[: len(EVIDENCE_MAGIC)] == EVIDENCE_MAGIC:
-        return _judge(certificate, data, lineage, as_json)
+        return _judge(certificate, lineage, as_json)
     parsed = decode_certificate(data)
     try:
         with _unreadable():
@@ -81,22 +79,22 @@ def verify_command(
     return 0
 
 
-def _judge(path: Path, data: bytes, lineage: Lineage, as_json: bool) -> int:
+def _judge(path: Path, lineage: Lineage, as_json: bool) -> int:
     """Whom a piece of evidence convicts, and of what, by the keys of its own epoch (rule 8.1)."""
     from dropbeard.audit.blaming import judge_of
     from dropbeard.errors import EvidenceInvalid, EvidenceUnreadable, MessageInvalid
     from dropbeard.evidence.kinds import decode_evidence, epoch_in
 
     try:
+        data = path.read_bytes()
         epoch = epoch_in(data)
-        if epoch >= len(lineage.groups):
-            known = f"epochs 0 to {len(lineage.groups) - 1} are"
-            raise EvidenceUnreadable(f"{path} is of epoch {epoch}, and only {known} known here (--successions)")
-        group = lineage.groups[epoch]
-        evidence = decode_evidence(path.read_bytes(), group)
+        group = lineage.group(epoch)
+        if group is None:
+            raise EvidenceUnreadable(f"{path} {lineage.unknown(epoch)} (--successions)")
+        evidence = decode_evidence(data, group)
     except MessageInvalid as wrong:
         raise EvidenceUnreadable(f"{path}: {wrong}") from wrong
-    fault = judge_of(group, lineage.roots[epoch - 1] if epoch else None).fault(evidence)
+    fault = judge_of(group, lineage.root(epoch)).fault(evidence)
     owner = group.owner(evidence.accused)
     name = "nobody of this group" if owner is None else owner.name
     offence = evidence.offence.name.lower().replace("_", " ")

@@ -112,8 +112,7 @@ class Models:
         name, engine = self._make(version, digest)
         engine.load()
         engine.warm_up(settings.max_batch)
-        preferred = engine.preferred
-        pipeline = Pipeline(engine, settings.max_batch, settings.queue_max, self._deliver, preferred)
+        pipeline = Pipeline(engine, settings.max_batch, settings.queue_max, self._deliver)
         pipeline.start()
         return Loaded(digest, engine, pipeline, EngineReady(name, digest, version, settings.queue_max))
 

@@ -18,7 +18,7 @@ from dropbeard.signing.curve import CurveSecret, write_curve_secret
 from dropbeard.signing.ecdsa_p256 import PrivateKey
 from dropbeard.signing.keys import read_private_file, write_private_file, write_private_key
 from dropbeard.types.cards import CARD_FORMAT, Card, check_endpoint, check_name
-from dropbeard.types.node_config import Backend, EngineTable, KeysTable, NodeConfig
+from dropbeard.types.node_config import Backend, EngineTable, KeysTable, NodeConfig, check_engine
 
 PORTS = 4
 """A node listens on its port (votes) and the next three (lanes, clients, catching up)."""
@@ -57,6 +57,7 @@ def make_node(plan: NodePlan, directory: Path) -> NewNode:
     on failure.
     """
     check_name(plan.name, "init")
+    check_engine(_engine_of(plan), "init")
     if "/" in plan.name or plan.name.startswith("."):
         raise ConfigInvalid(f"the name {plan.name!r} also names files: it may not hold / or start with a dot")
     if f"{plan.name}.toml" == plan.genesis:
@@ -97,6 +98,18 @@ def _remove_empty(directories: Sequence[Path]) -> None:
             directory.rmdir()
 
 
+def _engine_of(plan: NodePlan) -> EngineTable:
+    return EngineTable(
+        "ipc://engine.sock",
+        plan.model,
+        plan.backend,
+        plan.threads,
+        plan.max_batch,
+        url=plan.url,
+        remote_model=plan.remote_model,
+    )
+
+
 def _model_of(plan: NodePlan) -> bytes:
     if plan.backend == "synthetic":
         return synthetic_digest(plan.name)
@@ -129,15 +142,7 @@ def _fill(plan: NodePlan, scratch: Path, model: bytes) -> None:
         genesis=plan.genesis,
         state="state",
         keys=KeysTable("node.key", "curve.key", "salt.key", plan.passphrase_env),
-        engine=EngineTable(
-            "ipc://engine.sock",
-            plan.model,
-            plan.backend,
-            plan.threads,
-            plan.max_batch,
-            url=plan.url,
-            remote_model=plan.remote_model,
-        ),
+        engine=_engine_of(plan),
     )
     write_private_key(scratch / "owner.key", owner_key, plan.passphrase)
     write_private_key(scratch / "node.key", node_key, plan.passphrase)

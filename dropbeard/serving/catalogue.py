@@ -117,7 +117,7 @@ def add(manifest_file: Path, artefact_file: Path) -> Manifest:
 
     Raises ConfigInvalid when either cannot be read or they do not belong together; nothing is kept then.
     """
-    manifest = parse_manifest(_read(manifest_file, MANIFEST_BYTES_MAX + 1), str(manifest_file))
+    manifest = parse_manifest(_read(manifest_file, MANIFEST_BYTES_MAX), str(manifest_file))
     data = _read(artefact_file, ARTEFACT_BYTES_MAX)
     found = blake3(data).hexdigest()
     if (len(data), found) != (manifest.artefact.bytes, manifest.artefact.blake3):

@@ -55,7 +55,7 @@ class Runner(Protocol):
         """Give back all memory; ``open`` may follow."""
 
 
-def one_line(error: BaseException) -> str:
+def one_line(error: object) -> str:
     """What a library said, on one line."""
     return " ".join(str(error).split())
 

@@ -68,7 +68,7 @@ class OipRunner:
                 f"{manifest.name} takes and gives {FLOATS}"
             )
         self._names = (inputs[0]["name"], outputs[0]["name"])
-        self._binary = not self._is_http or BINARY in server.get("extensions", [])
+        self._binary = BINARY in server.get("extensions", [])
         return Shapes(*(tuple(_shape(one) for one in tensors) for tensors in (inputs, outputs)))
 
     def run(self, batch: Sequence[Prepared]) -> npt.NDArray[np.generic]:
@@ -117,12 +117,9 @@ class OipRunner:
 
     def _infer(self, client: Any, given: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
         tensor = self._library.InferInput(self._names[0], list(given.shape), FLOATS)
-        wanted = self._library.InferRequestedOutput(self._names[1])
-        if self._is_http:
-            tensor.set_data_from_numpy(given, binary_data=self._binary)
-            wanted = self._library.InferRequestedOutput(self._names[1], binary_data=self._binary)
-        else:
-            tensor.set_data_from_numpy(given)
+        form = {"binary_data": self._binary} if self._is_http else {}
+        tensor.set_data_from_numpy(given, **form)
+        wanted = self._library.InferRequestedOutput(self._names[1], **form)
         result = client.infer(self._remote.model, [tensor], outputs=[wanted], **self._limits())
         logits: npt.NDArray[np.generic] | None = result.as_numpy(self._names[1])
         if logits is None or len(logits) != len(given):

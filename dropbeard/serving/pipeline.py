@@ -47,10 +47,9 @@ class Pipeline:
         max_batch: int,
         queue_max: int,
         deliver: Callable[[Sequence[Outcome]], None],
-        preferred: Sequence[int] = (),
     ) -> None:
         self._engine = engine
-        self._batcher: Batcher[Job] = Batcher(max_batch, queue_max, BatchCost(), preferred)
+        self._batcher: Batcher[Job] = Batcher(max_batch, queue_max, BatchCost(), engine.preferred)
         self._counts: Counter[str] = Counter()
         self._sizes: Counter[int] = Counter()
         self._failures = 0

@@ -84,16 +84,21 @@ def config_from_toml(text: str, what: str) -> NodeConfig:
         check_endpoint(f"tcp://{config.listen}:1", f"{what}: listen")
     if not 0 <= config.record <= RECORD_MAX:
         raise ConfigInvalid(f"{what}: record is {config.record}, must be between 0 and {RECORD_MAX} turns")
-    if not 0 <= config.engine.device <= DEVICE_MAX:
-        raise ConfigInvalid(f"{what}: engine.device is {config.engine.device}, must be between 0 and {DEVICE_MAX}")
-    _check_service_time(config.engine, what)
-    if (config.engine.backend == "oip") != (config.engine.url is not None):
+    check_engine(config.engine, what)
+    return config
+
+
+def check_engine(engine: EngineTable, what: str) -> None:
+    """Whether an engine's settings are in bounds and go together; ConfigInvalid names the key that is wrong."""
+    if not 0 <= engine.device <= DEVICE_MAX:
+        raise ConfigInvalid(f"{what}: engine.device is {engine.device}, must be between 0 and {DEVICE_MAX}")
+    _check_service_time(engine, what)
+    if (engine.backend == "oip") != (engine.url is not None):
         raise ConfigInvalid(f"{what}: engine.url goes with the backend oip, and with no other")
     for key in ("threads", "max_batch", "queue_max"):
-        value = getattr(config.engine, key)
+        value = getattr(engine, key)
         if not 1 <= value <= ENGINE_NUMBER_MAX:
             raise ConfigInvalid(f"{what}: engine.{key} is {value}, must be between 1 and {ENGINE_NUMBER_MAX}")
-    return config
 
 
 def _check_service_time(engine: EngineTable, what: str) -> None:

@@ -28,17 +28,29 @@ class Lineage:
     roots: tuple[Header, ...]
     lasts: tuple[Height, ...]
 
+    def group(self, epoch: int) -> Group | None:
+        """Whose keys count in an epoch; None of one that is not known."""
+        return self.groups[epoch] if epoch < len(self.groups) else None
+
+    def root(self, epoch: int) -> Header | None:
+        """The header that a known epoch starts from; None of the first, which starts from the genesis'."""
+        return self.roots[epoch - 1] if epoch else None
+
+    def unknown(self, epoch: int) -> str:
+        """What is to be said of an epoch that is not known."""
+        return f"is of epoch {epoch}, and only epochs 0 to {len(self.groups) - 1} are known here"
+
     def verify(self, certificate: Certificate, given: Input | None = None) -> Verified:
         """Check a certificate with the keys of its own epoch; CertificateInvalid names the first step that fails."""
-        if certificate.epoch >= len(self.groups):
-            known = f"epochs 0 to {len(self.groups) - 1} are"
-            raise CertificateInvalid(*EPOCH_STEP, f"it is of epoch {certificate.epoch}, and only {known} known here")
+        group = self.group(certificate.epoch)
+        if group is None:
+            raise CertificateInvalid(*EPOCH_STEP, f"it {self.unknown(certificate.epoch)}")
         # Keys of an epoch that is over may have been sold: what they sign above its last height is nothing.
         ended = certificate.epoch < len(self.lasts)
         if ended and any(header.height > self.lasts[certificate.epoch] for header in certificate.headers):
             last = self.lasts[certificate.epoch]
             raise CertificateInvalid(*EPOCH_STEP, f"epoch {certificate.epoch} ended with height {last}")
-        return verify(certificate, self.groups[certificate.epoch], given)
+        return verify(certificate, group, given)
 
 
 def lineage_of(genesis: Group, successions: Iterable[Succession]) -> Lineage:

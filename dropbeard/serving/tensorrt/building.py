@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from dropbeard.errors import EngineFailed
+from dropbeard.serving.image_engine import one_line
 from dropbeard.serving.manifest import Profile
 from dropbeard.serving.tensorrt.messages import logger_of
 
@@ -59,7 +60,7 @@ def _parse_error(parser: Any) -> str:
     if parser.num_errors == 0:
         return "it gave no reason"
     error = parser.get_error(0)
-    reason = " ".join(str(error.desc()).split())
+    reason = one_line(error.desc())
     node = error.node_name()
     return f"node {node} ({error.node_operator()}): {reason}" if node else reason
 

@@ -6,6 +6,8 @@ import functools
 import logging
 from typing import Any, Final
 
+from dropbeard.serving.image_engine import one_line
+
 log = logging.getLogger("dropbeard.tensorrt")
 
 TEXT_MAX: Final = 400
@@ -35,7 +37,7 @@ def logger_of(trt: Any) -> Any:
         def log(self, severity: Any, text: str) -> None:
             level = levels.get(severity, logging.DEBUG)
             if level == logging.ERROR:
-                self._error = " ".join(text.split())[:TEXT_MAX]
+                self._error = one_line(text)[:TEXT_MAX]
             log.log(level, "%s", text)
 
         def clear(self) -> None:

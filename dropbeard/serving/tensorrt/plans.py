@@ -51,20 +51,18 @@ def plan_key(manifest: Manifest, device: DeviceName, tensorrt: str) -> PlanKey:
 
 def plan_path(key: PlanKey) -> Path:
     """Where a key's plan lies, or would."""
-    return _folder() / f"{key.digest().hex()}.plan"
+    return _path(key.digest(), "plan")
 
 
 def store_plan(key: PlanKey, plan: bytes) -> Path:
     """Keep a plan that was just built here."""
-    folder = _folder()
     path = plan_path(key)
-    store(path, _mac(_secret(folder), key, plan) + plan)
+    store(path, _mac(key.digest(), plan) + plan)
     return path
 
 
 def read_plan(key: PlanKey, name: str) -> memoryview:
     """The plan for a key. Raises ModelMissing, which says how to build it, when there is none of this machine's."""
-    folder = _folder()
     path = plan_path(key)
     advice = f"run: dropbeard engine build {name} --backend tensorrt"
     data = read_cached(path)
@@ -72,45 +70,44 @@ def read_plan(key: PlanKey, name: str) -> memoryview:
         raise ModelMissing(
             f"there is no TensorRT plan of {name} for {key.device.name} and TensorRT {key.tensorrt}; {advice}"
         )
-    plan = memoryview(data)[MAC_BYTES:]
-    if not secrets.compare_digest(data[:MAC_BYTES], _mac(_secret(folder), key, plan)):
+    plan = _after_mac(key.digest(), data)
+    if plan is None:
         raise ModelMissing(f"{path} is not a plan that was built here; {advice}")
     return plan
 
 
 def read_timing(device: DeviceName, tensorrt: str) -> bytes:
     """What earlier builds measured on such a device, or nothing."""
-    folder = _folder()
-    data = read_cached(_timing_path(folder, device, tensorrt))
-    if data is None:
-        return b""
-    timing = data[MAC_BYTES:]
-    good = secrets.compare_digest(data[:MAC_BYTES], _timing_mac(folder, device, tensorrt, timing))
-    return timing if good else b""
+    name = _timing_digest(device, tensorrt)
+    data = read_cached(_path(name, "timing"))
+    timing = None if data is None else _after_mac(name, data)
+    return b"" if timing is None else bytes(timing)
 
 
 def store_timing(device: DeviceName, tensorrt: str, timing: bytes) -> None:
     """Keep what a build measured."""
-    folder = _folder()
-    store(_timing_path(folder, device, tensorrt), _timing_mac(folder, device, tensorrt, timing) + timing)
+    name = _timing_digest(device, tensorrt)
+    store(_path(name, "timing"), _mac(name, timing) + timing)
 
 
-def _timing_name(device: DeviceName, tensorrt: str) -> bytes:
-    return f"timing\0{device.name}\0{device.capability}\0{tensorrt}".encode()
+def _timing_digest(device: DeviceName, tensorrt: str) -> bytes:
+    text = f"timing\0{device.name}\0{device.capability}\0{tensorrt}"
+    return blake3(text.encode(), derive_key_context=KEY_CONTEXT).digest()
 
 
-def _timing_path(folder: Path, device: DeviceName, tensorrt: str) -> Path:
-    name = blake3(_timing_name(device, tensorrt), derive_key_context=KEY_CONTEXT).hexdigest()
-    return folder / f"{name}.timing"
+def _path(name: bytes, ending: str) -> Path:
+    return _folder() / f"{name.hex()}.{ending}"
 
 
-def _timing_mac(folder: Path, device: DeviceName, tensorrt: str, timing: bytes) -> bytes:
-    mac = blake3(MAC_CONTEXT, key=_secret(folder))
-    return mac.update(_timing_name(device, tensorrt)).update(timing).digest()
+def _mac(name: bytes, data: bytes | memoryview) -> bytes:
+    """Of what lies under a name of 32 bytes."""
+    return blake3(MAC_CONTEXT, key=_secret()).update(name).update(data).digest()
 
 
-def _mac(secret: bytes, key: PlanKey, plan: bytes | memoryview) -> bytes:
-    return blake3(MAC_CONTEXT, key=secret).update(key.digest()).update(plan).digest()
+def _after_mac(name: bytes, kept: bytes) -> memoryview | None:
+    """What lies after a MAC of this cache's; None when it is another's."""
+    data = memoryview(kept)[MAC_BYTES:]
+    return data if secrets.compare_digest(kept[:MAC_BYTES], _mac(name, data)) else None
 
 
 def _folder() -> Path:
@@ -125,8 +122,8 @@ def _folder() -> Path:
     return folder
 
 
-def _secret(folder: Path) -> bytes:
-    path = folder / "key"
+def _secret() -> bytes:
+    path = _folder() / "key"
     secret = read_cached(path)
     if secret is None:
         store(path, secrets.token_bytes(SECRET_BYTES))
