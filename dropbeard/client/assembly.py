@@ -6,34 +6,28 @@ proof, openings by the commitment that the entry holds. A node that sends wrong 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
 from dropbeard.errors import MessageInvalid
-from dropbeard.signing.ecdsa_p256 import PublicKey
 from dropbeard.types.blocks import Header
 from dropbeard.types.certificates import Answer, Certificate, ProvedEntry
-from dropbeard.types.entries import Entry, EntryKind
+from dropbeard.types.entries import Entry, EntryKind, Promise
 from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, Digest, OwnerId, RequestId, Signature, Version
-from dropbeard.types.limits import REPLICAS_MAX
 from dropbeard.types.merkle import Path, paths_from_multiproof
 from dropbeard.types.messages import Reply
 from dropbeard.types.requests import Opening, Request
 from dropbeard.types.statements import Finalize
+from dropbeard.verification.certificate import has_signed
 
 OPENINGS_KEPT: Final = 8
 """Openings kept for each owner of a group, whichever owners sent them."""
 
 BLOCKS_KEPT: Final = 4_096
 """Blocks whose signatures are remembered; replies of one block come within one round trip or two."""
-
-
-@lru_cache(maxsize=4 * REPLICAS_MAX)
-def _key(encoded: bytes) -> PublicKey:
-    return PublicKey.from_bytes(encoded)
 
 
 @dataclass(slots=True)
@@ -53,12 +47,20 @@ class _Proof:
     headers: tuple[Header, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A readable opening and the commitment that it gives."""
+
+    opening: Opening
+    commitment: Digest
+
+
 @dataclass(slots=True)
 class Gathering:
     """What has come for one request."""
 
     request: Request
-    openings: dict[tuple[OwnerId, Version], Opening] = field(default_factory=dict)
+    openings: dict[tuple[OwnerId, Version], _Opened] = field(default_factory=dict)
     """An owner that updated its model meanwhile opens twice; the entry says which version counts."""
     bases: dict[tuple[Digest, Digest], _Proof] = field(default_factory=dict)
     """By (signed header, entry block)."""
@@ -73,12 +75,14 @@ class Assembler:
         self.client = client
         self.open: dict[RequestId, Gathering] = {}
         self._finalized: dict[Digest, _Finalized] = {}
+        self._proved: dict[Digest, dict[int, tuple[Entry, Path]]] = {}
+        """By block: our entries and their paths, once they were proved; every node sends the same ones."""
 
-    def start(self, request: Request) -> Gathering:
-        """Gather for a request."""
-        gathering = Gathering(request)
-        self.open[request.id] = gathering
-        return gathering
+    def start(self, request: Request) -> RequestId:
+        """Gather for a request; its id."""
+        known = request.id
+        self.open[known] = Gathering(request)
+        return known
 
     def stop(self, request: RequestId) -> None:
         """Drop what was gathered."""
@@ -87,11 +91,11 @@ class Assembler:
     def on_opening(self, sender: OwnerId, opening: Opening) -> RequestId | None:
         """Keep an owner's own opening of an open request; the request when it was kept."""
         gathering = self.open.get(opening.request)
-        if gathering is None or opening.owner != sender:
+        if gathering is None or opening.owner != sender or not _readable(self.group, opening):
             return None
         if len(gathering.openings) >= OPENINGS_KEPT * self.group.n:
             gathering.openings.pop(next(iter(gathering.openings)))
-        gathering.openings[sender, opening.version] = opening
+        gathering.openings[sender, opening.version] = _Opened(opening, opening.commitment())
         return opening.request
 
     def on_reply(self, reply: Reply) -> list[RequestId]:
@@ -99,18 +103,32 @@ class Assembler:
         top = reply.headers[0]
         if not _is_chain(reply.headers) or not self._take_signatures(top, reply):
             return []
-        rows = [(index, entry.leaf()) for index, entry in reply.entries]
-        proved = paths_from_multiproof(reply.count, rows, reply.proof)
-        if proved is None or proved[0] != reply.headers[-1].entries_root:
-            return []
+        block = reply.headers[-1]
         moved = []
-        for (_, entry), path in zip(reply.entries, proved[1], strict=True):
+        for entry, path in self._prove(block, reply):
             gathering = self.open.get(entry.request)
             if gathering is not None and entry.client == self.client:
                 kept = gathering.supplements if entry.kind is EntryKind.SUPPLEMENT else gathering.bases
-                kept[top.digest, reply.headers[-1].digest] = _Proof(entry, path, reply.headers)
+                kept[top.digest, block.digest] = _Proof(entry, path, reply.headers)
                 moved.append(entry.request)
         return moved
+
+    def _prove(self, block: Header, reply: Reply) -> list[tuple[Entry, Path]]:
+        """The reply's entries with their paths to the block's root; nothing when one of them does not stand there."""
+        known = self._proved.get(block.digest, {})
+        held = [known.get(index) for index, _ in reply.entries]
+        seen = [row for row, (_, entry) in zip(held, reply.entries, strict=True) if row is not None and row[0] == entry]
+        if len(seen) == len(reply.entries):
+            return seen
+        rows = [(index, entry.leaf()) for index, entry in reply.entries]
+        proved = paths_from_multiproof(reply.count, rows, reply.proof)
+        if proved is None or proved[0] != block.entries_root:
+            return []
+        fresh = [(entry, path) for (_, entry), path in zip(reply.entries, proved[1], strict=True)]
+        if block.digest not in self._proved and len(self._proved) >= BLOCKS_KEPT:
+            self._proved.pop(next(iter(self._proved)))
+        self._proved.setdefault(block.digest, {}).update((path.index, (entry, path)) for entry, path in fresh)
+        return fresh
 
     def _take_signatures(self, top: Header, reply: Reply) -> bool:
         """Count every new finalize signature that checks; is the header worth keeping?"""
@@ -121,7 +139,7 @@ class Assembler:
         for signer, signature in reply.signatures:
             owner = self.group.owner(signer)
             known = owner is None or signer in seen.signatures
-            if owner is not None and not known and _key(owner.node_key).verify(statement, signature):
+            if owner is not None and not known and has_signed(owner.node_key, statement, signature):
                 seen.signatures[signer] = signature
         if not seen.signatures:
             return False
@@ -180,8 +198,11 @@ class Assembler:
         self, gathering: Gathering, base: _Proof, extra: list[tuple[int, _Proof]], seen: _Finalized
     ) -> Certificate:
         request = gathering.request
+        answers: tuple[Answer, ...] = ()
+        if base.entry.kind is not EntryKind.EXPIRED:
+            answers = _matching((base, *(proof for _, proof in extra)), gathering.openings)
         quorum = tuple(sorted(seen.signatures.items())[: self.group.quorum])
-        promised = Certificate(
+        return Certificate(
             group=self.group.id,
             epoch=self.group.epoch,
             headers=base.headers,
@@ -193,24 +214,22 @@ class Assembler:
             input_digest=request.input_digest,
             base=ProvedEntry(len(base.headers) - 1, base.entry, base.path),
             supplements=tuple(ProvedEntry(at, proof.entry, proof.path) for at, proof in extra),
-            answers=(),
+            answers=answers,
         )
-        if base.entry.kind is EntryKind.EXPIRED:
-            return promised
-        return _with_answers(promised, gathering.openings, self.group)
 
 
-def _with_answers(bare: Certificate, openings: dict[tuple[OwnerId, Version], Opening], group: Group) -> Certificate:
-    """Add every opening that matches its owner's promise and is well-formed."""
+def _matching(proofs: Iterable[_Proof], openings: dict[tuple[OwnerId, Version], _Opened]) -> tuple[Answer, ...]:
+    """Every opening that is what its owner promised, by owner."""
+    promises: dict[OwnerId, Promise] = {}
+    for proof in proofs:
+        for promise in proof.entry.promises:
+            promises.setdefault(promise.owner, promise)
     answers = []
-    for owner, promise in sorted(bare.promises().items()):
-        opening = openings.get((owner, promise.version))
-        if opening is None or opening.commitment() != promise.commitment:
-            continue
-        if opening.model != promise.model or not _readable(group, opening):
-            continue
-        answers.append(Answer(owner, opening.salt, opening.output))
-    return replace(bare, answers=tuple(answers))
+    for owner, promise in sorted(promises.items()):
+        opened = openings.get((owner, promise.version))
+        if opened is not None and opened.commitment == promise.commitment and opened.opening.model == promise.model:
+            answers.append(Answer(owner, opened.opening.salt, opened.opening.output))
+    return tuple(answers)
 
 
 def _readable(group: Group, opening: Opening) -> bool:

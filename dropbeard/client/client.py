@@ -21,6 +21,7 @@ from dropbeard.storage.files import read_genesis
 from dropbeard.transport.client_link import ClientLink
 from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, Nonce, RequestId, TimeUs
+from dropbeard.types.messages import ToNode
 from dropbeard.types.parameters import SECOND
 from dropbeard.types.requests import Request
 
@@ -215,11 +216,11 @@ class Client:
 
     def _flush(self) -> None:
         outgoing, self._session.outgoing = self._session.outgoing, []
+        last: ToNode | None = None
         for owner, message, given in outgoing:
-            frames = [encode_to_node(message)]
-            if given is not None:
-                frames.append(given.data)
-            self._link.send(owner, frames)
+            if message is not last:
+                last, header = message, encode_to_node(message)  # one request goes to every node
+            self._link.send(owner, [header] if given is None else [header, given.data])
 
 
 def _now_us() -> tuple[int, int]:

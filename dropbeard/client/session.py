@@ -6,6 +6,7 @@ Times are microseconds; ``now_us`` is monotonic, ``wall_us`` since 1970.
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
@@ -40,6 +41,8 @@ REPEAT_AFTER_MAX_US: Final = 16 * SECOND
 LINGER_US: Final = 100 * MILLISECOND
 """How long a certificate with enough openings waits for those that its entry promises besides."""
 
+NEVER_US: Final = 1 << 62
+
 GRACE_US: Final = 3 * SECOND
 """How long after its deadline a request waits for a certified outcome."""
 
@@ -63,7 +66,8 @@ class Done:
 class _Leg:
     """One request at one node."""
 
-    next_us: int
+    next_us: int = NEVER_US
+    """When the node gets it again; never while it has not got it once, or will not take it."""
     pause_us: int = REPEAT_AFTER_US
     rejected: Rejected | None = None
 
@@ -71,6 +75,8 @@ class _Leg:
 @dataclass(slots=True)
 class _Open:
     request: Request
+    message: ToNode
+    """What every node gets, with ``given``."""
     given: Input | None
     """None when only what is known of the request is asked for."""
     ends_us: int
@@ -78,6 +84,8 @@ class _Open:
     enough_since_us: int | None = None
     link_us: int = 0
     """When a link to a supplement may be asked for again."""
+    due_us: int = 0
+    """When ``poll`` looks at it next, come what may: the earliest time that its row in the heap of dues has."""
 
 
 @dataclass(slots=True)
@@ -91,6 +99,8 @@ class Session:
     outgoing: list[tuple[OwnerId, ToNode, Input | None]] = field(default_factory=list)
     _open: dict[RequestId, _Open] = field(default_factory=dict)
     _touched: dict[RequestId, None] = field(default_factory=dict)
+    _dues: list[tuple[int, RequestId]] = field(default_factory=list)
+    """Heap of (time, request). A row whose time is not its request's ``due_us`` any more says nothing."""
     _assembler: Assembler = field(init=False)
 
     def __post_init__(self) -> None:
@@ -108,23 +118,33 @@ class Session:
         self.group.task.check_input(given)
         request = Request(self.client, self.group.id, nonce, deadline, patience_us, b"", given.digest())
         ends_us = now_us + (deadline - wall_us) + GRACE_US
-        legs = {owner: _Leg(now_us) for owner in self.group.members}
-        known = request.id
-        self._open[known] = _Open(request, given, ends_us, legs)
-        self._assembler.start(request)
+        message = Submit(self.group.id, nonce, deadline, patience_us, b"", given.kind, given.shape)
+        return self._start(_Open(request, message, given, ends_us, self._legs()), now_us)
+
+    def _legs(self) -> dict[OwnerId, _Leg]:
+        return {owner: _Leg() for owner in self.group.members}
+
+    def _start(self, waiting: _Open, now_us: int) -> RequestId:
+        known = self._assembler.start(waiting.request)
+        self._open[known] = waiting
         for owner in self.credits:
             self._send(known, owner, now_us)
+        self._plan(known, waiting)
         return known
+
+    def _plan(self, request: RequestId, waiting: _Open) -> None:
+        """Have ``poll`` look at it when something follows from the time alone."""
+        due_us = min(leg.next_us for leg in waiting.legs.values())
+        due_us = min(due_us, waiting.ends_us)
+        if waiting.enough_since_us is not None:
+            due_us = min(due_us, waiting.enough_since_us + LINGER_US)
+        if due_us != waiting.due_us:
+            waiting.due_us = due_us
+            heapq.heappush(self._dues, (due_us, request))
 
     def fetch(self, request: Request, now_us: int, timeout_us: int) -> RequestId:
         """Ask every node for what it knows of an earlier request of this client (rule 5.2)."""
-        known = request.id
-        legs = {owner: _Leg(now_us) for owner in self.group.members}
-        self._open[known] = _Open(request, None, now_us + timeout_us, legs)
-        self._assembler.start(request)
-        for owner in self.credits:
-            self._send(known, owner, now_us)
-        return known
+        return self._start(_Open(request, FetchOutcome(request.id), None, now_us + timeout_us, self._legs()), now_us)
 
     def cancel(self, request: RequestId) -> None:
         """Stop waiting; nodes may still answer it."""
@@ -162,20 +182,15 @@ class Session:
             leg = waiting.legs[owner]
             if leg.rejected is None:
                 self._send(request, owner, now_us)
+                self._plan(request, waiting)
 
     def _send(self, request: RequestId, owner: OwnerId, now_us: int) -> None:
         waiting = self._open[request]
-        asked, given, leg = waiting.request, waiting.given, waiting.legs[owner]
+        leg = waiting.legs[owner]
         leg.next_us = now_us + leg.pause_us
         leg.pause_us = min(2 * leg.pause_us, REPEAT_AFTER_MAX_US)
         leg.rejected = None
-        if given is None:
-            self.outgoing.append((owner, FetchOutcome(request), None))
-            return
-        submit = Submit(
-            asked.group, asked.nonce, asked.deadline, asked.patience_us, asked.options, given.kind, given.shape
-        )
-        self.outgoing.append((owner, submit, given))
+        self.outgoing.append((owner, waiting.message, waiting.given))
 
     def _on_rejected(self, owner: OwnerId, rejected: Rejected, now_us: int) -> None:
         waiting = self._open.get(rejected.request)
@@ -183,24 +198,31 @@ class Session:
             return
         leg = waiting.legs[owner]
         leg.rejected = rejected
-        if rejected.reason in _TRY_AGAIN:
-            leg.next_us = now_us + max(rejected.retry_after_us, 10 * MILLISECOND)
+        again_us = max(rejected.retry_after_us, 10 * MILLISECOND)
+        leg.next_us = NEVER_US if _is_final(rejected) else now_us + again_us
+        self._plan(rejected.request, waiting)
         self._touch(rejected.request)
 
     def poll(self, now_us: int) -> list[Done]:
         """What ended; also queues what must be sent again."""
         ended = []
-        for request in list(self._touched):
+        touched, self._touched = self._touched, {}
+        for request in touched:
             done = self._end_of(request, now_us)
             if done is not None:
+                self.cancel(request)
                 ended.append(done)
-        self._touched.clear()
-        for request in list(self._open):
-            late = self._tend(request, now_us)
-            if late is not None:
+        while self._dues and self._dues[0][0] <= now_us:
+            due_us, request = heapq.heappop(self._dues)
+            waiting = self._open.get(request)
+            if waiting is None or waiting.due_us != due_us:
+                continue
+            late = self._tend(request, waiting, now_us)
+            if late is None:
+                self._plan(request, waiting)
+            else:
+                self.cancel(request)
                 ended.append(late)
-        for done in ended:
-            self.cancel(done.request)
         return ended
 
     def _end_of(self, request: RequestId, now_us: int) -> Done | None:
@@ -209,21 +231,21 @@ class Session:
             return None
         whole = self._assembler.certificate(request, all_owners=True)
         if whole is not None:
-            return self._done(waiting, whole)
+            return self._done(request, waiting, whole)
         if waiting.enough_since_us is None and self._assembler.certificate(request, all_owners=False) is not None:
             waiting.enough_since_us = now_us
+            self._plan(request, waiting)
         if waiting.enough_since_us is None:
-            self._ask_for_link(waiting, now_us)
+            self._ask_for_link(request, waiting, now_us)
         refused = {o: leg.rejected for o, leg in waiting.legs.items() if _is_final(leg.rejected)}
         if len(refused) > self.group.n - self.group.answers:
             reasons = "; ".join(f"{self.group.member(o).name}: {r.detail}" for o, r in refused.items() if r)
             return Done(request, None, None, RequestRejected(f"too few nodes take the request: {reasons}"))
         return None
 
-    def _ask_for_link(self, waiting: _Open, now_us: int) -> None:
+    def _ask_for_link(self, request: RequestId, waiting: _Open, now_us: int) -> None:
         """An owner that promised does not open, and another's late answer stands in a block of its own: f+1 of those
         that signed it can show how the two hang together (rules 4.5, 5.1)."""
-        request = waiting.request.id
         signers = self._assembler.unlinked(request) if now_us >= waiting.link_us else ()
         if signers:
             waiting.link_us = now_us + LINK_AFTER_US
@@ -231,17 +253,17 @@ class Session:
             for owner in (signers + signers)[first : first + self.group.weak_quorum]:
                 self.outgoing.append((owner, FetchOutcome(request), None))
 
-    def _tend(self, request: RequestId, now_us: int) -> Done | None:
+    def _tend(self, request: RequestId, waiting: _Open, now_us: int) -> Done | None:
         """Linger, repeat, give up."""
-        waiting = self._open[request]
         if waiting.enough_since_us is not None and now_us >= waiting.enough_since_us + LINGER_US:
             enough = self._assembler.certificate(request, all_owners=False)
             if enough is not None:
-                return self._done(waiting, enough)
+                return self._done(request, waiting, enough)
+            waiting.enough_since_us = None
         if now_us >= waiting.ends_us:
             return Done(request, None, None, RequestExpired(self._why_late(waiting)))
         for owner, leg in waiting.legs.items():
-            if owner in self.credits and now_us >= leg.next_us and not _is_final(leg.rejected):
+            if now_us >= leg.next_us:
                 self._send(request, owner, now_us)
         return None
 
@@ -251,8 +273,7 @@ class Session:
         reached = f"{len(self.credits)} of {self.group.n} nodes reached, need {self.group.answers}"
         return f"no outcome by the deadline: {reached}; {reasons}"
 
-    def _done(self, waiting: _Open, certificate: Certificate) -> Done:
-        request = waiting.request.id
+    def _done(self, request: RequestId, waiting: _Open, certificate: Certificate) -> Done:
         try:
             verified = verify(certificate, self.group, waiting.given)
         except CertificateInvalid as wrong:
@@ -263,13 +284,8 @@ class Session:
 
     def next_due_us(self, now_us: int) -> int:
         """When ``poll`` has something to do even if nothing comes."""
-        times = [now_us + SECOND]
-        for waiting in self._open.values():
-            times.append(waiting.ends_us)
-            if waiting.enough_since_us is not None:
-                times.append(waiting.enough_since_us + LINGER_US)
-            times += [leg.next_us for owner, leg in waiting.legs.items() if owner in self.credits]
-        return max(now_us, min(times))
+        first_us = self._dues[0][0] if self._dues else NEVER_US
+        return max(now_us, min(now_us + SECOND, first_us))
 
 
 def _is_final(rejected: Rejected | None) -> bool:

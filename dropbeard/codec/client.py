@@ -89,7 +89,7 @@ def _estimate(message: ToClient) -> int:
         return sum(OPENING_BYTES + len(opening.output) for opening in message.openings)
     if isinstance(message, Reply):
         headers = sum(len(header.body) + 16 for header in message.headers)
-        entries = sum(len(entry.encode()) + 32 for _, entry in message.entries)
+        entries = sum(len(entry.encoded) + 32 for _, entry in message.entries)
         return headers + entries + 66 * len(message.signatures) + 32 * len(message.proof)
     return 4 * limits.REJECT_TEXT_BYTES_MAX
 
@@ -109,7 +109,7 @@ def _put_to_client(frame: Any, message: ToClient) -> None:
             into.headers = [header.body for header in message.headers]
             into.signatures = encode_signatures(message.signatures)
             into.indices = [index for index, _ in message.entries]
-            into.entries = [entry.encode() for _, entry in message.entries]
+            into.entries = [entry.encoded for _, entry in message.entries]
             into.count, into.proof = message.count, b"".join(message.proof)
         case Rejected(request, reason, retry_after_us, detail):
             into = frame.init("rejected")

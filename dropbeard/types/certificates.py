@@ -108,14 +108,14 @@ class Certificate:
         headers = wire.u16(len(self.headers)) + b"".join(header.body for header in self.headers)
         times = wire.u64(self.deadline) + wire.u32(self.patience_us) + wire.u64(self.nonce)
         request = times + wire.short_bytes(self.options) + self.input_digest
-        base = self.base.entry.encode() + _encode_path(self.base.path)
+        base = self.base.entry.encoded + _encode_path(self.base.path)
         return b"".join(
             (
                 MAGIC + self.group + wire.u32(self.epoch),
                 headers + encode_signatures(self.signatures),
                 request + base,
                 wire.u16(len(self.supplements)),
-                *(wire.u16(s.position) + s.entry.encode() + _encode_path(s.path) for s in self.supplements),
+                *(wire.u16(s.position) + s.entry.encoded + _encode_path(s.path) for s in self.supplements),
                 wire.u16(len(self.answers)),
                 *(wire.u16(a.owner) + a.salt + wire.short_bytes(a.output) for a in self.answers),
             )

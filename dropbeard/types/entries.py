@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import enum
 import itertools
-from dataclasses import dataclass
+import struct
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 from dropbeard.errors import MessageInvalid
 from dropbeard.types import limits, merkle, wire
 from dropbeard.types.ids import ClientKey, Digest, OwnerId, RequestId, Version
+
+DECODED_MAX = 4_096
+"""Entries remembered by their bytes: every node of a group sends a client the same ones."""
+
+_HEAD = struct.Struct("<B32s32sH")
+_PROMISE = struct.Struct("<HI32s32s")
 
 
 class EntryKind(enum.IntEnum):
@@ -39,15 +47,17 @@ class Entry:
     request: RequestId
     client: ClientKey
     promises: tuple[Promise, ...]
+    encoded: bytes = field(init=False, repr=False, compare=False)
+    """The leaf's bytes."""
 
-    def encode(self) -> bytes:
-        """The leaf's bytes."""
-        rows = [wire.u16(p.owner) + wire.u32(p.version) + p.model + p.commitment for p in self.promises]
-        return wire.u8(self.kind) + self.request + self.client + wire.u16(len(rows)) + b"".join(rows)
+    def __post_init__(self) -> None:
+        rows = [_PROMISE.pack(p.owner, p.version, p.model, p.commitment) for p in self.promises]
+        head = _HEAD.pack(self.kind, self.request, self.client, len(rows))
+        object.__setattr__(self, "encoded", b"".join((head, *rows)))
 
     def leaf(self) -> Digest:
         """Leaf digest in the entries tree."""
-        return merkle.leaf(self.encode())
+        return merkle.leaf(self.encoded)
 
 
 def read_entry(reader: wire.Reader) -> Entry:
@@ -56,15 +66,17 @@ def read_entry(reader: wire.Reader) -> Entry:
     if number not in EntryKind._value2member_map_:
         raise MessageInvalid(f"an entry has unknown kind {number}")
     request, client = RequestId(reader.take(32)), ClientKey(reader.take(32))
-    rows = []
-    for _ in range(reader.count(limits.REPLICAS_MAX, "promises in an entry")):
-        owner, version = OwnerId(reader.u16()), Version(reader.u32())
-        rows.append(Promise(owner, version, Digest(reader.take(32)), Digest(reader.take(32))))
+    number_of_rows = reader.count(limits.REPLICAS_MAX, "promises in an entry")
+    rows = [
+        Promise(OwnerId(owner), Version(version), Digest(model), Digest(commitment))
+        for owner, version, model, commitment in _PROMISE.iter_unpack(reader.take(_PROMISE.size * number_of_rows))
+    ]
     if any(a.owner >= b.owner for a, b in itertools.pairwise(rows)):
         raise MessageInvalid("the owners of an entry do not ascend")
     return Entry(EntryKind(number), request, client, tuple(rows))
 
 
+@lru_cache(maxsize=DECODED_MAX)
 def decode_entry(data: bytes) -> Entry:
     """Read an entry; MessageInvalid on any other bytes."""
     reader = wire.Reader(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import struct
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dropbeard.errors import InputInvalid, MessageInvalid
 from dropbeard.types import wire
@@ -104,13 +105,13 @@ class TaskSchema:
             raise MessageInvalid(
                 f"an answer has {len(output)} bytes, the task's top-{self.top_k} has {_CHOICE.size * self.top_k}"
             )
-        choices = tuple((int(c), int(p)) for c, p in _CHOICE.iter_unpack(output))
-        ids = [class_id for class_id, _ in choices]
-        if any(class_id >= self.classes for class_id in ids) or len(set(ids)) != len(ids):
+        choices: tuple[tuple[int, int], ...] = tuple(_CHOICE.iter_unpack(output))
+        ids, probabilities = zip(*choices, strict=True) if choices else ((), ())
+        if len(set(ids)) != len(ids) or max(ids, default=-1) >= len(self.labels):
             raise MessageInvalid("an answer names a class that does not exist, or one class twice")
-        if list(choices) != sorted(choices, key=lambda choice: (-choice[1], choice[0])):
+        if any(a[1] < b[1] or (a[1] == b[1] and a[0] > b[0]) for a, b in pairwise(choices)):
             raise MessageInvalid("an answer's choices are not ordered by probability, then class id")
         # Each probability is rounded to the nearest unit, so a full vector may exceed one by half a unit a class.
-        if sum(probability for _, probability in choices) > PROBABILITY_ONE + self.top_k:
+        if sum(probabilities) > PROBABILITY_ONE + self.top_k:
             raise MessageInvalid("an answer's probabilities add up to more than one")
         return Classification(choices)

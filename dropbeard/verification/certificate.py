@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -16,20 +16,21 @@ from dropbeard.errors import CertificateInvalid, MessageInvalid
 from dropbeard.signing.ecdsa_p256 import PublicKey
 from dropbeard.types.blocks import Header
 from dropbeard.types.certificates import Certificate, ProvedEntry
-from dropbeard.types.entries import EntryKind
+from dropbeard.types.entries import EntryKind, Promise
 from dropbeard.types.group import Group
-from dropbeard.types.ids import Digest, Height, OwnerId, RequestId, TimeUs, Version
+from dropbeard.types.ids import Digest, Height, OwnerId, RequestId, Signature, TimeUs, Version
 from dropbeard.types.merkle import path_root
+from dropbeard.types.requests import Opening
 from dropbeard.types.statements import Finalize
 from dropbeard.types.task import Classification, Input
 
 KEYS_CACHED_MAX: Final = 1024
 """Parsed node keys kept: sixteen groups of the largest size."""
 
-EPOCH_STEP: Final = (3, "epoch")
+SIGNATURES_CACHED_MAX: Final = 8_192
+"""Checked signatures remembered, good and bad: every certificate of a block carries the same ones."""
 
-Check = Callable[[Certificate, Group], str | None]
-"""One step: what is wrong, or None."""
+EPOCH_STEP: Final = (3, "epoch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,51 +68,55 @@ class Verified:
 
 def verify(certificate: Certificate, group: Group, given: Input | None = None) -> Verified:
     """Check every step in order; CertificateInvalid names the first that fails. ``given`` is the input, if at hand."""
-    for number, (name, check) in enumerate(_steps(given), start=1):
-        wrong = check(certificate, group)
+    case = _Case(certificate, group, given)
+    for number, (name, check) in enumerate(_STEPS, start=1):
+        wrong = check(case)
         if wrong is not None:
             raise CertificateInvalid(number, name, wrong)
-    return _verified(certificate, group)
+    return _verified(case)
 
 
-def _steps(given: Input | None) -> tuple[tuple[str, Check], ...]:
-    return (
-        ("format", _format),
-        ("group", _group),
-        ("epoch", _epoch),
-        ("signers", _signers),
-        ("signatures", _signatures),
-        ("block", _block),
-        ("link", _link),
-        ("path", _path),
-        ("request", _request),
-        ("input", partial(_input, given)),
-        ("openings", _openings),
-        ("replicas", _replicas),
-        ("answers", _answers),
-        ("outputs", _outputs),
-    )
+@lru_cache(maxsize=SIGNATURES_CACHED_MAX)
+def has_signed(node_key: bytes, statement: bytes, signature: Signature) -> bool:
+    """Is ``signature`` the one of ``node_key`` (33 bytes) over exactly these bytes? Remembered: blocks share it."""
+    return _key(node_key).verify(statement, signature)
 
 
-def _verified(certificate: Certificate, group: Group) -> Verified:
-    promises = certificate.promises()
+@lru_cache(maxsize=KEYS_CACHED_MAX)
+def _key(encoded: bytes) -> PublicKey:
+    return PublicKey.from_bytes(encoded)
+
+
+class _Case:
+    """A certificate under verification, and what several steps want of it, worked out once."""
+
+    def __init__(self, certificate: Certificate, group: Group, given: Input | None) -> None:
+        self.certificate = certificate
+        self.group = group
+        self.given = given
+        self.proved: tuple[ProvedEntry, ...] = (certificate.base, *certificate.supplements)
+        self.choices: list[Classification] = []
+        """What each answer says, once the last step has read it."""
+
+    @cached_property
+    def promises(self) -> dict[OwnerId, Promise]:
+        return self.certificate.promises()
+
+
+def _verified(case: _Case) -> Verified:
+    certificate, group = case.certificate, case.group
     block = certificate.headers[-1]
     answers = []
-    for answer in certificate.answers:
-        promise, owner = promises[answer.owner], group.member(answer.owner)
-        choices = group.task.decode_output(answer.output)
+    for answer, choices in zip(certificate.answers, case.choices, strict=True):
+        promise, owner = case.promises[answer.owner], group.member(answer.owner)
         answers.append(OwnerAnswer(owner.id, owner.name, promise.version, promise.model, choices))
     request = certificate.base.entry.request
     return Verified(certificate.kind, request, block.height, block.time, group.n, group.f, tuple(answers))
 
 
-def _proved(certificate: Certificate) -> tuple[ProvedEntry, ...]:
-    return (certificate.base, *certificate.supplements)
-
-
 # 1. The parts have the kinds and the order that the format demands.
-def _format(certificate: Certificate, _: Group) -> str | None:
-    base = certificate.base
+def _format(case: _Case) -> str | None:
+    certificate, base = case.certificate, case.certificate.base
     if base.entry.kind is EntryKind.SUPPLEMENT:
         return "the base entry is a supplement"
     if base.position != len(certificate.headers) - 1:
@@ -123,7 +128,7 @@ def _format(certificate: Certificate, _: Group) -> str | None:
     if any(not proved.entry.promises for proved in certificate.supplements):
         return "a supplement holds no promise"
     # A supplement's block is above the base entry's, and two of one height would be one (rule 4.5).
-    positions = [proved.position for proved in _proved(certificate)]
+    positions = [proved.position for proved in case.proved]
     if any(below <= above for below, above in pairwise(positions)):
         return "the supplements do not ascend in height above the base entry"
     if any(header.view < 0 or header.height < 1 for header in certificate.headers):
@@ -132,14 +137,16 @@ def _format(certificate: Certificate, _: Group) -> str | None:
 
 
 # 2. The certificate is of this group.
-def _group(certificate: Certificate, group: Group) -> str | None:
+def _group(case: _Case) -> str | None:
+    certificate, group = case.certificate, case.group
     if certificate.group != group.id:
         return f"it is of group {certificate.group.hex()[:12]}, the genesis is of {group.id.hex()[:12]}"
     return None
 
 
 # 3. Its keys are those of its epoch.
-def _epoch(certificate: Certificate, group: Group) -> str | None:
+def _epoch(case: _Case) -> str | None:
+    certificate, group = case.certificate, case.group
     for epoch in (certificate.epoch, *(header.epoch for header in certificate.headers)):
         if epoch != group.epoch:
             return f"epoch {epoch} is not epoch {group.epoch}, whose keys are at hand"
@@ -147,7 +154,8 @@ def _epoch(certificate: Certificate, group: Group) -> str | None:
 
 
 # 4. There are enough signers, all members, each once.
-def _signers(certificate: Certificate, group: Group) -> str | None:
+def _signers(case: _Case) -> str | None:
+    certificate, group = case.certificate, case.group
     signers = [owner for owner, _ in certificate.signatures]
     if len(set(signers)) != len(signers):
         return "an owner signs twice"
@@ -160,35 +168,32 @@ def _signers(certificate: Certificate, group: Group) -> str | None:
 
 
 # 5. Each of them finalized the first header.
-def _signatures(certificate: Certificate, group: Group) -> str | None:
+def _signatures(case: _Case) -> str | None:
+    certificate, group = case.certificate, case.group
     top = certificate.headers[0]
     statement = Finalize(certificate.group, certificate.epoch, top.view, top.digest).encode()
     for signer, signature in certificate.signatures:
-        if not _key(group.member(signer).node_key).verify(statement, signature):
+        if not has_signed(group.member(signer).node_key, statement, signature):
             return f"the signature of owner {signer} is not over this header"
     return None
 
 
-@lru_cache(maxsize=KEYS_CACHED_MAX)
-def _key(encoded: bytes) -> PublicKey:
-    return PublicKey.from_bytes(encoded)
-
-
 # 6. Headers and entries speak of this group's owners and follow the form of a block.
-def _block(certificate: Certificate, group: Group) -> str | None:
+def _block(case: _Case) -> str | None:
+    certificate, group = case.certificate, case.group
     for header in certificate.headers:
         if tuple(tip.owner for tip in header.cut) != group.members:
             return f"the cut at height {header.height} is not over the group's lanes"
         if not -1 <= header.parent_view < header.view:
             return f"the block at height {header.height} is of view {header.view}, its parent of {header.parent_view}"
-    owners = [promise.owner for proved in _proved(certificate) for promise in proved.entry.promises]
+    owners = [promise.owner for proved in case.proved for promise in proved.entry.promises]
     strangers = [owner for owner in owners if group.owner(owner) is None]
     return f"owner {strangers[0]} of an entry is no member of the group" if strangers else None
 
 
 # 7. Each header is the parent of the one before it.
-def _link(certificate: Certificate, _: Group) -> str | None:
-    for child, parent in pairwise(certificate.headers):
+def _link(case: _Case) -> str | None:
+    for child, parent in pairwise(case.certificate.headers):
         wrong = _broken_link(child, parent)
         if wrong is not None:
             return f"the block at height {child.height} {wrong}"
@@ -208,16 +213,17 @@ def _broken_link(child: Header, parent: Header) -> str | None:
 
 
 # 8. Each entry stands in the entries tree of its header.
-def _path(certificate: Certificate, _: Group) -> str | None:
-    for proved in _proved(certificate):
-        header = certificate.headers[proved.position]
+def _path(case: _Case) -> str | None:
+    for proved in case.proved:
+        header = case.certificate.headers[proved.position]
         if path_root(proved.entry.leaf(), proved.path) != header.entries_root:
             return f"the path of the {proved.entry.kind.name.lower()} entry misses the root at height {header.height}"
     return None
 
 
 # 9. The entries are about the request that the certificate states.
-def _request(certificate: Certificate, _: Group) -> str | None:
+def _request(case: _Case) -> str | None:
+    certificate = case.certificate
     base = certificate.base.entry
     if certificate.request().id != base.request:
         return "client, deadline, patience, nonce, options and input digest do not give the entry's request id"
@@ -227,36 +233,39 @@ def _request(certificate: Certificate, _: Group) -> str | None:
 
 
 # 10. The input at hand, if any, is the one that was asked about.
-def _input(given: Input | None, certificate: Certificate, _: Group) -> str | None:
-    if given is not None and given.digest() != certificate.input_digest:
+def _input(case: _Case) -> str | None:
+    if case.given is not None and case.given.digest() != case.certificate.input_digest:
         return "the certificate is about another input"
     return None
 
 
 # 11. Each opening is what its owner promised.
-def _openings(certificate: Certificate, _: Group) -> str | None:
-    for answer in certificate.answers:
-        opening = certificate.opening(answer)
-        if opening is None:
+def _openings(case: _Case) -> str | None:
+    request = case.certificate.base.entry.request
+    for answer in case.certificate.answers:
+        promise = case.promises.get(answer.owner)
+        if promise is None:
             return f"owner {answer.owner} promised nothing"
-        if opening.commitment() != certificate.promises()[answer.owner].commitment:
+        opening = Opening(request, answer.owner, promise.version, promise.model, answer.output, answer.salt)
+        if opening.commitment() != promise.commitment:
             return f"the opening of owner {answer.owner} does not match its commitment"
     return None
 
 
 # 12. No replica counts twice.
-def _replicas(certificate: Certificate, _: Group) -> str | None:
-    promised = [promise.owner for proved in _proved(certificate) for promise in proved.entry.promises]
+def _replicas(case: _Case) -> str | None:
+    promised = [promise.owner for proved in case.proved for promise in proved.entry.promises]
     if len(set(promised)) != len(promised):
         return "an owner promised twice"
-    opened = [answer.owner for answer in certificate.answers]
+    opened = [answer.owner for answer in case.certificate.answers]
     if any(a >= b for a, b in pairwise(opened)):
         return "the owners of the openings do not ascend"
     return None
 
 
 # 13. As many owners promised and opened as the group asks for.
-def _answers(certificate: Certificate, group: Group) -> str | None:
+def _answers(case: _Case) -> str | None:
+    certificate, group = case.certificate, case.group
     opened, promised = len(certificate.answers), len(certificate.base.entry.promises)
     if certificate.kind is EntryKind.EXPIRED:
         return f"an expired entry carries {opened} openings" if opened else None
@@ -267,10 +276,29 @@ def _answers(certificate: Certificate, group: Group) -> str | None:
 
 
 # 14. Each answer is one that the task can have.
-def _outputs(certificate: Certificate, group: Group) -> str | None:
-    for answer in certificate.answers:
+def _outputs(case: _Case) -> str | None:
+    for answer in case.certificate.answers:
         try:
-            group.task.decode_output(answer.output)
+            case.choices.append(case.group.task.decode_output(answer.output))
         except MessageInvalid as wrong:
             return f"owner {answer.owner}: {wrong}"
     return None
+
+
+_STEPS: Final[tuple[tuple[str, Callable[[_Case], str | None]], ...]] = (
+    ("format", _format),
+    ("group", _group),
+    ("epoch", _epoch),
+    ("signers", _signers),
+    ("signatures", _signatures),
+    ("block", _block),
+    ("link", _link),
+    ("path", _path),
+    ("request", _request),
+    ("input", _input),
+    ("openings", _openings),
+    ("replicas", _replicas),
+    ("answers", _answers),
+    ("outputs", _outputs),
+)
+"""Each says what is wrong, or None."""

@@ -23,28 +23,28 @@ ENTRY = Entry(EntryKind.AGREED, RequestId(b"r" * 32), ClientKey(b"c" * 32), (pro
 @pytest.mark.parametrize("kind", EntryKind)
 def test_decoding_gives_back_the_entry(kind: EntryKind) -> None:
     entry = replace(ENTRY, kind=kind)
-    assert decode_entry(entry.encode()) == entry
+    assert decode_entry(entry.encoded) == entry
 
 
 def test_the_layout_is_the_one_described() -> None:
     rows = b"\x00\x00" + b"\x03\0\0\0" + b"m" * 32 + b"\0" * 32 + b"\x02\x00" + b"\x03\0\0\0" + b"m" * 32 + b"\x02" * 32
-    assert ENTRY.encode() == b"\x01" + b"r" * 32 + b"c" * 32 + b"\x02\x00" + rows
+    assert ENTRY.encoded == b"\x01" + b"r" * 32 + b"c" * 32 + b"\x02\x00" + rows
 
 
 @pytest.mark.parametrize("number", [0, 4, 255])
 def test_an_unknown_kind_is_refused(number: int) -> None:
     with pytest.raises(MessageInvalid):
-        decode_entry(bytes([number]) + ENTRY.encode()[1:])
+        decode_entry(bytes([number]) + ENTRY.encoded[1:])
 
 
 @pytest.mark.parametrize("owners", [(2, 0), (1, 1)])
 def test_owners_that_do_not_ascend_are_refused(owners: tuple[int, int]) -> None:
     with pytest.raises(MessageInvalid):
-        decode_entry(replace(ENTRY, promises=tuple(promise(owner) for owner in owners)).encode())
+        decode_entry(replace(ENTRY, promises=tuple(promise(owner) for owner in owners)).encoded)
 
 
 def test_every_truncation_and_a_byte_more_are_refused() -> None:
-    data = ENTRY.encode()
+    data = ENTRY.encoded
     for wrong in [*(data[:length] for length in range(len(data))), data + b"\0"]:
         with pytest.raises(MessageInvalid):
             decode_entry(wrong)
