@@ -1,17 +1,5 @@
 @0xe5c7d14d90b2a903;
-# What a node and its engine say to each other over an ipc socket. The input of an Infer is the next frame.
-
-struct Infer {
-  ticket @0 :UInt64;
-  # The node's name for this piece of work.
-  deadline @1 :UInt64;
-  # Microseconds since 1970.
-  version @2 :UInt32;
-  kind @3 :UInt8;
-  height @4 :UInt32;
-  width @5 :UInt32;
-  channels @6 :UInt32;
-}
+# What a node and its engine say to each other over an ipc socket.
 
 struct Model {
   version @0 :UInt32;
@@ -24,7 +12,9 @@ struct ToEngine {
     none @1 :Void;
     hello @2 :Void;
     # The node is there: say what you run.
-    infer @3 :Infer;
+    infer @3 :Data;
+    # Tickets of 33 bytes each, little-endian: the node's name for the work u64, deadline u64 (microseconds since 1970),
+    # version u32, kind u8, height u32, width u32, channels u32. Their inputs are the next frames, in this order.
     load @4 :Model;
     # Beside what runs; answered by ready or notLoaded.
     unload @5 :UInt32;

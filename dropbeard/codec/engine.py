@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any, assert_never
 
 from dropbeard.codec.guard import at_most, close_message, exactly, open_message, schema
@@ -10,6 +11,7 @@ from dropbeard.types import limits
 from dropbeard.types.engine_messages import (
     DETAIL_BYTES_MAX,
     MODEL_NAME_BYTES_MAX,
+    TICKETS_AT_ONCE_MAX,
     TICKETS_MAX,
     EngineAnswers,
     EngineFailure,
@@ -17,6 +19,7 @@ from dropbeard.types.engine_messages import (
     FailReason,
     FromEngine,
     InferTicket,
+    InferTickets,
     LoadFailure,
     LoadModel,
     NodeHello,
@@ -26,24 +29,24 @@ from dropbeard.types.engine_messages import (
 from dropbeard.types.ids import Digest, TimeUs, Version
 from dropbeard.types.task import InputKind
 
-TICKET_BYTES = 40
+ANSWER_BYTES = 40
 """Room that one answer takes beside its output."""
+
+_TICKET = struct.Struct("<QQIBIII")
 
 
 def encode_to_engine(message: ToEngine) -> bytes:
-    """One header frame for the engine; the input of an InferTicket is the caller's second frame."""
-    return close_message(lambda m: _put_to_engine(m, message), schema("engine").ToEngine, 128)
+    """One header frame for the engine; the inputs of InferTickets are the caller's next frames."""
+    size = 128 + (_TICKET.size * len(message.tickets) if isinstance(message, InferTickets) else 0)
+    return close_message(lambda m: _put_to_engine(m, message), schema("engine").ToEngine, size)
 
 
 def _put_to_engine(frame: Any, message: ToEngine) -> None:
     match message:
         case NodeHello():
             frame.hello = None
-        case InferTicket():
-            into = frame.init("infer")
-            into.ticket, into.deadline, into.version = message.ticket, message.deadline, message.version
-            into.kind = int(message.kind)
-            into.height, into.width, into.channels = message.shape
+        case InferTickets(tickets):
+            frame.infer = b"".join(_TICKET.pack(t.ticket, t.deadline, t.version, t.kind, *t.shape) for t in tickets)
         case LoadModel(version, digest):
             model = frame.init("load")
             model.version, model.digest = version, digest
@@ -63,14 +66,24 @@ def _take_to_engine(frame: Any) -> ToEngine:
     if which == "hello":
         return NodeHello()
     if which == "infer":
-        row = frame.infer
-        shape = (row.height, row.width, row.channels)
-        return InferTicket(row.ticket, TimeUs(row.deadline), Version(row.version), take_input_kind(row.kind), shape)
+        return _take_tickets(frame.infer)
     if which == "load":
         return LoadModel(Version(frame.load.version), Digest(exactly(frame.load.digest, 32, "a digest")))
     if which == "unload":
         return UnloadModel(Version(frame.unload))
     raise MessageInvalid(f"an engine frame holds {which!r}")
+
+
+def _take_tickets(rows: bytes) -> InferTickets:
+    count, rest = divmod(len(rows), _TICKET.size)
+    if rest or not 1 <= count <= TICKETS_AT_ONCE_MAX:
+        raise MessageInvalid(f"{len(rows)} bytes are not 1 to {TICKETS_AT_ONCE_MAX} tickets")
+    return InferTickets(
+        tuple(
+            InferTicket(ticket, TimeUs(deadline), Version(version), take_input_kind(kind), (height, width, channels))
+            for ticket, deadline, version, kind, height, width, channels in _TICKET.iter_unpack(rows)
+        )
+    )
 
 
 def take_input_kind(number: int) -> InputKind:
@@ -84,7 +97,7 @@ def encode_from_engine(message: FromEngine) -> bytes:
     """One frame for the node."""
     size = 1024
     if isinstance(message, EngineAnswers):
-        size += sum(TICKET_BYTES + len(output) for _, output in message.answers)
+        size += sum(ANSWER_BYTES + len(output) for _, output in message.answers)
     return close_message(lambda m: _put_from_engine(m, message), schema("engine").FromEngine, size)
 
 

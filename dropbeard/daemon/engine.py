@@ -28,10 +28,12 @@ from dropbeard.types.engine_messages import (
     EngineFailure,
     FailReason,
     InferTicket,
+    InferTickets,
     LoadModel,
     NodeHello,
     UnloadModel,
 )
+from dropbeard.types.ids import Version
 from dropbeard.types.task import Input
 
 log = logging.getLogger("dropbeard.engine")
@@ -109,8 +111,8 @@ class _Server:
             for told in self.models.news():
                 for route in self._nodes:
                     self._listener.send(route, encode_from_engine(told))
-            for route, data, given in self._listener.receive():
-                self._take(route, data, given)
+            for route, data, inputs in self._listener.receive():
+                self._take(route, data, inputs)
         self.models.drain()
         self._send_outcomes()
         self._log_figures(last=True)
@@ -129,7 +131,7 @@ class _Server:
                 self._figures[version] = figures
                 log.info("engine-figures model=%s version=%d %s", held.ready.model, version, figures)
 
-    def _take(self, route: bytes, data: bytes, given: bytes | None) -> None:
+    def _take(self, route: bytes, data: bytes, inputs: Sequence[bytes]) -> None:
         try:
             message = decode_to_engine(data)
         except MessageInvalid as wrong:
@@ -138,8 +140,10 @@ class _Server:
         match message:
             case NodeHello():
                 self._greet(route)
-            case InferTicket():
-                self._queue(route, message, given or b"")
+            case InferTickets(tickets) if len(tickets) == len(inputs):
+                self._queue(route, tickets, inputs)
+            case InferTickets(tickets):
+                log.warning("message-refused reason=%d tickets came with %d inputs", len(tickets), len(inputs))
             case LoadModel(version, digest):
                 told = self.models.ask(version, digest)
                 if told is not None:
@@ -156,21 +160,25 @@ class _Server:
         for held in self.models.loaded.values():
             self._listener.send(route, encode_from_engine(held.ready))
 
-    def _queue(self, route: bytes, message: InferTicket, data: bytes) -> None:
+    def _queue(self, route: bytes, tickets: Sequence[InferTicket], inputs: Sequence[bytes]) -> None:
         now = read_clocks()
-        self._number += 1
-        self._routes[self._number] = (route, message.ticket)
-        deadline_us = now.monotonic_us + (message.deadline - now.wall_us)
-        held = self.models.loaded.get(message.version)
-        if held is not None:
-            job = Job(self._number, Input(message.kind, message.shape, data), deadline_us)
-            refused = held.pipeline.submit(job)
-        else:
-            text = f"this engine has not loaded version {message.version} of its model"
-            refused = EngineFailure(self._number, FailReason.BROKEN, text)
-        if refused is not None:
-            self._outcomes.put(refused)
-            self._send_outcomes()
+        jobs: dict[Version, list[Job]] = {}
+        for ticket, data in zip(tickets, inputs, strict=True):
+            self._number += 1
+            self._routes[self._number] = (route, ticket.ticket)
+            deadline_us = now.monotonic_us + (ticket.deadline - now.wall_us)
+            job = Job(self._number, Input(ticket.kind, ticket.shape, data), deadline_us)
+            jobs.setdefault(ticket.version, []).append(job)
+        refused: list[EngineFailure] = []
+        for version, rows in jobs.items():
+            held = self.models.loaded.get(version)
+            if held is not None:
+                refused += held.pipeline.submit(rows)
+            else:
+                text = f"this engine has not loaded version {version} of its model"
+                refused += [EngineFailure(job.ticket, FailReason.BROKEN, text) for job in rows]
+        for outcome in refused:
+            self._send(outcome)
 
     def _send_outcomes(self) -> None:
         with contextlib.suppress(BlockingIOError):

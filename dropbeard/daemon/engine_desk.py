@@ -21,12 +21,14 @@ from dropbeard.codec.engine import decode_from_engine, encode_to_engine
 from dropbeard.errors import MessageInvalid
 from dropbeard.transport.engine_link import EngineLink
 from dropbeard.types.engine_messages import (
+    TICKETS_AT_ONCE_MAX,
     EngineAnswers,
     EngineFailure,
     EngineReady,
     FailReason,
     FromEngine,
     InferTicket,
+    InferTickets,
     LoadFailure,
     LoadModel,
     NodeHello,
@@ -184,18 +186,23 @@ class EngineDesk:
 
     def hand_over(self, orders: Sequence[Infer]) -> list[Event]:
         """Send work to the engine; what it cannot take comes back as failed."""
-        failed: list[Event] = []
-        for order in orders:
-            if len(self._tickets) >= self._credits:
-                failed.append(InferenceFailed(order.request, RejectReason.BUSY, "this node's engine has enough to do"))
-                continue
-            ticket = self._next_ticket
-            self._next_ticket += 1
-            given = order.given
-            header = InferTicket(ticket, order.deadline, order.version, given.kind, given.shape)
-            if self._link.send([encode_to_engine(header), given.data]):
-                self._tickets[ticket] = order.request, order.version
-            else:
-                text = "this node's engine is not reachable"
-                failed.append(InferenceFailed(order.request, RejectReason.ENGINE_UNAVAILABLE, text))
+        room = max(0, self._credits - len(self._tickets))
+        busy = "this node's engine has enough to do"
+        failed: list[Event] = [InferenceFailed(order.request, RejectReason.BUSY, busy) for order in orders[room:]]
+        for first in range(0, min(room, len(orders)), TICKETS_AT_ONCE_MAX):
+            failed += self._send(orders[first : min(room, first + TICKETS_AT_ONCE_MAX)])
         return failed
+
+    def _send(self, orders: Sequence[Infer]) -> list[Event]:
+        """In one message; all of them failed when it cannot leave."""
+        tickets = []
+        for number, order in enumerate(orders, start=self._next_ticket):
+            tickets.append(InferTicket(number, order.deadline, order.version, order.given.kind, order.given.shape))
+        self._next_ticket += len(orders)
+        header = encode_to_engine(InferTickets(tuple(tickets)))
+        if not self._link.send([header, *(order.given.data for order in orders)]):
+            text = "this node's engine is not reachable"
+            return [InferenceFailed(order.request, RejectReason.ENGINE_UNAVAILABLE, text) for order in orders]
+        for ticket, order in zip(tickets, orders, strict=True):
+            self._tickets[ticket.ticket] = order.request, order.version
+        return []

@@ -22,7 +22,15 @@ from dropbeard.errors import EngineFailed
 from dropbeard.storage.files import read_card
 from dropbeard.transport.engine_link import EngineLink
 from dropbeard.types.cards import group_from_cards
-from dropbeard.types.engine_messages import EngineAnswers, EngineFailure, EngineReady, InferTicket, NodeHello
+from dropbeard.types.engine_messages import (
+    TICKETS_AT_ONCE_MAX,
+    EngineAnswers,
+    EngineFailure,
+    EngineReady,
+    InferTicket,
+    InferTickets,
+    NodeHello,
+)
 from dropbeard.types.group import FIRST_VERSION
 from dropbeard.types.ids import TimeUs
 from dropbeard.types.node_config import Backend
@@ -112,9 +120,11 @@ class SoloEngine:
         self._answers.clear()
         until = time.monotonic() + ANSWER_S
         deadline = TimeUs(time.time_ns() // 1000 + int(ANSWER_S * 1e6))
-        for number, given in rows:
-            ticket = InferTicket(number, deadline, FIRST_VERSION, given.kind, given.shape)
-            self._send(encode_to_engine(ticket), given.data, until=until)
+        for first in range(0, len(rows), TICKETS_AT_ONCE_MAX):
+            part = rows[first : first + TICKETS_AT_ONCE_MAX]
+            tickets = (InferTicket(number, deadline, FIRST_VERSION, g.kind, g.shape) for number, g in part)
+            header = encode_to_engine(InferTickets(tuple(tickets)))
+            self._send(header, *(given.data for _, given in part), until=until)
         self._hear(lambda: len(self._answers) == len(rows), until)
         return list(self._answers.items())
 

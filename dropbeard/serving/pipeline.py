@@ -70,15 +70,14 @@ class Pipeline:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, job: Job) -> EngineFailure | None:
-        """Queue a job, or say why not."""
+    def submit(self, jobs: Sequence[Job]) -> list[EngineFailure]:
+        """Queue jobs; why not, for each that is not taken."""
         with self._changed:
-            if self._batcher.add(job, job.deadline_us) is Admission.BUSY:
-                self._counts["refused"] += 1
-                return EngineFailure(job.ticket, FailReason.BUSY, "the engine's queue is full")
-            self._in_hand += 1
+            refused = [job for job in jobs if self._batcher.add(job, job.deadline_us) is Admission.BUSY]
+            self._counts["refused"] += len(refused)
+            self._in_hand += len(jobs) - len(refused)
             self._changed.notify_all()
-        return None
+        return [EngineFailure(job.ticket, FailReason.BUSY, "the engine's queue is full") for job in refused]
 
     def figures(self) -> dict[str, float]:
         """What was done since the start: counts, mean batch and its 90th percentile, seconds in the engine, queue."""
@@ -191,7 +190,8 @@ class Pipeline:
         ended = sum(len(o.answers) if isinstance(o, EngineAnswers) else 1 for o in outcomes)
         with self._changed:
             self._in_hand -= ended
-            self._changed.notify_all()
+            if not self._in_hand:
+                self._changed.notify_all()
 
 
 def _percentile(counts: dict[int, int], share: float) -> int:

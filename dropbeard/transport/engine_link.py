@@ -15,7 +15,7 @@ from dropbeard.errors import ConfigInvalid, TransportFailed
 from dropbeard.transport.frames import receive
 from dropbeard.transport.monitor import Monitor
 from dropbeard.transport.options import INPUT_FRAME_BYTES_MAX, bind, prepare
-from dropbeard.types.limits import FRAMES_MAX
+from dropbeard.types.engine_messages import TICKETS_AT_ONCE_MAX
 
 SCHEME: Final = "ipc://"
 PATH_BYTES_MAX: Final = 107
@@ -74,16 +74,16 @@ class EngineListener:
             if probe.connect_ex(str(self._path)) == 0:
                 raise TransportFailed(f"another engine listens on {self._path}; stop it or name another path")
 
-    def receive(self) -> list[tuple[bytes, bytes, bytes | None]]:
-        """(route, header frame, input frame) of what is waiting; never blocks."""
+    def receive(self) -> list[tuple[bytes, bytes, list[bytes]]]:
+        """(route, header frame, inputs' frames) of what is waiting; never blocks."""
         heard = []
         for _ in range(HEARD_AT_ONCE_MAX):
-            frames = receive(self.socket, 1 + FRAMES_MAX)
+            frames = receive(self.socket, 2 + TICKETS_AT_ONCE_MAX)
             if frames is None:
                 break
             if len(frames) >= 2:
-                given = frames[2].bytes if len(frames) > 2 else None
-                heard.append((frames[0].bytes, frames[1].bytes, given))
+                route, header, *inputs = (frame.bytes for frame in frames)
+                heard.append((route, header, inputs))
         return heard
 
     def send(self, route: bytes, data: bytes) -> bool:

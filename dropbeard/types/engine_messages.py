@@ -26,13 +26,20 @@ class NodeHello:
 
 @dataclass(frozen=True, slots=True)
 class InferTicket:
-    """One input to run; its bytes are the next frame. ``ticket`` is the node's name for it, u64."""
+    """One input to run. ``ticket`` is the node's name for it, u64."""
 
     ticket: int
     deadline: TimeUs
     version: Version
     kind: InputKind
     shape: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class InferTickets:
+    """1 to TICKETS_AT_ONCE_MAX inputs to run; their bytes are the next frames, in this order."""
+
+    tickets: tuple[InferTicket, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +92,14 @@ class EngineFailure:
     detail: str
 
 
-ToEngine = NodeHello | InferTicket | LoadModel | UnloadModel
+ToEngine = NodeHello | InferTickets | LoadModel | UnloadModel
 FromEngine = EngineReady | EngineAnswers | EngineFailure | LoadFailure
 
 TICKETS_MAX = 4_096
 """Answers in one message, and the most credits an engine may grant."""
+
+TICKETS_AT_ONCE_MAX = 256
+"""Tickets in one message."""
 
 MODEL_NAME_BYTES_MAX = 128
 DETAIL_BYTES_MAX = 500

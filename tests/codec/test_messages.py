@@ -20,6 +20,7 @@ from dropbeard.types.engine_messages import (
     FailReason,
     FromEngine,
     InferTicket,
+    InferTickets,
     LoadFailure,
     LoadModel,
     NodeHello,
@@ -136,7 +137,7 @@ TO_CLIENT: list[ToClient] = [
 ]
 TO_ENGINE: list[ToEngine] = [
     NodeHello(),
-    InferTicket(2**64 - 1, TimeUs(5), Version(1), InputKind.ENCODED_IMAGE, (0, 0, 0)),
+    InferTickets((InferTicket(2**64 - 1, TimeUs(5), Version(1), InputKind.ENCODED_IMAGE, (0, 0, 0)),) * 2),
     LoadModel(Version(2**32 - 1), D),
     UnloadModel(Version(7)),
 ]

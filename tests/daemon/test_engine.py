@@ -25,6 +25,7 @@ from dropbeard.types.engine_messages import (
     FailReason,
     FromEngine,
     InferTicket,
+    InferTickets,
     NodeHello,
 )
 from dropbeard.types.group import FIRST_VERSION
@@ -73,7 +74,8 @@ class Daemon:
 
     def ask(self, ticket: int, data: bytes, shape: tuple[int, int, int] = (2, 2, 3), ahead_s: float = 30.0) -> None:
         deadline = TimeUs(time.time_ns() // 1000 + int(ahead_s * 1e6))
-        self.send(encode_to_engine(InferTicket(ticket, deadline, FIRST_VERSION, InputKind.RAW_RGB8, shape)), data)
+        one = InferTicket(ticket, deadline, FIRST_VERSION, InputKind.RAW_RGB8, shape)
+        self.send(encode_to_engine(InferTickets((one,))), data)
 
     def answered(self) -> dict[int, bytes]:
         return dict(row for said in self.heard if isinstance(said, EngineAnswers) for row in said.answers)

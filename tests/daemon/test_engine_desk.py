@@ -13,7 +13,7 @@ from dropbeard.transport.engine_link import EngineLink
 from dropbeard.types.engine_messages import (
     EngineAnswers,
     EngineReady,
-    InferTicket,
+    InferTickets,
     LoadFailure,
     LoadModel,
     ToEngine,
@@ -98,7 +98,7 @@ def test_answers_come_back_under_the_version_that_made_them() -> None:
     bench = Bench()
     bench.says(ready(1, OLD), ready(2, NEW))
     bench.desk.hand_over([order(1), order(2, b"s")])
-    tickets = [told for told in bench.wire.told if isinstance(told, InferTicket)]
+    tickets = [ticket for told in bench.wire.told if isinstance(told, InferTickets) for ticket in told.tickets]
     assert [ticket.version for ticket in tickets] == [1, 2]
     events = bench.says(EngineAnswers(tuple((ticket.ticket, b"x") for ticket in tickets)))
     assert events == [

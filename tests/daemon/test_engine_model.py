@@ -36,6 +36,7 @@ from dropbeard.types.engine_messages import (
     FailReason,
     FromEngine,
     InferTicket,
+    InferTickets,
     NodeHello,
 )
 from dropbeard.types.group import FIRST_VERSION
@@ -71,7 +72,8 @@ class NodeEnd:
 
     def ask(self, ticket: int, data: bytes, version: Version = FIRST_VERSION) -> None:
         deadline = TimeUs(time.time_ns() // 1000 + 60_000_000)
-        header = encode_to_engine(InferTicket(ticket, deadline, version, InputKind.ENCODED_IMAGE, (0, 0, 0)))
+        one = InferTicket(ticket, deadline, version, InputKind.ENCODED_IMAGE, (0, 0, 0))
+        header = encode_to_engine(InferTickets((one,)))
         assert until(lambda: self.link.send([header, data]), WAIT_S)
 
     def readies(self) -> list[EngineReady]:

@@ -25,6 +25,7 @@ from dropbeard.types.engine_messages import (
     EngineReady,
     FromEngine,
     InferTicket,
+    InferTickets,
     LoadFailure,
     LoadModel,
     NodeHello,
@@ -161,7 +162,12 @@ def _client_and_engine(made: _Tapped) -> list[Sample]:
     to_node: list[ToNode] = [Hello(group.id), submit, FetchOutcome(request)]
     ticket = InferTicket(1, TimeUs(2), Version(1), InputKind.ENCODED_IMAGE, (0, 0, 0))
     model = Digest(bytes(32))
-    asked: list[ToEngine] = [NodeHello(), ticket, LoadModel(Version(2), model), UnloadModel(Version(1))]
+    asked: list[ToEngine] = [
+        NodeHello(),
+        InferTickets((ticket, ticket)),
+        LoadModel(Version(2), model),
+        UnloadModel(Version(1)),
+    ]
     told: list[FromEngine] = [EngineReady("m", model, Version(1), 4), EngineAnswers(((1, b"x" * 12),))]
     told.append(LoadFailure(Version(2), model, "no such model"))
     return [

@@ -24,10 +24,10 @@ def test_a_ticket_with_its_input_goes_over_and_an_answer_comes_back(endpoint: st
     engine, node = EngineListener(context, endpoint), EngineLink(context, endpoint)
     assert stat.S_IMODE(socket_path(endpoint).stat().st_mode) == 0o660
     assert until(lambda: node.send([b"header", b"input" * 1_000]))
-    heard: list[tuple[bytes, bytes, bytes | None]] = []
+    heard: list[tuple[bytes, bytes, list[bytes]]] = []
     assert until(lambda: heard, step=lambda: heard.extend(engine.receive()))
     route, header, given = heard[0]
-    assert (header, given) == (b"header", b"input" * 1_000)
+    assert (header, given) == (b"header", [b"input" * 1_000])
     assert engine.send(route, b"answer")
     answers: list[bytes] = []
     assert until(lambda: answers, step=lambda: answers.extend(node.receive()))
