@@ -17,8 +17,9 @@ from typing import Final
 import numpy as np
 
 from dropbeard.client.inputs import input_from
+from dropbeard.client.sending import frames_of
 from dropbeard.client.session import Session
-from dropbeard.codec.client import decode_to_client, encode_to_node
+from dropbeard.codec.client import decode_to_client
 from dropbeard.daemon.local_group import LocalGroup
 from dropbeard.signing.curve import CurveSecret
 from dropbeard.transport.client_link import ClientLink
@@ -127,8 +128,8 @@ class Observer:
 
     def _pump(self, link: ClientLink) -> None:
         outgoing, self._session.outgoing = self._session.outgoing, []
-        for owner, message, given in outgoing:
-            link.send(owner, [encode_to_node(message), *([] if given is None else [given.data])])
+        for owner, frames in frames_of(outgoing):
+            link.send(owner, frames)
         for owner in link.connected():
             self._session.on_connected(owner)
         for owner, data in link.receive(POLL_S):

@@ -1,6 +1,6 @@
 @0xb8a94f4bd2c6e702;
 # What a client and a node say to each other. The client's name is its CURVE key, which the transport proves, so
-# nothing here is signed by the client. The input of a Submit is the next frame, unchanged.
+# nothing here is signed by the client. The inputs of a Submit are the next frames, unchanged.
 
 struct Hello {
   group @0 :Data;
@@ -8,17 +8,9 @@ struct Hello {
 
 struct Submit {
   group @0 :Data;
-  nonce @1 :UInt64;
-  deadline @2 :UInt64;
-  # Microseconds since 1970.
-  patience @3 :UInt32;
-  # Microseconds.
-  options @4 :Data;
-  kind @5 :UInt8;
-  # 1: an encoded image; 2: raw uint8 RGB.
-  height @6 :UInt32;
-  width @7 :UInt32;
-  channels @8 :UInt32;
+  rows @1 :Data;
+  # One or more requests, little-endian: nonce u64, deadline u64 (microseconds since 1970), patience u32 (microseconds),
+  # kind u8 (1: an encoded image; 2: raw uint8 RGB), height u32, width u32, channels u32, options u16 length and bytes.
 }
 
 struct ToNode {

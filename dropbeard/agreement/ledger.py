@@ -12,7 +12,7 @@ from dropbeard.evidence.kinds import Offence
 from dropbeard.types.blocks import Header
 from dropbeard.types.entries import Entry, EntryKind, Promise, entries_tree
 from dropbeard.types.group import FIRST_VERSION, Group
-from dropbeard.types.ids import Digest, Height, LaneHeight, OwnerId, RequestId, TimeUs
+from dropbeard.types.ids import ClientKey, Digest, Height, LaneHeight, OwnerId, RequestId, TimeUs
 from dropbeard.types.lanes import Attestation, LaneBatch
 from dropbeard.types.membership import following_group
 from dropbeard.types.merkle import Tree
@@ -72,6 +72,18 @@ def rotated(group: Group, height: Height) -> tuple[OwnerId, ...]:
     return group.members[first:] + group.members[:first]
 
 
+@dataclass(slots=True)
+class _Working:
+    """An open record while a block is applied: it is written once, when every batch was taken."""
+
+    client: ClientKey
+    deadline: TimeUs
+    patience_us: int
+    answers: tuple[Counted, ...]
+    charged: OwnerId | None
+    reached: TimeUs | None
+
+
 class _Application:
     """One block under way: the view through its own unfinished changes."""
 
@@ -88,8 +100,12 @@ class _Application:
         self.verdict = verdict
         self.rules = group.parameters
         self.delta = Delta()
+        self.before = before
         self.view = StateView(before.base, (*before.deltas, self.delta))
-        self.touched: dict[RequestId, None] = {}
+        self.force = before.models()
+        """Every lane's version so far in this block (rule 4.3)."""
+        self.working: dict[RequestId, _Working] = {}
+        """The records that this block touches."""
         self.late: dict[RequestId, list[Counted]] = {}
         self.entries: list[Entry] = []
         self.time = self._block_time(parent, ordered)
@@ -104,7 +120,7 @@ class _Application:
         return max(parent.time, times[self.group.f])
 
     def take_batch(self, batch: LaneBatch) -> None:
-        force = self.view.model(batch.owner)
+        force = self.force[batch.owner]
         if batch.version == force.version:  # rule 2.8
             for request, item in zip(batch.request_ids, batch.attestations, strict=True):
                 self._take(request, item, batch)
@@ -116,7 +132,7 @@ class _Application:
             self.delta.succeeding = Succeeding(self.group.epoch, root, last, batch.change.configuration)
         updated = force.after(batch, self.rules.update_gap, self.height)
         if updated is not None:
-            self.delta.models[batch.owner] = updated
+            self.delta.models[batch.owner] = self.force[batch.owner] = updated
 
     def _mark(self, verdict: Verdict) -> None:
         """The first valid piece for each accused and kind counts (rule 8.1)."""
@@ -125,59 +141,65 @@ class _Application:
 
     def _take(self, request: RequestId, item: Attestation, batch: LaneBatch) -> None:
         counted = Counted(batch.owner, batch.version, item.commitment)
-        outcome = self.view.outcome(request)
+        work = self.working.get(request)
+        if work is not None:
+            if item.deadline <= batch.time + self.rules.horizon_us:  # rule 4.2
+                self._add(request, work, counted)
+            return
+        outcome = self.before.outcome(request)
         if outcome is not None:
             if batch.owner not in outcome.owners and self.time < outcome.due:  # rule 4.5
                 self.late.setdefault(request, []).append(counted)
             return
         if item.deadline <= self.time or item.deadline > batch.time + self.rules.horizon_us:  # rule 4.2
             return
-        record = self.view.record(request)
+        record = self.before.record(request)
         if record is None:
             self._open(request, item, counted)
         else:
-            self._add(request, record, counted)
+            self._add(request, _working(record), counted)
 
     def _open(self, request: RequestId, item: Attestation, counted: Counted) -> None:
         charges = self.view.charge(counted.owner)
         if charges >= self.rules.open_max:
             return
         self.delta.charges[counted.owner] = charges + 1
-        self._write(
-            request,
-            Record(item.client, item.deadline, item.patience_us, (counted,), counted.owner, None, item.deadline),
-        )
-        self.touched[request] = None
+        self.working[request] = _Working(item.client, item.deadline, item.patience_us, (counted,), counted.owner, None)
 
-    def _add(self, request: RequestId, record: Record, counted: Counted) -> None:
-        answers = self._in_force(record.answers)  # rule 4.3: stale ones go when the record is touched
-        if any(answer.owner == counted.owner for answer in answers):
+    def _add(self, request: RequestId, work: _Working, counted: Counted) -> None:
+        answers = self._in_force(work.answers)  # rule 4.3: stale ones go when the record is touched
+        owner, at = counted.owner, 0
+        while at < len(answers) and answers[at].owner < owner:
+            at += 1
+        if at < len(answers) and answers[at].owner == owner:
             return
-        answers = tuple(sorted((*answers, counted), key=lambda answer: answer.owner))
-        if record.charged is not None and record.charged != counted.owner:
-            record = self._discharged(record)
-        self._write(request, replace(record, answers=answers))
-        self.touched[request] = None
+        if work.charged is not None and work.charged != owner:
+            self._discharge(work)
+        work.answers = (*answers[:at], counted, *answers[at:])
+        self.working[request] = work
 
     def _in_force(self, answers: tuple[Counted, ...]) -> tuple[Counted, ...]:
-        return tuple(answer for answer in answers if answer.version == self.view.model(answer.owner).version)
+        force = self.force
+        for answer in answers:
+            if answer.version != force[answer.owner].version:
+                return tuple(answer for answer in answers if answer.version == force[answer.owner].version)
+        return answers
 
-    def _discharged(self, record: Record) -> Record:
-        if record.charged is None:
-            return record
-        self.delta.charges[record.charged] = self.view.charge(record.charged) - 1
-        return replace(record, charged=None)
-
-    def _write(self, request: RequestId, record: Record) -> None:
-        self.delta.open[request] = record
+    def _discharge(self, work: _Working) -> None:
+        if work.charged is not None:
+            self.delta.charges[work.charged] = self.view.charge(work.charged) - 1
+            work.charged = None
 
     def close(self) -> tuple[Entry, ...]:
         """Decide every record that was touched or is due, then supplements; entries by kind, then request id."""
         hints = self.view.due(self.time)
-        for request in sorted(dict.fromkeys((*self.touched, *hints))):
-            record = self.view.record(request)
-            if record is not None and (request in self.touched or record.due <= self.time):
-                self._decide(request, record)
+        for request in sorted({**self.working, **dict.fromkeys(hints)}):
+            work = self.working.get(request)
+            if work is None:
+                record = self.before.record(request)
+                work = _working(record) if record is not None and record.due <= self.time else None
+            if work is not None:
+                self._decide(request, work)
         for request in hints:
             outcome = self.view.outcome(request)
             if outcome is not None and outcome.due <= self.time:  # rule 4.6
@@ -186,52 +208,54 @@ class _Application:
             self._supplement(request, self.late[request])
         return tuple(sorted(self.entries, key=lambda entry: (entry.kind, entry.request)))
 
-    def _decide(self, request: RequestId, record: Record) -> None:
-        answers = self._in_force(record.answers)
+    def _decide(self, request: RequestId, work: _Working) -> None:
+        answers = self._in_force(work.answers)
         enough = len(answers) >= self.group.answers
-        reached = self.time if enough and record.reached is None else record.reached
-        if enough and reached is not None and self._agreed(record, len(answers), reached):
-            self._agree(request, record, answers)
-        elif self.time >= record.deadline:
-            self._expire(request, record, answers)
+        reached = self.time if enough and work.reached is None else work.reached
+        if enough and reached is not None and self._agreed(work, len(answers), reached):
+            self._agree(request, work, answers)
+        elif self.time >= work.deadline:
+            self._expire(request, work, answers)
         else:
-            due = record.deadline
+            due = work.deadline
             if enough and reached is not None:
-                due = min(TimeUs(reached + record.patience_us), TimeUs(record.deadline - self.rules.near_us))
-            self._write(request, replace(record, answers=answers, reached=reached, due=due))
+                due = min(TimeUs(reached + work.patience_us), TimeUs(work.deadline - self.rules.near_us))
+            self.delta.open[request] = Record(
+                work.client, work.deadline, work.patience_us, answers, work.charged, reached, due
+            )
             self.delta.dues.append((due, request))
 
-    def _agreed(self, record: Record, count: int, reached: TimeUs) -> bool:
+    def _agreed(self, work: _Working, count: int, reached: TimeUs) -> bool:
         """Rule 4.4, given at least ``answers`` attestations in force."""
-        if count == self.group.n or self.time >= reached + record.patience_us:
+        if count == self.group.n or self.time >= reached + work.patience_us:
             return True
-        return self.time >= record.deadline - self.rules.near_us
+        return self.time >= work.deadline - self.rules.near_us
 
-    def _agree(self, request: RequestId, record: Record, answers: tuple[Counted, ...]) -> None:
-        self._end(request, record)
+    def _agree(self, request: RequestId, work: _Working, answers: tuple[Counted, ...]) -> None:
+        self._end(request, work)
         owners = tuple(answer.owner for answer in answers)
-        due = TimeUs(record.deadline + self.rules.retention_us)
-        self.delta.outcomes[request] = Outcome(record.client, record.deadline, owners, due)
+        due = TimeUs(work.deadline + self.rules.retention_us)
+        self.delta.outcomes[request] = Outcome(work.client, work.deadline, owners, due)
         self.delta.dues.append((due, request))
-        self._enter(EntryKind.AGREED, request, record, answers)
+        self._enter(EntryKind.AGREED, request, work.client, answers)
 
-    def _expire(self, request: RequestId, record: Record, answers: tuple[Counted, ...]) -> None:
-        self._end(request, record)
+    def _expire(self, request: RequestId, work: _Working, answers: tuple[Counted, ...]) -> None:
+        self._end(request, work)
         if len(answers) > self.group.f:  # rule 4.6: at most f lanes leave no entry
-            self._enter(EntryKind.EXPIRED, request, record, answers)
+            self._enter(EntryKind.EXPIRED, request, work.client, answers)
 
-    def _end(self, request: RequestId, record: Record) -> None:
-        self._discharged(record)
+    def _end(self, request: RequestId, work: _Working) -> None:
+        self._discharge(work)
         self.delta.open[request] = None
 
-    def _enter(self, kind: EntryKind, request: RequestId, source: Record | Outcome, answers: Sequence[Counted]) -> None:
+    def _enter(self, kind: EntryKind, request: RequestId, client: ClientKey, answers: Sequence[Counted]) -> None:
         promises = []
         for answer in answers:
-            model = self.view.model(answer.owner)
+            model = self.force[answer.owner]
             promises.append(Promise(answer.owner, model.version, model.model, answer.commitment))
             if kind is not EntryKind.EXPIRED:
                 self.delta.usage[answer.owner] = self.view.used(answer.owner) + 1
-        self.entries.append(Entry(kind, request, source.client, tuple(promises)))
+        self.entries.append(Entry(kind, request, client, tuple(promises)))
 
     def hand_over(self, following: Group) -> None:
         """The last block of an epoch: new owners' first models, new lanes, no attestations of who leaves (8.4)."""
@@ -244,11 +268,13 @@ class _Application:
         gone = [owner for owner in self.group.members if following.owner(owner) is None]
         for request, record in sorted(self.view.all_open().items()):
             answers = tuple(answer for answer in self._in_force(record.answers) if answer.owner not in gone)
+            work = _working(record)
             if not answers:
-                self._end(request, record)
+                self._end(request, work)
             elif len(answers) < len(record.answers):
-                kept = self._discharged(record) if record.charged in gone else record
-                self._write(request, replace(kept, answers=answers))
+                if record.charged in gone:
+                    self._discharge(work)
+                self.delta.open[request] = replace(record, answers=answers, charged=work.charged)
 
     def _supplement(self, request: RequestId, late: list[Counted]) -> None:
         outcome = self.view.outcome(request)
@@ -256,10 +282,14 @@ class _Application:
             return
         first: dict[OwnerId, Counted] = {}
         for counted in late:
-            if counted.version == self.view.model(counted.owner).version:
+            if counted.version == self.force[counted.owner].version:
                 first.setdefault(counted.owner, counted)
         answers = [first[owner] for owner in sorted(first)]
         if answers:
             owners = tuple(sorted((*outcome.owners, *first)))
             self.delta.outcomes[request] = replace(outcome, owners=owners)
-            self._enter(EntryKind.SUPPLEMENT, request, outcome, answers)
+            self._enter(EntryKind.SUPPLEMENT, request, outcome.client, answers)
+
+
+def _working(record: Record) -> _Working:
+    return _Working(record.client, record.deadline, record.patience_us, record.answers, record.charged, record.reached)

@@ -129,50 +129,58 @@ def genesis_state_root(group: Group) -> Digest:
 class StateView:
     """The state after some block: the base seen through the deltas above it, newest last."""
 
-    __slots__ = ("base", "deltas")
+    __slots__ = ("_newest", "base", "deltas")
 
     def __init__(self, base: Base, deltas: Sequence[Delta]) -> None:
         self.base = base
         self.deltas = tuple(deltas)
+        self._newest = self.deltas[::-1]
 
     def model(self, owner: OwnerId) -> ModelInForce:
         """The version in force."""
-        for delta in reversed(self.deltas):
+        for delta in self._newest:
             if owner in delta.models:
                 return delta.models[owner]
         return self.base.models[owner]
 
+    def models(self) -> dict[OwnerId, ModelInForce]:
+        """The version in force of every owner."""
+        found = dict(self.base.models)
+        for delta in self.deltas:
+            found.update(delta.models)
+        return found
+
     def lane_time(self, owner: OwnerId) -> TimeUs:
         """The latest time of the owner's ordered batches; 0 before the first (rule 3.1)."""
-        for delta in reversed(self.deltas):
+        for delta in self._newest:
             if owner in delta.lane_times:
                 return delta.lane_times[owner]
         return self.base.lane_times.get(owner, TimeUs(0))
 
     def record(self, request: RequestId) -> Record | None:
         """The open record of a request."""
-        for delta in reversed(self.deltas):
+        for delta in self._newest:
             if request in delta.open:
                 return delta.open[request]
         return self.base.open.get(request)
 
     def outcome(self, request: RequestId) -> Outcome | None:
         """The remembered outcome of an agreed request."""
-        for delta in reversed(self.deltas):
+        for delta in self._newest:
             if request in delta.outcomes:
                 return delta.outcomes[request]
         return self.base.outcomes.get(request)
 
     def charge(self, owner: OwnerId) -> int:
         """Records charged to the owner's lane."""
-        for delta in reversed(self.deltas):
+        for delta in self._newest:
             if owner in delta.charges:
                 return delta.charges[owner]
         return self.base.charges.get(owner, 0)
 
     def used(self, owner: OwnerId) -> int:
         """Promises of the owner in agreed entries and supplements so far."""
-        for delta in reversed(self.deltas):
+        for delta in self._newest:
             if owner in delta.usage:
                 return delta.usage[owner]
         return self.base.usage.get(owner, 0)
@@ -192,7 +200,7 @@ class StateView:
         return found if found is not None and found.last == height else None
 
     def _last_change(self) -> Succeeding | None:
-        return next((d.succeeding for d in reversed(self.deltas) if d.succeeding is not None), self.base.succeeding)
+        return next((d.succeeding for d in self._newest if d.succeeding is not None), self.base.succeeding)
 
     def epoch_root(self, height: Height) -> Height:
         """The height that the epoch of the block at ``height`` stands on."""
@@ -242,7 +250,7 @@ class StateView:
 
     def _known_row(self, table: Table, request: RequestId) -> Record | Outcome | None:
         """A removed row as it once was; None when it came and went within one block."""
-        for delta in reversed(self.deltas):
+        for delta in self._newest:
             row = delta.open.get(request) if table is Table.OPEN else delta.outcomes.get(request)
             if row is not None:
                 return row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import struct
 from dataclasses import dataclass, field
 
 from dropbeard.evidence.judge import Verdict
@@ -10,6 +11,11 @@ from dropbeard.types import wire
 from dropbeard.types.hashing import STATE, digest
 from dropbeard.types.ids import ClientKey, Digest, Epoch, Height, LaneHeight, OwnerId, RequestId, TimeUs, Version
 from dropbeard.types.lanes import LaneBatch
+
+_TIMES = struct.Struct("<32sQIqqQH")
+_ANSWER = struct.Struct("<HI32s")
+_OUTCOME = struct.Struct("<32sQQH")
+_OWNER = struct.Struct("<H")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +68,11 @@ class Record:
 
     def encode(self) -> bytes:
         """client 32, deadline u64, patience u32, charged i64 (-1 none), reached i64 (-1 none), due u64, answers."""
-        times = wire.u64(self.deadline) + wire.u32(self.patience_us)
-        marks = wire.i64(-1 if self.charged is None else self.charged)
-        marks += wire.i64(-1 if self.reached is None else self.reached) + wire.u64(self.due)
-        rows = [wire.u16(a.owner) + wire.u32(a.version) + a.commitment for a in self.answers]
-        return self.client + times + marks + wire.u16(len(rows)) + b"".join(rows)
+        charged = -1 if self.charged is None else self.charged
+        reached = -1 if self.reached is None else self.reached
+        rows = [_ANSWER.pack(a.owner, a.version, a.commitment) for a in self.answers]
+        head = _TIMES.pack(self.client, self.deadline, self.patience_us, charged, reached, self.due, len(rows))
+        return b"".join((head, *rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +86,8 @@ class Outcome:
 
     def encode(self) -> bytes:
         """client 32, deadline u64, due u64, owners u16 and each u16."""
-        owners = wire.u16(len(self.owners)) + b"".join(wire.u16(owner) for owner in self.owners)
-        return self.client + wire.u64(self.deadline) + wire.u64(self.due) + owners
+        head = _OUTCOME.pack(self.client, self.deadline, self.due, len(self.owners))
+        return head + b"".join(map(_OWNER.pack, self.owners))
 
 
 class Table(enum.IntEnum):
@@ -132,9 +138,11 @@ class Delta:
             parts.append(row_bytes(Table.MODELS, wire.u16(owner), model.encode()))
         for owner, time in sorted(self.lane_times.items()):
             parts.append(row_bytes(Table.LANE_TIMES, wire.u16(owner), wire.u64(time)))
-        for request, record in sorted(self.open.items(), key=lambda item: item[0]):
+        for request in sorted(self.open):
+            record = self.open[request]
             parts.append(row_bytes(Table.OPEN, request, None if record is None else record.encode()))
-        for request, outcome in sorted(self.outcomes.items(), key=lambda item: item[0]):
+        for request in sorted(self.outcomes):
+            outcome = self.outcomes[request]
             parts.append(row_bytes(Table.OUTCOMES, request, None if outcome is None else outcome.encode()))
         for table, counts in ((Table.CHARGES, self.charges), (Table.USAGE, self.usage)):
             parts += [row_bytes(table, wire.u16(owner), wire.u64(count)) for owner, count in sorted(counts.items())]
@@ -151,4 +159,6 @@ class Delta:
 
 def row_bytes(table: Table, key: bytes, value: bytes | None) -> bytes:
     """table u8, key, u8 1 and the row (u32 length and bytes), or u8 0 for a removed one."""
-    return wire.u8(table) + key + (wire.u8(0) if value is None else wire.u8(1) + wire.long_bytes(value))
+    if value is None:
+        return b"%c%b\0" % (table, key)
+    return b"%c%b\1%b%b" % (table, key, wire.u32(len(value)), value)

@@ -13,15 +13,15 @@ from typing import Any, Final
 
 from dropbeard.client.answers import Answer, answer_of
 from dropbeard.client.inputs import input_from
+from dropbeard.client.sending import frames_of
 from dropbeard.client.session import Done, Session
-from dropbeard.codec.client import decode_to_client, encode_to_node
+from dropbeard.codec.client import decode_to_client
 from dropbeard.errors import ClientError, ConfigInvalid, GroupUnreachable, MessageInvalid
 from dropbeard.signing.curve import CurveSecret, load_curve_secret
 from dropbeard.storage.files import read_genesis
 from dropbeard.transport.client_link import ClientLink
 from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, Nonce, RequestId, TimeUs
-from dropbeard.types.messages import ToNode
 from dropbeard.types.parameters import SECOND
 from dropbeard.types.requests import Request
 
@@ -152,6 +152,7 @@ class Client:
             if not waiting:
                 return
             with self._lock:
+                self._flush()
                 if waiting[0] not in self._ended:
                     self._pump()
                 outcome = self._ended.pop(waiting[0], None)
@@ -172,7 +173,6 @@ class Client:
             deadline = TimeUs(wall_us + self._timeout_us)
             request = self._session.submit(given, nonce, deadline, self._patience_us, now_us, wall_us)
             self._started[request] = now_us
-            self._flush()
         return request
 
     def _connect(self, timeout_s: float) -> None:
@@ -216,11 +216,8 @@ class Client:
 
     def _flush(self) -> None:
         outgoing, self._session.outgoing = self._session.outgoing, []
-        last: ToNode | None = None
-        for owner, message, given in outgoing:
-            if message is not last:
-                last, header = message, encode_to_node(message)  # one request goes to every node
-            self._link.send(owner, [header] if given is None else [header, given.data])
+        for owner, frames in frames_of(outgoing):
+            self._link.send(owner, frames)
 
 
 def _now_us() -> tuple[int, int]:

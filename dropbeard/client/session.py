@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from dropbeard.client.assembly import Assembler
+from dropbeard.client.sending import Outgoing
 from dropbeard.errors import CertificateInvalid, ClientError, RequestExpired, RequestRejected
 from dropbeard.types.certificates import Certificate
 from dropbeard.types.entries import EntryKind
@@ -25,7 +26,6 @@ from dropbeard.types.messages import (
     Reply,
     Submit,
     ToClient,
-    ToNode,
     Welcome,
 )
 from dropbeard.types.parameters import MILLISECOND, SECOND
@@ -75,7 +75,7 @@ class _Leg:
 @dataclass(slots=True)
 class _Open:
     request: Request
-    message: ToNode
+    message: Submit | FetchOutcome
     """What every node gets, with ``given``."""
     given: Input | None
     """None when only what is known of the request is asked for."""
@@ -96,7 +96,7 @@ class Session:
     client: ClientKey
     credits: dict[OwnerId, int] = field(default_factory=dict)
     """What each node that said welcome grants."""
-    outgoing: list[tuple[OwnerId, ToNode, Input | None]] = field(default_factory=list)
+    outgoing: list[Outgoing] = field(default_factory=list)
     _open: dict[RequestId, _Open] = field(default_factory=dict)
     _touched: dict[RequestId, None] = field(default_factory=dict)
     _dues: list[tuple[int, RequestId]] = field(default_factory=list)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any, assert_never
 
 from dropbeard.codec.engine import cut_text, take_input_kind, take_text
@@ -21,6 +22,7 @@ from dropbeard.types.messages import (
     RejectReason,
     Reply,
     Submit,
+    Submits,
     ToClient,
     ToNode,
     Welcome,
@@ -30,10 +32,15 @@ from dropbeard.types.requests import Opening
 OPENING_BYTES = 160
 """Room that one opening takes beside its output."""
 
+_SUBMIT = struct.Struct("<QQIBIIIH")
+
 
 def encode_to_node(message: ToNode) -> bytes:
-    """One header frame for a node; the input of a Submit is the caller's second frame."""
-    return close_message(lambda m: _put_to_node(m, message), schema("client").ToNode, 256)
+    """One header frame for a node; the inputs of Submits are the caller's next frames."""
+    size = 256
+    if isinstance(message, Submits):
+        size += sum(_SUBMIT.size + len(row.options) for row in message.requests)
+    return close_message(lambda m: _put_to_node(m, message), schema("client").ToNode, size)
 
 
 def _put_to_node(frame: Any, message: ToNode) -> None:
@@ -42,13 +49,16 @@ def _put_to_node(frame: Any, message: ToNode) -> None:
             frame.init("hello").group = group
         case FetchOutcome(request):
             frame.fetch = request
-        case Submit():
+        case Submits(requests):
             into = frame.init("submit")
-            into.group, into.nonce, into.deadline = message.group, message.nonce, message.deadline
-            into.patience, into.options, into.kind = message.patience_us, message.options, int(message.kind)
-            into.height, into.width, into.channels = message.shape
+            into.group, into.rows = requests[0].group, b"".join(map(_submit_row, requests))
         case _:
             assert_never(message)
+
+
+def _submit_row(row: Submit) -> bytes:
+    head = (row.nonce, row.deadline, row.patience_us, row.kind, *row.shape, len(row.options))
+    return _SUBMIT.pack(*head) + row.options
 
 
 def decode_to_node(data: bytes) -> ToNode:
@@ -63,20 +73,27 @@ def _take_to_node(frame: Any) -> ToNode:
     if which == "fetch":
         return FetchOutcome(RequestId(exactly(frame.fetch, 32, "a request id")))
     if which == "submit":
-        row = frame.submit
-        options = row.options
-        if len(options) > limits.OPTIONS_BYTES_MAX:
-            raise MessageInvalid(f"options have {len(options)} bytes, at most {limits.OPTIONS_BYTES_MAX} are possible")
-        return Submit(
-            group=GroupId(exactly(row.group, 32, "a group id")),
-            nonce=Nonce(row.nonce),
-            deadline=TimeUs(row.deadline),
-            patience_us=row.patience,
-            options=options,
-            kind=take_input_kind(row.kind),
-            shape=(row.height, row.width, row.channels),
-        )
+        return _take_submits(GroupId(exactly(frame.submit.group, 32, "a group id")), frame.submit.rows)
     raise MessageInvalid(f"a client's frame holds {which!r}")
+
+
+def _take_submits(group: GroupId, rows: bytes) -> Submits:
+    requests: list[Submit] = []
+    at = 0
+    while at < len(rows):
+        if len(rows) - at < _SUBMIT.size or len(requests) == limits.SUBMITS_MAX:
+            raise MessageInvalid(f"{len(rows)} bytes are not 1 to {limits.SUBMITS_MAX} requests")
+        nonce, deadline, patience_us, kind, height, width, channels, length = _SUBMIT.unpack_from(rows, at)
+        at += _SUBMIT.size + length
+        if length > limits.OPTIONS_BYTES_MAX or at > len(rows):
+            raise MessageInvalid(f"options have {length} bytes, at most {limits.OPTIONS_BYTES_MAX} are possible")
+        options, shape = rows[at - length : at], (height, width, channels)
+        requests.append(
+            Submit(group, Nonce(nonce), TimeUs(deadline), patience_us, options, take_input_kind(kind), shape)
+        )
+    if not requests:
+        raise MessageInvalid("a message submits nothing")
+    return Submits(tuple(requests))
 
 
 def encode_to_client(message: ToClient) -> bytes:

@@ -32,6 +32,7 @@ from dropbeard.types.task import InputKind
 ANSWER_BYTES = 40
 """Room that one answer takes beside its output."""
 
+_KINDS = {int(kind): kind for kind in InputKind}
 _TICKET = struct.Struct("<QQIBIII")
 
 
@@ -88,9 +89,10 @@ def _take_tickets(rows: bytes) -> InferTickets:
 
 def take_input_kind(number: int) -> InputKind:
     """The input kind of this number."""
-    if number not in InputKind._value2member_map_:
+    kind = _KINDS.get(number)
+    if kind is None:
         raise MessageInvalid(f"input kind {number} is unknown")
-    return InputKind(number)
+    return kind
 
 
 def encode_from_engine(message: FromEngine) -> bytes:

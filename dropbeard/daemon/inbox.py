@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import assert_never
 
 from dropbeard.agreement.effects import SendClient
@@ -22,6 +23,7 @@ from dropbeard.types.messages import (
     Rejected,
     RejectReason,
     Submit,
+    Submits,
     Welcome,
 )
 from dropbeard.types.requests import Request
@@ -70,8 +72,8 @@ class Inbox:
             return [BatchCame(sender, message.signed)]
         return [PeerSpoke(sender, message)]
 
-    def from_client(self, client: ClientKey, data: bytes, frame: bytes | None) -> list[Event | SendClient]:
-        """A message of a client, with the input's frame when it is a request; events, or an answer at once."""
+    def from_client(self, client: ClientKey, data: bytes, inputs: Sequence[bytes]) -> list[Event | SendClient]:
+        """A message of a client, with the frames of the inputs when it holds requests; events, or answers at once."""
         try:
             message = decode_to_node(data)
         except MessageInvalid:
@@ -80,8 +82,11 @@ class Inbox:
         match message:
             case Hello():
                 return [SendClient(client, self._greeting(message))]
-            case Submit():
-                return [self._submitted(client, message, frame or b"")]
+            case Submits(requests) if len(requests) == len(inputs):
+                return [self._submitted(client, *row) for row in zip(requests, inputs, strict=True)]
+            case Submits():
+                self.dropped["requests without their inputs"] += 1
+                return []
             case FetchOutcome(request):
                 return [OutcomeAsked(client, request)]
             case _:

@@ -185,7 +185,7 @@ class Node:
         for sender, frames in self._catchup.receive_frames():
             events += self._inbox.from_catchup(sender, frames)
         for heard in self._clients.receive():
-            for found in self._inbox.from_client(heard.client, heard.data, heard.given):
+            for found in self._inbox.from_client(heard.client, heard.data, heard.inputs):
                 if isinstance(found, SendClient):
                     self._outbox.send([found])
                 else:

@@ -14,9 +14,11 @@ from dropbeard.transport.options import INPUT_FRAME_BYTES_MAX, INPUT_QUEUE_MAX, 
 from dropbeard.transport.unfinished import UnfinishedGuard
 from dropbeard.transport.zap import key_of
 from dropbeard.types.ids import ClientKey
-from dropbeard.types.limits import FRAMES_MAX, MESSAGE_BYTES_MAX
+from dropbeard.types.limits import MESSAGE_BYTES_MAX, SUBMITS_BYTES_MAX, SUBMITS_MAX
 
 HEARD_AT_ONCE_MAX: Final = 256
+"""Messages and inputs taken off the socket in one turn, so that votes never wait long behind requests."""
+
 HEARD_BYTES_AT_ONCE_MAX: Final = 64 << 20
 """Bytes taken off the socket in one turn; the rest waits for the next, so inputs never pile up in our memory."""
 
@@ -32,11 +34,11 @@ CLIENTS_MAX: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One message of a client: header frame and, when there was one, the input's frame."""
+    """One message of a client: header frame, then the frames of its inputs."""
 
     client: ClientKey
     data: bytes
-    given: bytes | None
+    inputs: tuple[bytes, ...]
 
 
 class ClientListener:
@@ -59,14 +61,16 @@ class ClientListener:
         """What is waiting; never blocks."""
         heard: list[Heard] = []
         taken_bytes = 0
-        for _ in range(HEARD_AT_ONCE_MAX):
-            if taken_bytes > HEARD_BYTES_AT_ONCE_MAX:
-                break
-            frames = receive(self.socket, 1 + FRAMES_MAX)
+        taken = 0
+        while taken < HEARD_AT_ONCE_MAX and taken_bytes <= HEARD_BYTES_AT_ONCE_MAX:
+            frames = receive(self.socket, 2 + SUBMITS_MAX)
             if frames is None:
                 break
-            taken_bytes += sum(map(len, frames))
-            if len(frames) < 2 or len(frames[1]) > MESSAGE_BYTES_MAX:
+            taken += max(1, len(frames) - 2)
+            size = sum(map(len, frames))
+            taken_bytes += size
+            too_many = len(frames) > 3 and size > MESSAGE_BYTES_MAX + SUBMITS_BYTES_MAX
+            if len(frames) < 2 or len(frames[1]) > MESSAGE_BYTES_MAX or too_many:
                 self.dropped["frames"] += 1
                 continue
             key = key_of(frames[1])
@@ -76,7 +80,7 @@ class ClientListener:
             client = ClientKey(key)
             self._guard.note(frames[1])
             self._note_route(client, frames[0].bytes)
-            heard.append(Heard(client, frames[1].bytes, frames[2].bytes if len(frames) > 2 else None))
+            heard.append(Heard(client, frames[1].bytes, tuple(frame.bytes for frame in frames[2:])))
         self.dropped["unfinished"] += self._guard.check()
         return heard
 

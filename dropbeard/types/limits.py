@@ -25,7 +25,13 @@ MESSAGE_BYTES_MAX: Final = 1 << 20
 """A message's header frame on the votes, lanes and clients sockets."""
 
 FRAMES_MAX: Final = 2
-"""Header frame and, for a request, the input frame."""
+"""Header frame and the input frame, where a message carries one input."""
+
+SUBMITS_MAX: Final = 64
+"""Requests of a client in one message."""
+
+SUBMITS_BYTES_MAX: Final = 1 << 20
+"""Inputs of one message together, when it holds more than one request."""
 
 CONFIGURATION_BYTES_MAX: Final = 128 << 10
 """The owners of an epoch: 64 of them with the longest names and endpoints take half of it."""

@@ -279,7 +279,7 @@ class Welcome:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """A request; the input is the next frame (rule 2.1). ``patience_us`` u32, ``shape`` as in task.Input."""
+    """A request without its input (rule 2.1). ``patience_us`` u32, ``shape`` as in task.Input."""
 
     group: GroupId
     nonce: Nonce
@@ -288,6 +288,13 @@ class Submit:
     options: bytes
     kind: InputKind
     shape: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Submits:
+    """1 to SUBMITS_MAX requests in one group; their inputs are the next frames, in this order."""
+
+    requests: tuple[Submit, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,5 +337,5 @@ class FetchOutcome:
     request: RequestId
 
 
-ToNode = Hello | Submit | FetchOutcome
+ToNode = Hello | Submits | FetchOutcome
 ToClient = Welcome | Openings | Reply | Rejected

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 
 from dropbeard.types import wire
 from dropbeard.types.hashing import BODY, COMMITMENT, REQUEST, SALT, digest, keyed
 from dropbeard.types.ids import ClientKey, Digest, GroupId, Nonce, OwnerId, RequestId, TimeUs, Version
 
+_BODY = struct.Struct("<Q32sH")
+_REQUEST = struct.Struct("<32sQI32s")
+_PLACE = struct.Struct("<32sHI")
+
 
 def body_digest(nonce: Nonce, group: GroupId, options: bytes, input_digest: Digest) -> Digest:
     """H(nonce u64, group 32, options short bytes, input digest 32), rule 2.1."""
-    return digest(BODY, wire.u64(nonce), group, wire.short_bytes(options), input_digest)
+    return digest(BODY, _BODY.pack(nonce, group, len(options)), options, input_digest)
 
 
 def request_id(client: ClientKey, deadline: TimeUs, patience_us: int, body: Digest) -> RequestId:
     """H(client 32, deadline u64, patience u32, body 32), rule 2.1."""
-    return RequestId(digest(REQUEST, client, wire.u64(deadline), wire.u32(patience_us), body))
+    return RequestId(digest(REQUEST, _REQUEST.pack(client, deadline, patience_us, body)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,5 +68,5 @@ class Opening:
 
     def commitment(self) -> Digest:
         """H(request id 32, owner u16, version u32, model 32, salt 32, output), rule 2.6."""
-        place = self.request + wire.u16(self.owner) + wire.u32(self.version)
+        place = _PLACE.pack(self.request, self.owner, self.version)
         return digest(COMMITMENT, place, self.model, self.salt, self.output)

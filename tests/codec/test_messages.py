@@ -65,6 +65,7 @@ from dropbeard.types.messages import (
     Reply,
     Status,
     Submit,
+    Submits,
     SuccessionNotice,
     ToClient,
     ToNode,
@@ -126,7 +127,12 @@ VOTES: list[VotesMessage] = [
 LANES: list[LanesMessage] = [BatchNotice(SignedBatch(BATCH, SIG)), FetchBatches(D, LaneHeight(4))]
 TO_NODE: list[ToNode] = [
     Hello(GROUP.id),
-    Submit(GroupId(D), Nonce(2**64 - 1), TimeUs(2**63), 2**32 - 1, b"o" * 64, InputKind.RAW_RGB8, (1, 2, 3)),
+    Submits(
+        (
+            Submit(GroupId(D), Nonce(2**64 - 1), TimeUs(2**63), 2**32 - 1, b"o" * 64, InputKind.RAW_RGB8, (1, 2, 3)),
+            Submit(GroupId(D), Nonce(0), TimeUs(1), 0, b"", InputKind.ENCODED_IMAGE, (0, 0, 0)),
+        )
+    ),
 ]
 TO_CLIENT: list[ToClient] = [
     Welcome(OwnerId(3), Epoch(0), 77),

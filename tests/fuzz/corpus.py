@@ -45,6 +45,7 @@ from dropbeard.types.messages import (
     InputNotice,
     SnapshotNotice,
     Submit,
+    Submits,
     ToNode,
 )
 from dropbeard.types.task import InputKind
@@ -159,7 +160,7 @@ def _client_and_engine(made: _Tapped) -> list[Sample]:
     group = made.keys.group
     submit = Submit(group.id, Nonce(1), TimeUs(2), 3, b"", InputKind.RAW_RGB8, (2, 2, 3))
     request = next(iter(made.clients.asked))
-    to_node: list[ToNode] = [Hello(group.id), submit, FetchOutcome(request)]
+    to_node: list[ToNode] = [Hello(group.id), Submits((submit, submit)), FetchOutcome(request)]
     ticket = InferTicket(1, TimeUs(2), Version(1), InputKind.ENCODED_IMAGE, (0, 0, 0))
     model = Digest(bytes(32))
     asked: list[ToEngine] = [

@@ -15,7 +15,7 @@ from dropbeard.transport.clients import HEARD_BYTES_AT_ONCE_MAX, ROUTES_PER_CLIE
 from dropbeard.transport.options import INPUT_FRAME_BYTES_MAX, prepare, use_curve
 from dropbeard.transport.zap import ZapHandler
 from dropbeard.types.ids import ClientKey, OwnerId
-from dropbeard.types.limits import MESSAGE_BYTES_MAX
+from dropbeard.types.limits import MESSAGE_BYTES_MAX, SUBMITS_BYTES_MAX, SUBMITS_MAX
 from tests.transport.worlds import Context, Sockets, make_group, until
 
 ZERO = OwnerId(0)
@@ -102,9 +102,9 @@ def test_any_key_is_heard_under_its_own_name_and_answered(desk: Desk, call: Call
         caller.socket.send_multipart([b"header %d" % number, b"input"])
     assert desk.hears(2)
     names = [ClientKey(secret.public) for secret in secrets]
-    assert {(h.client, h.data, h.given) for h in desk.heard} == {
-        (names[0], b"header 0", b"input"),
-        (names[1], b"header 1", b"input"),
+    assert {(h.client, h.data, h.inputs) for h in desk.heard} == {
+        (names[0], b"header 0", (b"input",)),
+        (names[1], b"header 1", (b"input",)),
     }
     assert desk.listener.send(names[1], b"to one")
     assert callers[1].gets(b"to one")
@@ -152,12 +152,13 @@ def test_an_answer_to_a_client_that_is_gone_is_counted(desk: Desk, call: Call) -
 
 def test_frames_beyond_the_bounds_are_dropped_and_counted(desk: Desk, call: Call) -> None:
     caller = call(CurveSecret.generate())
-    caller.socket.send_multipart([b"one", b"two", b"three"])
+    caller.socket.send_multipart([b"x", bytes(MESSAGE_BYTES_MAX), bytes(SUBMITS_BYTES_MAX)])
     caller.socket.send_multipart([bytes(MESSAGE_BYTES_MAX + 1), b"input"])
     caller.socket.send_multipart([b"x"] * 5_000)
     caller.socket.send(b"good")
-    assert desk.hears(1)
-    assert [h.data for h in desk.heard] == [b"good"]
+    caller.socket.send_multipart([b"header", *[b"input"] * SUBMITS_MAX])
+    assert desk.hears(2)
+    assert [(h.data, len(h.inputs)) for h in desk.heard] == [(b"good", 0), (b"header", SUBMITS_MAX)]
     assert desk.listener.dropped["frames"] == 3
 
 
@@ -165,7 +166,7 @@ def test_the_largest_header_and_input_are_heard(desk: Desk, call: Call) -> None:
     call(CurveSecret.generate()).socket.send_multipart([bytes(MESSAGE_BYTES_MAX), bytes(INPUT_FRAME_BYTES_MAX)])
     assert desk.hears(1)
     assert len(desk.heard[0].data) == MESSAGE_BYTES_MAX
-    assert len(desk.heard[0].given or b"") == INPUT_FRAME_BYTES_MAX
+    assert len(desk.heard[0].inputs[0]) == INPUT_FRAME_BYTES_MAX
 
 
 def test_a_frame_too_large_for_any_input_ends_that_connection_alone(desk: Desk, call: Call) -> None:
@@ -175,7 +176,7 @@ def test_a_frame_too_large_for_any_input_ends_that_connection_alone(desk: Desk, 
     assert desk.hears(1)
     caller.socket.send(b"again, on a new connection")
     assert desk.hears(2)
-    assert [(h.data, h.given) for h in desk.heard] == [(b"header", b"small"), (b"again, on a new connection", None)]
+    assert [(h.data, h.inputs) for h in desk.heard] == [(b"header", (b"small",)), (b"again, on a new connection", ())]
 
 
 def test_a_turn_takes_a_bounded_number_of_bytes_and_the_rest_comes_in_the_next(desk: Desk, call: Call) -> None:
@@ -201,8 +202,9 @@ def test_garbage_and_plain_connections_do_not_disturb_a_good_client(desk: Desk, 
     plain.send(b"in the clear")
     caller = call(CurveSecret.generate())
     caller.socket.send(b"good")
-    assert desk.hears(1)
-    assert [h.data for h in desk.heard] == [b"good"]
+    caller.socket.send_multipart([b"header", *[b"input"] * SUBMITS_MAX])
+    assert desk.hears(2)
+    assert [(h.data, len(h.inputs)) for h in desk.heard] == [(b"good", 0), (b"header", SUBMITS_MAX)]
     for connection in garbage:
         connection.close()
     context.destroy(linger=0)

@@ -82,7 +82,7 @@ def test_5_a_record_that_another_lane_attests_is_discharged_for_good() -> None:
 
 
 def test_5_a_mutant_that_never_discharges_fills_an_honest_lane(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(APPLY, "_discharged", lambda self, record: record)
+    monkeypatch.setattr(APPLY, "_discharge", lambda self, work: None)
     said = Ledger()
     said.block(everyone(1, deadline=FAR), T)
     assert said.base.charges[owner(1)] == 1
@@ -209,7 +209,7 @@ def test_11_a_mutant_that_drops_stale_answers_at_once_writes_every_record(monkey
         plain(self, made)
         if made.update is not None:
             for request, record in self.view.all_open().items():
-                self._write(request, replace(record, answers=self._in_force(record.answers)))
+                self.delta.open[request] = replace(record, answers=self._in_force(record.answers))
 
     monkeypatch.setattr(APPLY, "take_batch", scans)
     assert records_touched_by_an_update() == 40
@@ -228,9 +228,9 @@ def test_15_invented_requests_that_are_over_at_once_leave_nothing_behind() -> No
 
 
 def test_15_a_mutant_that_writes_an_entry_for_one_lane_writes_in_the_name_of_clients(monkeypatch: Patch) -> None:
-    def always(self: Any, request: Any, record: Any, answers: Any) -> None:
-        self._end(request, record)
-        self._enter(EntryKind.EXPIRED, request, record, answers)
+    def always(self: Any, request: Any, work: Any, answers: Any) -> None:
+        self._end(request, work)
+        self._enter(EntryKind.EXPIRED, request, work.client, answers)
 
     monkeypatch.setattr(APPLY, "_expire", always)
     said = Ledger()
@@ -291,9 +291,10 @@ def test_17_a_mutant_that_takes_the_supplement_as_it_came_names_a_stale_version(
     plain = APPLY._supplement
 
     def hasty(self: Any, request: Any, late: list[Counted]) -> None:
-        held = {answer.owner: self.delta.models.pop(answer.owner, None) for answer in late}
+        held = dict(self.force)
+        self.force.update({answer.owner: self.before.model(answer.owner) for answer in late})
         plain(self, request, late)
-        self.delta.models.update({member: model for member, model in held.items() if model is not None})
+        self.force.update(held)
 
     monkeypatch.setattr(APPLY, "_supplement", hasty)
     assert a_late_answer_before_an_update(Ledger()) == [(EntryKind.SUPPLEMENT, (2,))]
