@@ -30,15 +30,6 @@ struct Welcome {
   credits @2 :UInt32;
 }
 
-struct Opening {
-  request @0 :Data;
-  owner @1 :UInt16;
-  version @2 :UInt32;
-  model @3 :Data;
-  output @4 :Data;
-  salt @5 :Data;
-}
-
 struct Reply {
   # The client's entries of one block and who finalized it.
   headers @0 :List(Data);
@@ -65,7 +56,9 @@ struct ToClient {
   union {
     none @1 :Void;
     welcome @2 :Welcome;
-    openings @3 :List(Opening);
+    openings @3 :Data;
+    # One after the other, little-endian: request id 32, owner u16, version u32, model 32, salt 32, output u16 length and
+    # bytes.
     reply @4 :Reply;
     rejected @5 :Rejected;
   }

@@ -20,10 +20,10 @@ from dropbeard.types.blocks import (
     read_signatures,
 )
 from dropbeard.types.group import Group
-from dropbeard.types.ids import Digest, OwnerId, RequestId, Signature, Version
+from dropbeard.types.ids import OwnerId, Signature
 from dropbeard.types.lanes import SignedBatch, decode_batch
 from dropbeard.types.messages import AnyCertificate, Proposal
-from dropbeard.types.requests import Opening
+from dropbeard.types.requests import Opening, decode_openings, encode_openings
 from dropbeard.types.succession import Succession, decode_succession
 from dropbeard.types.votes import SignedVote, encode_signed_vote, encode_vote, read_signed_vote, read_vote
 
@@ -112,7 +112,7 @@ def encode_record(record: Record) -> bytes:
         case BatchRecord(signed_batch):
             return wire.u8(3) + signed_batch.signature + signed_batch.batch.encode()
         case OpeningsRecord(openings):
-            return wire.u8(4) + b"".join(_encode_opening(opening) for opening in openings)
+            return wire.u8(4) + encode_openings(openings)
         case CertificateRecord(certificate):
             return wire.u8(5) + encode_vote(certificate.vote) + encode_signatures(certificate.signatures)
         case EvidenceRecord(data):
@@ -146,7 +146,7 @@ def decode_record(data: bytes, group: Group) -> Record:
         batch = decode_batch(reader.take(reader.remaining), group.parameters)
         record = BatchRecord(SignedBatch(batch, signature))
     elif kind == 4:
-        record = OpeningsRecord(tuple(_read_openings(reader)))
+        record = OpeningsRecord(decode_openings(reader.take(reader.remaining), limits.ENTRIES_MAX))
     elif kind == 5:
         vote = read_vote(reader, group.id)
         record = CertificateRecord(QuorumCertificate(vote, read_signatures(reader)))  # type: ignore[arg-type]
@@ -176,17 +176,3 @@ def _read_proposal(reader: wire.Reader, group: Group) -> Proposal:
     number = reader.count(limits.PAGES_MAX, "pages")
     pages = tuple(decode_page(reader.long_bytes(), group.id, header.epoch) for _ in range(number))
     return Proposal(header, signature, justification, pages)
-
-
-def _encode_opening(opening: Opening) -> bytes:
-    place = opening.request + wire.u16(opening.owner) + wire.u32(opening.version) + opening.model
-    return place + opening.salt + wire.short_bytes(opening.output)
-
-
-def _read_openings(reader: wire.Reader) -> list[Opening]:
-    openings = []
-    while reader.remaining:
-        request, owner, version = RequestId(reader.take(32)), OwnerId(reader.u16()), Version(reader.u32())
-        model, salt = Digest(reader.take(32)), reader.take(32)
-        openings.append(Opening(request, owner, version, model, reader.short_bytes(), salt))
-    return openings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import struct
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dropbeard.evidence.judge import Verdict
 from dropbeard.types import wire
@@ -43,8 +44,7 @@ class ModelInForce:
         return ModelInForce(update.version, update.model, since, batch.lane_height)
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(NamedTuple):
     """One owner's attestation in a record."""
 
     owner: OwnerId

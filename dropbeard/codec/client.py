@@ -13,7 +13,7 @@ from dropbeard.types import limits
 from dropbeard.types.blocks import decode_header, encode_signatures
 from dropbeard.types.entries import decode_entry
 from dropbeard.types.group import Group
-from dropbeard.types.ids import Digest, Epoch, GroupId, Nonce, OwnerId, RequestId, TimeUs, Version
+from dropbeard.types.ids import Digest, Epoch, GroupId, Nonce, OwnerId, RequestId, TimeUs
 from dropbeard.types.messages import (
     FetchOutcome,
     Hello,
@@ -27,7 +27,7 @@ from dropbeard.types.messages import (
     ToNode,
     Welcome,
 )
-from dropbeard.types.requests import Opening
+from dropbeard.types.requests import decode_openings, encode_openings
 
 OPENING_BYTES = 160
 """Room that one opening takes beside its output."""
@@ -117,10 +117,7 @@ def _put_to_client(frame: Any, message: ToClient) -> None:
             into = frame.init("welcome")
             into.owner, into.epoch, into.credits = owner, epoch, granted
         case Openings(openings):
-            rows = frame.init("openings", len(openings))
-            for row, opening in zip(rows, openings, strict=True):
-                row.request, row.owner, row.version = opening.request, opening.owner, opening.version
-                row.model, row.output, row.salt = opening.model, opening.output, opening.salt
+            frame.openings = encode_openings(openings)
         case Reply():
             into = frame.init("reply")
             into.headers = [header.body for header in message.headers]
@@ -149,8 +146,7 @@ def _take_to_client(frame: Any, group: Group) -> ToClient:
         row = frame.welcome
         return Welcome(OwnerId(row.owner), Epoch(row.epoch), row.credits)
     if which == "openings":
-        rows = at_most(frame.openings, group.parameters.batch_items_max, "openings")
-        return Openings(tuple(_take_opening(row) for row in rows))
+        return Openings(decode_openings(frame.openings, group.parameters.batch_items_max))
     if which == "reply":
         return _take_reply(frame.reply, group)
     if which == "rejected":
@@ -161,15 +157,6 @@ def _take_to_client(frame: Any, group: Group) -> ToClient:
         request = RequestId(exactly(row.request, 32, "a request id"))
         return Rejected(request, RejectReason(row.reason), row.retryAfter, detail)
     raise MessageInvalid(f"a node's frame holds {which!r}")
-
-
-def _take_opening(row: Any) -> Opening:
-    output = row.output
-    if len(output) > limits.OUTPUT_BYTES_MAX:
-        raise MessageInvalid(f"an output has {len(output)} bytes, at most {limits.OUTPUT_BYTES_MAX} are possible")
-    request, model = RequestId(exactly(row.request, 32, "a request id")), Digest(exactly(row.model, 32, "a digest"))
-    salt = exactly(row.salt, 32, "a salt")
-    return Opening(request, OwnerId(row.owner), Version(row.version), model, output, salt)
 
 
 def _take_reply(row: Any, group: Group) -> Reply:

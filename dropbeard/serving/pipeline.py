@@ -56,7 +56,12 @@ class Pipeline:
         self._batcher.grant()
         self._deliver = deliver
         self._changed = threading.Condition()
-        self._prepared: queue.Queue[tuple[list[Job], list[Prepared]]] = queue.Queue(maxsize=1)
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        """One ring for each time that something was queued."""
+        self._prepared: queue.SimpleQueue[tuple[list[Job], list[Prepared]]] = queue.SimpleQueue()
+        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()
+        """As many as batches may be prepared ahead: one, beside those inside the engine."""
+        self._room.put(None)
         self._ending = False
         self._in_hand = 0
         self.broken: BaseException | None = None
@@ -76,7 +81,7 @@ class Pipeline:
             refused = [job for job in jobs if self._batcher.add(job, job.deadline_us) is Admission.BUSY]
             self._counts["refused"] += len(refused)
             self._in_hand += len(jobs) - len(refused)
-            self._changed.notify_all()
+        self._bell.put(None)
         return [EngineFailure(job.ticket, FailReason.BUSY, "the engine's queue is full") for job in refused]
 
     def figures(self) -> dict[str, float]:
@@ -119,9 +124,9 @@ class Pipeline:
 
     def _prepare_loop(self) -> None:
         while not self._ending:
+            if not len(self._batcher) and not self._rung():
+                continue
             with self._changed:
-                if not len(self._batcher):
-                    self._changed.wait(WAIT_S)
                 taken = self._batcher.take(time.monotonic_ns() // 1000)
                 self._batcher.grant()
                 self._counts["shed"] += len(taken.shed)
@@ -133,6 +138,15 @@ class Pipeline:
             elif taken.batch:
                 with self._changed:
                     self._batcher.abandoned()
+
+    def _rung(self) -> bool:
+        """Wait until something was queued, and hear every ring so far."""
+        try:
+            self._bell.get(timeout=WAIT_S)
+            while True:
+                self._bell.get_nowait()
+        except queue.Empty:
+            return len(self._batcher) > 0
 
     def _prepare(self, batch: Sequence[Job]) -> tuple[list[Job], list[Prepared]]:
         jobs, prepared = [], []
@@ -149,10 +163,11 @@ class Pipeline:
     def _hand_over(self, jobs: list[Job], prepared: list[Prepared]) -> None:
         while not self._ending:
             try:
-                self._prepared.put((jobs, prepared), timeout=WAIT_S)
-                return
-            except queue.Full:
+                self._room.get(timeout=WAIT_S)
+            except queue.Empty:
                 continue
+            self._prepared.put((jobs, prepared))
+            return
 
     def _infer_loop(self) -> None:
         while not self._ending:
@@ -160,6 +175,7 @@ class Pipeline:
                 jobs, prepared = self._prepared.get(timeout=WAIT_S)
             except queue.Empty:
                 continue
+            self._room.put(None)
             started_us = time.monotonic_ns() // 1000
             try:
                 outputs = self._engine.infer(prepared)

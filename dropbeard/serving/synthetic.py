@@ -111,7 +111,8 @@ class SyntheticEngine:
         if not batch:
             return []
         took = self._cost.seconds(len(batch))
-        self._sleep(took)
+        if took > 0:
+            self._sleep(took)
         self._stats = self._stats.after(len(batch), round(took * 1e6))
         return [synthetic_output(prepared.tobytes(), self._flavour, self._schema) for prepared in batch]
 

@@ -7,6 +7,7 @@ import itertools
 import struct
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from dropbeard.errors import MessageInvalid
 from dropbeard.types import limits, merkle, wire
@@ -27,8 +28,7 @@ class EntryKind(enum.IntEnum):
     SUPPLEMENT = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Promise:
+class Promise(NamedTuple):
     """An owner's commitment under the version and model in force at the entry's height."""
 
     owner: OwnerId

@@ -38,6 +38,11 @@ def digest(context: str, *parts: bytes) -> Digest:
     return Digest(blake3(b"".join(parts), derive_key_context=context).digest())
 
 
+def digest_large(context: str, head: bytes, data: bytes) -> Digest:
+    """The same of ``head`` and then ``data``, which is not copied."""
+    return Digest(blake3(head, derive_key_context=context).update(data).digest())
+
+
 def keyed(key: bytes, *parts: bytes) -> bytes:
     """Keyed BLAKE3 of the concatenation of ``parts`` under a 32-byte secret; 32 bytes."""
     return blake3(b"".join(parts), key=key).digest()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from dropbeard.errors import MessageInvalid
 from dropbeard.types import limits, wire
@@ -40,8 +41,7 @@ WITH_UPDATE, WITH_CHANGE = 1, 2
 _ATTESTATION = struct.Struct("<HQI32s32s")
 
 
-@dataclass(frozen=True, slots=True)
-class Attestation:
+class Attestation(NamedTuple):
     """I answered this request, and this commitment hides what I said. ``patience_us`` is a u32."""
 
     client: ClientKey

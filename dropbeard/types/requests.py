@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from dropbeard.types import wire
+from dropbeard.errors import MessageInvalid
+from dropbeard.types import limits, wire
 from dropbeard.types.hashing import BODY, COMMITMENT, REQUEST, SALT, digest, keyed
 from dropbeard.types.ids import ClientKey, Digest, GroupId, Nonce, OwnerId, RequestId, TimeUs, Version
 
 _BODY = struct.Struct("<Q32sH")
 _REQUEST = struct.Struct("<32sQI32s")
 _PLACE = struct.Struct("<32sHI")
+_OPENING = struct.Struct("<32sHI32s32sH")
 
 
 def body_digest(nonce: Nonce, group: GroupId, options: bytes, input_digest: Digest) -> Digest:
@@ -38,16 +41,15 @@ class Request:
     patience_us: int
     options: bytes
     input_digest: Digest
+    body: Digest = field(init=False, repr=False, compare=False)
+    """Digest of what the client asks."""
+    id: RequestId = field(init=False, repr=False, compare=False)
+    """The name by which it is run and charged once."""
 
-    @property
-    def body(self) -> Digest:
-        """Digest of what the client asks."""
-        return body_digest(self.nonce, self.group, self.options, self.input_digest)
-
-    @property
-    def id(self) -> RequestId:
-        """The name by which it is run and charged once."""
-        return request_id(self.client, self.deadline, self.patience_us, self.body)
+    def __post_init__(self) -> None:
+        body = body_digest(self.nonce, self.group, self.options, self.input_digest)
+        object.__setattr__(self, "body", body)
+        object.__setattr__(self, "id", request_id(self.client, self.deadline, self.patience_us, body))
 
 
 def salt_of(secret: bytes, request: RequestId, version: Version) -> bytes:
@@ -70,3 +72,26 @@ class Opening:
         """H(request id 32, owner u16, version u32, model 32, salt 32, output), rule 2.6."""
         place = _PLACE.pack(self.request, self.owner, self.version)
         return digest(COMMITMENT, place, self.model, self.salt, self.output)
+
+
+def encode_openings(openings: Iterable[Opening]) -> bytes:
+    """One after the other: request id 32, owner u16, version u32, model 32, salt 32, output short bytes."""
+    return b"".join(
+        _OPENING.pack(o.request, o.owner, o.version, o.model, o.salt, len(o.output)) + o.output for o in openings
+    )
+
+
+def decode_openings(data: bytes, most: int) -> tuple[Opening, ...]:
+    """Read at most ``most`` openings; MessageInvalid on any other bytes."""
+    openings: list[Opening] = []
+    at = 0
+    while at < len(data):
+        if len(data) - at < _OPENING.size or len(openings) == most:
+            raise MessageInvalid(f"{len(data)} bytes are not at most {most} openings")
+        request, owner, version, model, salt, length = _OPENING.unpack_from(data, at)
+        at += _OPENING.size + length
+        if length > limits.OUTPUT_BYTES_MAX or at > len(data):
+            raise MessageInvalid(f"an output has {length} bytes, at most {limits.OUTPUT_BYTES_MAX} are possible")
+        output = data[at - length : at]
+        openings.append(Opening(RequestId(request), OwnerId(owner), Version(version), Digest(model), output, salt))
+    return tuple(openings)

@@ -5,16 +5,21 @@ from __future__ import annotations
 import enum
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from dropbeard.errors import InputInvalid, MessageInvalid
 from dropbeard.types import wire
-from dropbeard.types.hashing import INPUT, digest
+from dropbeard.types.hashing import INPUT, digest_large
 from dropbeard.types.ids import Digest
 
 PROBABILITY_ONE = 65_535
 """A probability is a u16 in units of 1/65535."""
 
+CHOICES_KEPT = 4_096
+"""Answers remembered by their bytes: a client looks at each more than once."""
+
+_INPUT = struct.Struct("<BIII")
 _CHOICE = struct.Struct("<IH")
 
 
@@ -37,7 +42,7 @@ class Input:
 
     def digest(self) -> Digest:
         """Covers kind, shape and exactly these bytes (rule 2.5): kind u8, 3 x u32, data."""
-        return digest(INPUT, wire.u8(self.kind), *(wire.u32(side) for side in self.shape), self.data)
+        return digest_large(INPUT, _INPUT.pack(self.kind, *self.shape), self.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +110,18 @@ class TaskSchema:
             raise MessageInvalid(
                 f"an answer has {len(output)} bytes, the task's top-{self.top_k} has {_CHOICE.size * self.top_k}"
             )
-        choices: tuple[tuple[int, int], ...] = tuple(_CHOICE.iter_unpack(output))
-        ids, probabilities = zip(*choices, strict=True) if choices else ((), ())
-        if len(set(ids)) != len(ids) or max(ids, default=-1) >= len(self.labels):
-            raise MessageInvalid("an answer names a class that does not exist, or one class twice")
-        if any(a[1] < b[1] or (a[1] == b[1] and a[0] > b[0]) for a, b in pairwise(choices)):
-            raise MessageInvalid("an answer's choices are not ordered by probability, then class id")
-        # Each probability is rounded to the nearest unit, so a full vector may exceed one by half a unit a class.
-        if sum(probabilities) > PROBABILITY_ONE + self.top_k:
-            raise MessageInvalid("an answer's probabilities add up to more than one")
-        return Classification(choices)
+        return _read_choices(output, self.top_k, len(self.labels))
+
+
+@lru_cache(maxsize=CHOICES_KEPT)
+def _read_choices(output: bytes, top_k: int, classes: int) -> Classification:
+    choices: tuple[tuple[int, int], ...] = tuple(_CHOICE.iter_unpack(output))
+    ids, probabilities = zip(*choices, strict=True)
+    if len(set(ids)) != top_k or max(ids) >= classes:
+        raise MessageInvalid("an answer names a class that does not exist, or one class twice")
+    if any(a[1] < b[1] or (a[1] == b[1] and a[0] > b[0]) for a, b in pairwise(choices)):
+        raise MessageInvalid("an answer's choices are not ordered by probability, then class id")
+    # Each probability is rounded to the nearest unit, so a full vector may exceed one by half a unit a class.
+    if sum(probabilities) > PROBABILITY_ONE + top_k:
+        raise MessageInvalid("an answer's probabilities add up to more than one")
+    return Classification(choices)

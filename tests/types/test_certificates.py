@@ -26,7 +26,7 @@ def test_promises_are_those_of_all_entries_and_the_base_entry_comes_first() -> N
     plan = Plan(links=1, late=((0, 3),))
     certificate = build(WORLD, plan)
     late = certificate.supplements[0]
-    changed = tuple(replace(promise, version=Version(9)) for promise in late.entry.promises)
+    changed = tuple(promise._replace(version=Version(9)) for promise in late.entry.promises)
     certificate = replace(certificate, supplements=(replace(late, entry=replace(late.entry, promises=changed)),))
     assert {owner: promise.version for owner, promise in certificate.promises().items()} == {0: 1, 1: 1, 2: 1, 3: 9}
 

@@ -244,7 +244,7 @@ def _other_promise(w: World) -> Certificate:
     certificate = build(w, Plan())
     first, *rest = certificate.base.entry.promises
     return _base_entry(
-        certificate, replace(certificate.base.entry, promises=(replace(first, version=Version(2)), *rest))
+        certificate, replace(certificate.base.entry, promises=(first._replace(version=Version(2)), *rest))
     )
 
 
@@ -297,7 +297,7 @@ def _opening(**changes: object) -> Make:
 def _promise(**changes: object) -> Make:
     def twist(entry: Entry) -> Entry:
         first, *rest = entry.promises
-        return replace(entry, promises=(replace(first, **changes), *rest))  # type: ignore[arg-type]
+        return replace(entry, promises=(first._replace(**changes), *rest))  # type: ignore[arg-type]
 
     return lambda w: build(w, Plan(twist_base=twist))
 
