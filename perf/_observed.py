@@ -27,7 +27,7 @@ from dropbeard.types.certificates import Certificate
 from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, Digest, Nonce, OwnerId, RequestId, TimeUs, View
 from dropbeard.types.messages import Reply
-from dropbeard.types.node_config import Backend
+from dropbeard.types.node_config import Backend, EngineTable
 from dropbeard.types.parameters import SECOND
 
 TIMEOUT_S: Final = 15
@@ -50,7 +50,7 @@ def local_group(directory: Path, backend: Backend) -> Iterator[LocalGroup]:
     if backend == "synthetic":
         labels = directory / "labels.txt"
         labels.write_text(LABELS)
-    with LocalGroup(directory / "g", backend=backend, labels=labels) as local:
+    with LocalGroup(directory / "g", engine=EngineTable("", backend=backend), labels=labels) as local:
         yield local
 
 

@@ -18,6 +18,7 @@ from typing import Final
 from dropbeard.daemon.local_group import LocalGroup
 from dropbeard.daemon.supervisor import Child
 from dropbeard.simulator.options import CAST
+from dropbeard.types.node_config import EngineTable
 from perf._observed import LABELS, Observer
 
 KINDS: Final = ("silent", "vote-flipper", "equivocating-leader", "starving-leader", "forger", "withholder")
@@ -44,7 +45,7 @@ def measure(kind: str | None, seconds: float, in_flight: int) -> float:
         labels = Path(directory) / "labels.txt"
         labels.write_text(LABELS)
         with (
-            _WithLiar(Path(directory) / "g", backend="synthetic", labels=labels) as local,
+            _WithLiar(Path(directory) / "g", engine=EngineTable("", backend="synthetic"), labels=labels) as local,
             Observer(local.group, in_flight) as observer,
         ):
             started = time.monotonic()

@@ -31,6 +31,7 @@ from dropbeard.serving.catalogue import fetch_set
 from dropbeard.serving.free_images import free_images
 from dropbeard.serving.manifest import ImageBackend, load_manifest
 from dropbeard.types.certificates import decode_certificate
+from dropbeard.types.node_config import EngineTable
 from dropbeard.verification.certificate import verify
 from perf.engines import measure
 from perf.updates import take_update
@@ -138,7 +139,7 @@ def _until(arrays: list[Any], done: Any) -> Iterator[Any]:
 
 @contextmanager
 def _group(backend: ModelBackend, url: str | None, directory: Path) -> Iterator[tuple[LocalGroup, Client]]:
-    with LocalGroup(directory / "g", backend=backend, url=url) as local:
+    with LocalGroup(directory / "g", engine=EngineTable("", backend=backend, url=url)) as local:
         until = time.monotonic() + START_S
         while True:
             local.check()

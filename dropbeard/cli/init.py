@@ -8,7 +8,7 @@ from typing import get_args
 
 import click
 
-from dropbeard.types.node_config import Backend
+from dropbeard.types.node_config import Backend, EngineTable
 
 
 @click.command("init")
@@ -48,10 +48,7 @@ def init_command(
             name=name,
             host=host,
             port=port,
-            model=model,
-            backend=backend,
-            url=url,
-            remote_model=remote_model,
+            engine=EngineTable(model, backend=backend, url=url, remote_model=remote_model),
             passphrase=passphrase,
             passphrase_env=passphrase_env,
         ),

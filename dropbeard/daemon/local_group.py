@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+import msgspec
+
 from dropbeard.daemon.new_group import read_labels, write_genesis
 from dropbeard.daemon.new_node import PORTS, NodePlan, make_node
 from dropbeard.daemon.supervisor import Child, Supervisor
@@ -19,7 +21,7 @@ from dropbeard.storage.files import read_card
 from dropbeard.types.cards import group_from_cards
 from dropbeard.types.genesis_file import task_schema
 from dropbeard.types.group import Group
-from dropbeard.types.node_config import Backend
+from dropbeard.types.node_config import EngineTable
 from dropbeard.types.parameters import Parameters
 
 OWNERS: Final = (
@@ -37,15 +39,17 @@ LAST_PORT: Final = 32_000
 
 
 class LocalGroup:
-    """Makes a group in ``directory`` and runs it; use as a context manager. ``directory`` must be empty or new."""
+    """Makes a group in ``directory`` and runs it; use as a context manager. ``directory`` must be empty or new.
+
+    ``owners``: (name, model) of each. ``engine``: settings of every engine but its model.
+    """
 
     def __init__(
         self,
         directory: Path,
         owners: Sequence[tuple[str, str]] = OWNERS,
         *,
-        backend: Backend = "onnx",
-        url: str | None = None,
+        engine: EngineTable | None = None,
         labels: Path | None = None,
         parameters: Parameters | None = None,
     ) -> None:
@@ -54,7 +58,8 @@ class LocalGroup:
         ports = free_ports(len(owners))
         nodes = []
         for (name, model), port in zip(owners, ports, strict=True):
-            plan = NodePlan(name, LOOPBACK, port, model, backend, genesis="../genesis.toml", url=url)
+            settings = msgspec.structs.replace(engine or EngineTable(model), model=model)
+            plan = NodePlan(name, LOOPBACK, port, settings, genesis="../genesis.toml")
             nodes.append(make_node(plan, self.directory / name))
         cards = [(str(node.card), read_card(node.card)) for node in nodes]
         task = task_schema("imagenet", read_labels(labels))

@@ -18,7 +18,7 @@ from dropbeard.signing.curve import CurveSecret, write_curve_secret
 from dropbeard.signing.ecdsa_p256 import PrivateKey
 from dropbeard.signing.keys import read_private_file, write_private_file, write_private_key
 from dropbeard.types.cards import CARD_FORMAT, Card, check_endpoint, check_name
-from dropbeard.types.node_config import Backend, EngineTable, KeysTable, NodeConfig, check_engine
+from dropbeard.types.node_config import EngineTable, KeysTable, NodeConfig, check_engine
 
 PORTS = 4
 """A node listens on its port (votes) and the next three (lanes, clients, catching up)."""
@@ -33,15 +33,10 @@ class NodePlan:
     name: str
     host: str
     port: int
-    model: str
-    backend: Backend
+    engine: EngineTable
     passphrase: str | None = None
     passphrase_env: str | None = None
     genesis: str = "genesis.toml"
-    threads: int = 1
-    max_batch: int = 8
-    url: str | None = None
-    remote_model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +52,7 @@ def make_node(plan: NodePlan, directory: Path) -> NewNode:
     on failure.
     """
     check_name(plan.name, "init")
-    check_engine(_engine_of(plan), "init")
+    check_engine(plan.engine, "init")
     if "/" in plan.name or plan.name.startswith("."):
         raise ConfigInvalid(f"the name {plan.name!r} also names files: it may not hold / or start with a dot")
     if f"{plan.name}.toml" == plan.genesis:
@@ -98,22 +93,10 @@ def _remove_empty(directories: Sequence[Path]) -> None:
             directory.rmdir()
 
 
-def _engine_of(plan: NodePlan) -> EngineTable:
-    return EngineTable(
-        "ipc://engine.sock",
-        plan.model,
-        plan.backend,
-        plan.threads,
-        plan.max_batch,
-        url=plan.url,
-        remote_model=plan.remote_model,
-    )
-
-
 def _model_of(plan: NodePlan) -> bytes:
-    if plan.backend == "synthetic":
+    if plan.engine.backend == "synthetic":
         return synthetic_digest(plan.name)
-    return model_digest(load_manifest(plan.model))
+    return model_digest(load_manifest(plan.engine.model))
 
 
 def _refuse_existing(directory: Path) -> None:
@@ -135,14 +118,14 @@ def _fill(plan: NodePlan, scratch: Path, model: bytes) -> None:
         clients=ports[2],
         catchup=ports[3],
         model=model.hex(),
-        model_name="synthetic" if plan.backend == "synthetic" else plan.model,
+        model_name="synthetic" if plan.engine.backend == "synthetic" else plan.engine.model,
     )
     config = NodeConfig(
         name=plan.name,
         genesis=plan.genesis,
         state="state",
         keys=KeysTable("node.key", "curve.key", "salt.key", plan.passphrase_env),
-        engine=_engine_of(plan),
+        engine=plan.engine,
     )
     write_private_key(scratch / "owner.key", owner_key, plan.passphrase)
     write_private_key(scratch / "node.key", node_key, plan.passphrase)

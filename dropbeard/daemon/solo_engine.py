@@ -33,7 +33,7 @@ from dropbeard.types.engine_messages import (
 )
 from dropbeard.types.group import FIRST_VERSION
 from dropbeard.types.ids import TimeUs
-from dropbeard.types.node_config import Backend
+from dropbeard.types.node_config import Backend, EngineTable
 from dropbeard.types.parameters import Parameters
 from dropbeard.types.task import Input, TaskSchema
 
@@ -61,12 +61,9 @@ def solo_engine(
             "solo",
             "127.0.0.1",
             7400,
-            model,
-            backend,
-            threads=threads,
-            max_batch=max_batch,
-            url=url,
-            remote_model=remote_model,
+            EngineTable(
+                model, backend=backend, threads=threads, max_batch=max_batch, url=url, remote_model=remote_model
+            ),
         )
         made = make_node(plan, home)
         group = group_from_cards([(str(made.card), read_card(made.card))], "solo", schema, Parameters())

@@ -33,8 +33,8 @@ class KeysTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The engine: which model, on which backend, behind which ipc socket."""
 
-    endpoint: str
     model: str
+    endpoint: str = "ipc://engine.sock"
     backend: Backend = "onnx"
     threads: int = 1
     max_batch: int = 8

@@ -21,6 +21,7 @@ from dropbeard.errors import CertificateInvalid, ClientError, DropbeardError, Gr
 from dropbeard.signing.curve import CurveSecret
 from dropbeard.types.certificates import Certificate
 from dropbeard.types.entries import EntryKind
+from dropbeard.types.node_config import EngineTable
 from dropbeard.verification.certificate import verify
 from tests.chaos.faults import Faults, mount_small_disk, unmount
 from tests.chaos.relay import HIDDEN, PUBLIC, Relay
@@ -89,7 +90,7 @@ def storm(directory: Path, seconds: float, seed: int, say: Callable[[str], objec
     """``seconds`` of faults under load, then the questions. The caller's thread must live until it returns."""
     labels = directory / "labels.txt"
     labels.write_text("\n".join(f"class {number}" for number in range(10)))
-    local = LocalGroup(directory / "g", backend="synthetic", labels=labels)
+    local = LocalGroup(directory / "g", engine=EngineTable("", backend="synthetic"), labels=labels)
     report = Report()
     with ExitStack() as stack:
         disks = _small_disks(local, seconds, stack)

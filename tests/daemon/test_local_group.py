@@ -22,6 +22,7 @@ from dropbeard.daemon.supervisor import Child, Supervisor
 from dropbeard.errors import ConfigInvalid, DropbeardError, GroupUnreachable, InputInvalid, RequestRejected
 from dropbeard.signing.curve import CurveSecret
 from dropbeard.types.certificates import decode_certificate
+from dropbeard.types.node_config import EngineTable
 from dropbeard.verification.certificate import verify
 
 pytestmark = pytest.mark.system
@@ -30,12 +31,14 @@ LABELS = "\n".join(f"class {number}" for number in range(10))
 CONNECT_S = 20.0
 KEY = CurveSecret.generate()
 
+SYNTHETIC = EngineTable("", backend="synthetic")
+
 
 @pytest.fixture
 def local(tmp_path: Path) -> Iterator[LocalGroup]:
     labels = tmp_path / "labels.txt"
     labels.write_text(LABELS)
-    with LocalGroup(tmp_path / "g", backend="synthetic", labels=labels) as group:
+    with LocalGroup(tmp_path / "g", engine=SYNTHETIC, labels=labels) as group:
         yield group
 
 
@@ -152,7 +155,7 @@ def test_a_killed_node_comes_back_from_its_journal_while_three_go_on(local: Loca
 def test_three_owners_certify_when_one_was_never_started(tmp_path: Path) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text(LABELS)
-    local = LocalGroup(tmp_path / "g", backend="synthetic", labels=labels)
+    local = LocalGroup(tmp_path / "g", engine=SYNTHETIC, labels=labels)
     children = [daemon(kind, config) for kind in ("engine", "node") for config in local.configs[:3]]
     with Supervisor(children) as three:
         three.start()
@@ -194,13 +197,13 @@ def test_an_input_that_the_task_does_not_take_is_refused_before_it_is_sent(local
 
 def test_a_group_is_never_made_over_an_existing_one(local: LocalGroup) -> None:
     with pytest.raises(DropbeardError, match="not empty"):
-        LocalGroup(local.directory, backend="synthetic", labels=local.directory.parent / "labels.txt")
+        LocalGroup(local.directory, engine=SYNTHETIC, labels=local.directory.parent / "labels.txt")
 
 
 def test_a_real_nodes_recording_runs_again_turn_by_turn(tmp_path: Path) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text(LABELS)
-    made = LocalGroup(tmp_path / "g", backend="synthetic", labels=labels)
+    made = LocalGroup(tmp_path / "g", engine=SYNTHETIC, labels=labels)
     config = made.configs[1]
     config.write_text(config.read_text().replace("record = 0", "record = 50"))
     with made, connect(made) as client:

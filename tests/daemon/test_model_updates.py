@@ -17,6 +17,7 @@ from dropbeard.cli.main import run
 from dropbeard.client.answers import Answer
 from dropbeard.daemon.local_group import LocalGroup
 from dropbeard.errors import ClientError, GroupUnreachable
+from dropbeard.types.node_config import EngineTable
 
 pytestmark = pytest.mark.system
 WAIT_S = 40.0
@@ -27,7 +28,7 @@ PICTURE = np.arange(192, dtype=np.uint8).reshape(8, 8, 3)
 def local(tmp_path: Path) -> Iterator[LocalGroup]:
     labels = tmp_path / "labels.txt"
     labels.write_text("\n".join(f"class {number}" for number in range(10)))
-    with LocalGroup(tmp_path / "g", backend="synthetic", labels=labels) as group:
+    with LocalGroup(tmp_path / "g", engine=EngineTable("", backend="synthetic"), labels=labels) as group:
         yield group
 
 

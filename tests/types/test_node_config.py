@@ -13,7 +13,7 @@ CONFIG = NodeConfig(
     genesis="genesis.toml",
     state="state",
     keys=KeysTable("node.key", "curve.key", "salt.key", "ALICE_PASSPHRASE"),
-    engine=EngineTable("ipc://engine.sock", "efficientnet-lite0"),
+    engine=EngineTable("efficientnet-lite0"),
     listen="0.0.0.0",
 )
 
@@ -24,14 +24,14 @@ def test_a_configuration_reads_back() -> None:
 
 @pytest.mark.parametrize("rows", [((1, 100),), ((1, 2_080), (8, 3_290))])
 def test_a_measured_service_time_reads_back(rows: tuple[tuple[int, int], ...]) -> None:
-    engine = EngineTable("ipc://engine.sock", "synthetic", "synthetic", service_time_us=rows)
+    engine = EngineTable("synthetic", backend="synthetic", service_time_us=rows)
     config = msgspec.structs.replace(CONFIG, engine=engine)
     assert config_from_toml(config.to_toml(), "alice.toml") == config
 
 
 @pytest.mark.parametrize("rows", [(), ((0, 1),), ((2, 1), (1, 1)), ((1, -1),), ((1, 60_000_001),), ((1, 1), (1, 2))])
 def test_a_service_time_that_does_not_ascend_is_refused(rows: tuple[tuple[int, int], ...]) -> None:
-    engine = EngineTable("ipc://engine.sock", "synthetic", "synthetic", service_time_us=rows)
+    engine = EngineTable("synthetic", backend="synthetic", service_time_us=rows)
     with pytest.raises(ConfigInvalid, match=r"engine.service_time_us needs rows \[inputs, microseconds\]"):
         config_from_toml(msgspec.structs.replace(CONFIG, engine=engine).to_toml(), "alice.toml")
 
