@@ -18,7 +18,7 @@ from dropbeard.codec.engine import decode_to_engine, encode_from_engine
 from dropbeard.daemon.clocks import read_clocks
 from dropbeard.daemon.engine_models import Models
 from dropbeard.daemon.files import NodeFiles
-from dropbeard.daemon.process import StopSignal, die_with_parent, log_to_stderr
+from dropbeard.daemon.process import StopSignal, die_with_parent, log_to_stderr, pace_garbage
 from dropbeard.errors import MessageInvalid
 from dropbeard.serving.pipeline import Job, Outcome
 from dropbeard.storage.files import read_genesis
@@ -101,6 +101,7 @@ class _Server:
     def serve(self, listener: EngineListener) -> None:
         """Until asked to stop, then finish what was taken, within its models' DRAIN_S."""
         self._listener = listener
+        pace_garbage()
         poller = zmq.Poller()
         for source in (self._listener.socket, self._woken, self._stop.fd):
             poller.register(source, zmq.POLLIN)

@@ -23,7 +23,7 @@ from dropbeard.daemon.identity import Identity, identify
 from dropbeard.daemon.inbox import Inbox
 from dropbeard.daemon.new_node import read_salt
 from dropbeard.daemon.outbox import Outbox
-from dropbeard.daemon.process import StopSignal, die_with_parent, log_to_stderr
+from dropbeard.daemon.process import StopSignal, die_with_parent, log_to_stderr, pace_garbage
 from dropbeard.daemon.recording import Recorder
 from dropbeard.daemon.updates import UpdateDesk
 from dropbeard.errors import MessageInvalid, StorageFailed
@@ -144,6 +144,7 @@ class Node:
 
     def serve(self, stop: StopSignal) -> None:
         """Turn after turn until asked to stop."""
+        pace_garbage()
         poller = zmq.Poller()
         sockets = [self._zap.socket, self._clients.socket, *self._desk.sockets()]
         for source in (*sockets, *self._peer_sockets(), stop.fd):

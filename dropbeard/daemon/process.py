@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -12,6 +13,9 @@ from typing import Final
 
 DIE_WITH_PARENT: Final = "DROPBEARD_DIE_WITH_PARENT"
 """Environment variable: the pid of the parent without which this process must not go on."""
+
+GARBAGE_THRESHOLDS: Final = (50_000, 20, 20)
+"""New objects before the youngest are searched, and how many such searches go before one of each older generation."""
 
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -38,6 +42,13 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if str(os.getppid()) != parent:  # it ended before we asked
         sys.exit(0)
+
+
+def pace_garbage() -> None:
+    """Look for cycles seldom: what a daemon keeps for long has none, and a search through it stops the loop."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
 def log_to_stderr(level: str) -> None:

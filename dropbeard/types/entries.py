@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-import itertools
+import operator
 import struct
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -26,6 +26,9 @@ class EntryKind(enum.IntEnum):
     AGREED = 1
     EXPIRED = 2
     SUPPLEMENT = 3
+
+
+_KINDS = {int(kind): kind for kind in EntryKind}
 
 
 class Promise(NamedTuple):
@@ -62,18 +65,17 @@ class Entry:
 
 def read_entry(reader: wire.Reader) -> Entry:
     """Take an entry off ``reader``; MessageInvalid unless its kind is known and its owners ascend."""
-    number = reader.u8()
-    if number not in EntryKind._value2member_map_:
+    number, request, client, count = _HEAD.unpack(reader.take(_HEAD.size))
+    kind = _KINDS.get(number)
+    if kind is None:
         raise MessageInvalid(f"an entry has unknown kind {number}")
-    request, client = RequestId(reader.take(32)), ClientKey(reader.take(32))
-    number_of_rows = reader.count(limits.REPLICAS_MAX, "promises in an entry")
-    rows = [
-        Promise(OwnerId(owner), Version(version), Digest(model), Digest(commitment))
-        for owner, version, model, commitment in _PROMISE.iter_unpack(reader.take(_PROMISE.size * number_of_rows))
-    ]
-    if any(a.owner >= b.owner for a, b in itertools.pairwise(rows)):
+    if count > limits.REPLICAS_MAX:
+        raise MessageInvalid(f"{count} promises in an entry, at most {limits.REPLICAS_MAX} allowed")
+    rows = tuple(map(Promise._make, _PROMISE.iter_unpack(reader.take(_PROMISE.size * count))))
+    owners = [row.owner for row in rows]
+    if any(map(operator.ge, owners, owners[1:])):
         raise MessageInvalid("the owners of an entry do not ascend")
-    return Entry(EntryKind(number), request, client, tuple(rows))
+    return Entry(kind, RequestId(request), ClientKey(client), rows)
 
 
 @lru_cache(maxsize=DECODED_MAX)

@@ -211,9 +211,7 @@ def _read_update(reader: wire.Reader, group: GroupId, epoch: Epoch, owner: Owner
 
 
 def _decode_rows(rows: bytes, clients: list[ClientKey]) -> tuple[Attestation, ...]:
-    attestations = []
-    for at, deadline, patience_us, body, commitment in _ATTESTATION.iter_unpack(rows):
-        if at >= len(clients):
-            raise MessageInvalid(f"an attestation names client {at} of {len(clients)}")
-        attestations.append(Attestation(clients[at], TimeUs(deadline), patience_us, Digest(body), Digest(commitment)))
-    return tuple(attestations)
+    try:
+        return tuple(Attestation._make((clients[at], *row)) for at, *row in _ATTESTATION.iter_unpack(rows))
+    except IndexError:
+        raise MessageInvalid(f"an attestation names a client beyond the {len(clients)} of its batch") from None
