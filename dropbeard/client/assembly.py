@@ -115,6 +115,8 @@ class Assembler:
 
     def _prove(self, block: Header, reply: Reply) -> list[tuple[Entry, Path]]:
         """The reply's entries with their paths to the block's root; nothing when one of them does not stand there."""
+        if not any(entry.request in self.open for _, entry in reply.entries):
+            return []
         known = self._proved.get(block.digest, {})
         held = [known.get(index) for index, _ in reply.entries]
         seen = [row for row, (_, entry) in zip(held, reply.entries, strict=True) if row is not None and row[0] == entry]
@@ -160,13 +162,14 @@ class Assembler:
         for (top, _), base in sorted(gathering.bases.items(), key=lambda row: len(row[1].headers)):
             if not self._is_final(top):
                 continue
-            seen = self._finalized[top]
             extra = self._supplements_above(gathering, base)
-            certificate = self._build(gathering, base, extra, seen)
-            promised = len(certificate.promises())
-            needed = promised if all_owners else self.group.answers
-            if base.entry.kind is EntryKind.EXPIRED or len(certificate.answers) >= max(needed, self.group.answers):
-                return certificate
+            promises = _promises((base, *(proof for _, proof in extra)))
+            answers = _matching(promises, gathering.openings)
+            needed = len(promises) if all_owners else 0
+            if base.entry.kind is EntryKind.EXPIRED:
+                return self._build(gathering.request, base, extra, (), self._finalized[top])
+            if len(answers) >= max(needed, self.group.answers):
+                return self._build(gathering.request, base, extra, answers, self._finalized[top])
         return None
 
     def unlinked(self, request: RequestId) -> tuple[OwnerId, ...]:
@@ -195,12 +198,13 @@ class Assembler:
         return list(unique.items())
 
     def _build(
-        self, gathering: Gathering, base: _Proof, extra: list[tuple[int, _Proof]], seen: _Finalized
+        self,
+        request: Request,
+        base: _Proof,
+        extra: list[tuple[int, _Proof]],
+        answers: tuple[Answer, ...],
+        seen: _Finalized,
     ) -> Certificate:
-        request = gathering.request
-        answers: tuple[Answer, ...] = ()
-        if base.entry.kind is not EntryKind.EXPIRED:
-            answers = _matching((base, *(proof for _, proof in extra)), gathering.openings)
         quorum = tuple(sorted(seen.signatures.items())[: self.group.quorum])
         return Certificate(
             group=self.group.id,
@@ -218,12 +222,16 @@ class Assembler:
         )
 
 
-def _matching(proofs: Iterable[_Proof], openings: dict[tuple[OwnerId, Version], _Opened]) -> tuple[Answer, ...]:
-    """Every opening that is what its owner promised, by owner."""
-    promises: dict[OwnerId, Promise] = {}
+def _promises(proofs: Iterable[_Proof]) -> dict[OwnerId, Promise]:
+    found: dict[OwnerId, Promise] = {}
     for proof in proofs:
         for promise in proof.entry.promises:
-            promises.setdefault(promise.owner, promise)
+            found.setdefault(promise.owner, promise)
+    return found
+
+
+def _matching(promises: dict[OwnerId, Promise], openings: dict[tuple[OwnerId, Version], _Opened]) -> tuple[Answer, ...]:
+    """Every opening that is what its owner promised, by owner."""
     answers = []
     for owner, promise in sorted(promises.items()):
         opened = openings.get((owner, promise.version))

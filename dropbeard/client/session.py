@@ -237,9 +237,10 @@ class Session:
             self._plan(request, waiting)
         if waiting.enough_since_us is None:
             self._ask_for_link(request, waiting, now_us)
-        refused = {o: leg.rejected for o, leg in waiting.legs.items() if _is_final(leg.rejected)}
+        refused = {o: leg.rejected for o, leg in waiting.legs.items() if leg.rejected is not None}
+        refused = {o: rejected for o, rejected in refused.items() if _is_final(rejected)}
         if len(refused) > self.group.n - self.group.answers:
-            reasons = "; ".join(f"{self.group.member(o).name}: {r.detail}" for o, r in refused.items() if r)
+            reasons = "; ".join(f"{self.group.member(o).name}: {r.detail}" for o, r in refused.items())
             return Done(request, None, None, RequestRejected(f"too few nodes take the request: {reasons}"))
         return None
 
@@ -288,5 +289,5 @@ class Session:
         return max(now_us, min(now_us + SECOND, first_us))
 
 
-def _is_final(rejected: Rejected | None) -> bool:
-    return rejected is not None and rejected.reason not in _TRY_AGAIN
+def _is_final(rejected: Rejected) -> bool:
+    return rejected.reason not in _TRY_AGAIN

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dropbeard.errors import MessageInvalid
 from dropbeard.types import limits, wire
@@ -57,8 +58,7 @@ def salt_of(secret: bytes, request: RequestId, version: Version) -> bytes:
     return keyed(secret, SALT.encode(), request, wire.u32(version))
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(NamedTuple):
     """What a commitment hides: one owner's answer to one request (rule 2.9). ``salt`` has 32 bytes."""
 
     request: RequestId

@@ -114,9 +114,9 @@ def test_an_opening_counts_only_from_its_own_owner_and_if_it_matches(told: Recor
         for opening in openings.openings:
             if opening.request == request:
                 assert assembler.on_opening(OwnerId((owner + 1) % 4), opening) is None
-                unreadable = replace(opening, output=bytes(len(opening.output)))
+                unreadable = opening._replace(output=bytes(len(opening.output)))
                 assert assembler.on_opening(owner, unreadable) is None
-                assert assembler.on_opening(owner, replace(opening, salt=bytes(32))) == request
+                assert assembler.on_opening(owner, opening._replace(salt=bytes(32))) == request
     for reply in replies_for(told, request):
         assembler.on_reply(reply)
     assert assembler.certificate(request, all_owners=False) is None

@@ -54,7 +54,7 @@ def malformed() -> MalformedOpening:
     """Owner 3 committed to bytes that are no answer of the task."""
     plain = attestation(1)
     opening = Opening(plain.request_id(), OwnerId(3), Version(1), ONE, b"no answer", bytes(32))
-    made = signed_batch(batch(3, [replace(plain, commitment=opening.commitment())]))
+    made = signed_batch(batch(3, [plain._replace(commitment=opening.commitment())]))
     return MalformedOpening(made, 0, ONE, bytes(32), b"no answer")
 
 
@@ -169,7 +169,7 @@ def test_a_well_formed_answer_convicts_nobody() -> None:
     output = b"".join(number.to_bytes(4, "little") + (9 - number).to_bytes(2, "little") for number in range(task.top_k))
     plain = attestation(1)
     opening = Opening(plain.request_id(), OwnerId(3), Version(1), ONE, output, bytes(32))
-    made = signed_batch(batch(3, [replace(plain, commitment=opening.commitment())]))
+    made = signed_batch(batch(3, [plain._replace(commitment=opening.commitment())]))
     assert JUDGE.fault(MalformedOpening(made, 0, ONE, bytes(32), output)) == "the opening is a well-formed answer"
 
 

@@ -178,7 +178,7 @@ def test_a_mutant_that_opens_another_answer_is_caught(monkeypatch: Patch) -> Non
         for request in batch.request_ids:
             own = state.mine.get(request)
             if own is not None:
-                own.openings = {v: replace(o, output=o.output[::-1]) for v, o in own.openings.items()}
+                own.openings = {v: o._replace(output=o.output[::-1]) for v, o in own.openings.items()}
         return plain(state, batch)
 
     monkeypatch.setattr(replica, "openings_to_clients", lies)
