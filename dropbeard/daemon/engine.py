@@ -18,7 +18,7 @@ from dropbeard.codec.engine import decode_to_engine, encode_from_engine
 from dropbeard.daemon.clocks import read_clocks
 from dropbeard.daemon.engine_models import Models
 from dropbeard.daemon.files import NodeFiles
-from dropbeard.daemon.process import StopSignal, die_with_parent, log_to_stderr, pace_garbage
+from dropbeard.daemon.process import StopSignal, die_with_parent, keep_memory, log_to_stderr, pace_garbage
 from dropbeard.errors import MessageInvalid
 from dropbeard.serving.pipeline import Job, Outcome
 from dropbeard.storage.files import read_genesis
@@ -50,6 +50,7 @@ def run_engine(files: NodeFiles) -> int:
     Raises EngineFailed, ModelMissing, ExtraMissing, ConfigInvalid or TransportFailed when it cannot start.
     """
     die_with_parent()
+    keep_memory()
     log_to_stderr(files.config.log_level)
     group = read_genesis(files.genesis)
     server = _Server(StopSignal())

@@ -23,7 +23,7 @@ from dropbeard.daemon.identity import Identity, identify
 from dropbeard.daemon.inbox import Inbox
 from dropbeard.daemon.new_node import read_salt
 from dropbeard.daemon.outbox import Outbox
-from dropbeard.daemon.process import StopSignal, die_with_parent, log_to_stderr, pace_garbage
+from dropbeard.daemon.process import StopSignal, die_with_parent, keep_memory, log_to_stderr, pace_garbage
 from dropbeard.daemon.recording import Recorder
 from dropbeard.daemon.updates import UpdateDesk
 from dropbeard.errors import MessageInvalid, StorageFailed
@@ -54,6 +54,7 @@ def run_node(files: NodeFiles) -> int:
     Raises ConfigInvalid, KeyInvalid, StorageFailed or TransportFailed when it cannot start or must not go on.
     """
     die_with_parent()
+    keep_memory()
     log_to_stderr(files.config.log_level)
     group = read_genesis(files.genesis)
     identity = identify(

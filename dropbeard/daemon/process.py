@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import logging
@@ -17,6 +18,14 @@ DIE_WITH_PARENT: Final = "DROPBEARD_DIE_WITH_PARENT"
 GARBAGE_THRESHOLDS: Final = (50_000, 20, 20)
 """New objects before the youngest are searched, and how many such searches go before one of each older generation."""
 
+KEPT_BUFFER_BYTES: Final = 4 << 20
+"""Larger buffers come from the kernel one by one and go back at once."""
+
+KEPT_BYTES: Final = 256 << 20
+"""Free memory at the end of the heap before it goes back."""
+
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_THRESHOLD: Final = -3
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -49,6 +58,14 @@ def pace_garbage() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
+
+
+def keep_memory() -> None:
+    """Have glibc keep freed buffers of the size of inputs: given back and asked for again, each costs its page faults."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, KEPT_BUFFER_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
 def log_to_stderr(level: str) -> None:
