@@ -13,8 +13,9 @@ struct ToEngine {
     hello @2 :Void;
     # The node is there: say what you run.
     infer @3 :Data;
-    # Tickets of 33 bytes each, little-endian: the node's name for the work u64, deadline u64 (microseconds since 1970),
-    # version u32, kind u8, height u32, width u32, channels u32. Their inputs are the next frames, in this order.
+    # Tickets of 65 bytes each, little-endian: the node's name for the work u64, deadline u64 (microseconds since 1970),
+    # version u32, kind u8, height u32, width u32, channels u32, input digest 32. Their inputs are the next frames, in
+    # this order.
     load @4 :Model;
     # Beside what runs; answered by ready or notLoaded.
     unload @5 :UInt32;

@@ -33,7 +33,7 @@ ANSWER_BYTES = 40
 """Room that one answer takes beside its output."""
 
 _KINDS = {int(kind): kind for kind in InputKind}
-_TICKET = struct.Struct("<QQIBIII")
+_TICKET = struct.Struct("<QQIBIII32s")
 
 
 def encode_to_engine(message: ToEngine) -> bytes:
@@ -47,7 +47,7 @@ def _put_to_engine(frame: Any, message: ToEngine) -> None:
         case NodeHello():
             frame.hello = None
         case InferTickets(tickets):
-            frame.infer = b"".join(_TICKET.pack(t.ticket, t.deadline, t.version, t.kind, *t.shape) for t in tickets)
+            frame.infer = b"".join(map(_ticket_row, tickets))
         case LoadModel(version, digest):
             model = frame.init("load")
             model.version, model.digest = version, digest
@@ -55,6 +55,10 @@ def _put_to_engine(frame: Any, message: ToEngine) -> None:
             frame.unload = version
         case _:
             assert_never(message)
+
+
+def _ticket_row(row: InferTicket) -> bytes:
+    return _TICKET.pack(row.ticket, row.deadline, row.version, row.kind, *row.shape, row.input_digest)
 
 
 def decode_to_engine(data: bytes) -> ToEngine:
@@ -79,12 +83,13 @@ def _take_tickets(rows: bytes) -> InferTickets:
     count, rest = divmod(len(rows), _TICKET.size)
     if rest or not 1 <= count <= TICKETS_AT_ONCE_MAX:
         raise MessageInvalid(f"{len(rows)} bytes are not 1 to {TICKETS_AT_ONCE_MAX} tickets")
-    return InferTickets(
-        tuple(
-            InferTicket(ticket, TimeUs(deadline), Version(version), take_input_kind(kind), (height, width, channels))
-            for ticket, deadline, version, kind, height, width, channels in _TICKET.iter_unpack(rows)
-        )
-    )
+    return InferTickets(tuple(map(_take_ticket, _TICKET.iter_unpack(rows))))
+
+
+def _take_ticket(row: tuple[Any, ...]) -> InferTicket:
+    ticket, deadline, version, kind, height, width, channels, found = row
+    shape = (height, width, channels)
+    return InferTicket(ticket, TimeUs(deadline), Version(version), take_input_kind(kind), shape, Digest(found))
 
 
 def take_input_kind(number: int) -> InputKind:

@@ -169,7 +169,7 @@ class _Server:
             self._number += 1
             self._routes[self._number] = (route, ticket.ticket)
             deadline_us = now.monotonic_us + (ticket.deadline - now.wall_us)
-            job = Job(self._number, Input(ticket.kind, ticket.shape, data), deadline_us)
+            job = Job(self._number, Input(ticket.kind, ticket.shape, data, ticket.input_digest), deadline_us)
             jobs.setdefault(ticket.version, []).append(job)
         refused: list[EngineFailure] = []
         for version, rows in jobs.items():

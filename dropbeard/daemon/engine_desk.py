@@ -197,7 +197,8 @@ class EngineDesk:
         """In one message; all of them failed when it cannot leave."""
         tickets = []
         for number, order in enumerate(orders, start=self._next_ticket):
-            tickets.append(InferTicket(number, order.deadline, order.version, order.given.kind, order.given.shape))
+            given = order.given
+            tickets.append(InferTicket(number, order.deadline, order.version, given.kind, given.shape, given.digest()))
         self._next_ticket += len(orders)
         header = encode_to_engine(InferTickets(tuple(tickets)))
         if not self._link.send([header, *(order.given.data for order in orders)]):

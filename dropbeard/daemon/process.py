@@ -61,7 +61,7 @@ def pace_garbage() -> None:
 
 
 def keep_memory() -> None:
-    """Have glibc keep freed buffers of the size of inputs: given back and asked for again, each costs its page faults."""
+    """Have glibc keep freed buffers of the size of inputs: each that is given back costs page faults anew."""
     with contextlib.suppress(OSError, AttributeError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, KEPT_BUFFER_BYTES)

@@ -119,7 +119,7 @@ class SoloEngine:
         deadline = TimeUs(time.time_ns() // 1000 + int(ANSWER_S * 1e6))
         for first in range(0, len(rows), TICKETS_AT_ONCE_MAX):
             part = rows[first : first + TICKETS_AT_ONCE_MAX]
-            tickets = (InferTicket(number, deadline, FIRST_VERSION, g.kind, g.shape) for number, g in part)
+            tickets = (InferTicket(number, deadline, FIRST_VERSION, g.kind, g.shape, g.digest()) for number, g in part)
             header = encode_to_engine(InferTickets(tuple(tickets)))
             self._send(header, *(given.data for _, given in part), until=until)
         self._hear(lambda: len(self._answers) == len(rows), until)

@@ -9,7 +9,7 @@ from typing import Final
 import zmq
 
 from dropbeard.signing.curve import CurveSecret
-from dropbeard.transport.frames import receive
+from dropbeard.transport.frames import receive, send
 from dropbeard.transport.monitor import Monitor
 from dropbeard.transport.options import INPUT_QUEUE_MAX, connect, keep_alive, prepare, use_curve
 from dropbeard.types.group import Group
@@ -42,7 +42,7 @@ class ClientLink:
     def send(self, owner: OwnerId, frames: Sequence[bytes]) -> bool:
         """Hand a message to ZeroMQ; False, and counted, when the node is away or its queue is full."""
         try:
-            self._sockets[owner].send_multipart(frames, zmq.NOBLOCK)
+            send(self._sockets[owner], frames)
         except zmq.Again:
             self.not_sent[owner] += 1
             return False

@@ -12,7 +12,7 @@ from typing import Final
 import zmq
 
 from dropbeard.errors import ConfigInvalid, TransportFailed
-from dropbeard.transport.frames import receive
+from dropbeard.transport.frames import receive, send
 from dropbeard.transport.monitor import Monitor
 from dropbeard.transport.options import INPUT_FRAME_BYTES_MAX, bind, prepare
 from dropbeard.types.engine_messages import TICKETS_AT_ONCE_MAX
@@ -116,7 +116,7 @@ class EngineLink:
     def send(self, frames: Sequence[bytes]) -> bool:
         """Hand over; False, and counted, when the engine is away or its queue is full."""
         try:
-            self.socket.send_multipart(frames, zmq.NOBLOCK)
+            send(self.socket, frames)
         except zmq.Again:
             self.not_sent += 1
             return False

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import zmq
+
+
+def send(socket: zmq.Socket[bytes], frames: Sequence[bytes]) -> None:
+    """Hand one message to ZeroMQ without blocking; zmq.Again when its queue is full. Large frames are not copied."""
+    large = any(len(frame) >= zmq.COPY_THRESHOLD for frame in frames)
+    socket.send_multipart(frames, zmq.NOBLOCK, copy=not large)
 
 
 def receive(socket: zmq.Socket[bytes], most: int) -> list[zmq.Frame] | None:

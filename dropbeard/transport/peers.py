@@ -9,7 +9,7 @@ from typing import Final
 import zmq
 
 from dropbeard.signing.curve import CurveSecret
-from dropbeard.transport.frames import receive
+from dropbeard.transport.frames import receive, send
 from dropbeard.transport.monitor import Monitor
 from dropbeard.transport.options import bind, connect, keep_alive, listening_at, prepare, serve_curve, use_curve
 from dropbeard.transport.unfinished import UnfinishedGuard
@@ -80,7 +80,7 @@ class PeerLink:
         socket = self._speaking.get(peer)
         try:
             if socket is not None:
-                socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
+                send(socket, frames)
                 return True
         except zmq.Again:
             pass

@@ -33,6 +33,7 @@ class InferTicket:
     version: Version
     kind: InputKind
     shape: tuple[int, int, int]
+    input_digest: Digest
 
 
 @dataclass(frozen=True, slots=True)

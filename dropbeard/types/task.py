@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 
@@ -39,10 +39,16 @@ class Input:
     kind: InputKind
     shape: tuple[int, int, int]
     data: bytes
+    known_digest: Digest | None = field(default=None, repr=False, compare=False)
+    """The digest, where it is known from who worked it out: an engine's node."""
 
     def digest(self) -> Digest:
-        """Covers kind, shape and exactly these bytes (rule 2.5): kind u8, 3 x u32, data."""
-        return digest_large(INPUT, _INPUT.pack(self.kind, *self.shape), self.data)
+        """Covers kind, shape and exactly these bytes (rule 2.5): kind u8, 3 x u32, data. Worked out once."""
+        if self.known_digest is None:
+            found = digest_large(INPUT, _INPUT.pack(self.kind, *self.shape), self.data)
+            object.__setattr__(self, "known_digest", found)
+            return found
+        return self.known_digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,7 @@ TO_CLIENT: list[ToClient] = [
 ]
 TO_ENGINE: list[ToEngine] = [
     NodeHello(),
-    InferTickets((InferTicket(2**64 - 1, TimeUs(5), Version(1), InputKind.ENCODED_IMAGE, (0, 0, 0)),) * 2),
+    InferTickets((InferTicket(2**64 - 1, TimeUs(5), Version(1), InputKind.ENCODED_IMAGE, (0, 0, 0), D),) * 2),
     LoadModel(Version(2**32 - 1), D),
     UnloadModel(Version(7)),
 ]

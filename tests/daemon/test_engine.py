@@ -30,7 +30,7 @@ from dropbeard.types.engine_messages import (
 )
 from dropbeard.types.group import FIRST_VERSION
 from dropbeard.types.ids import TimeUs
-from dropbeard.types.task import InputKind
+from dropbeard.types.task import Input, InputKind
 
 pytestmark = pytest.mark.system
 WAIT_S = 20.0
@@ -74,7 +74,9 @@ class Daemon:
 
     def ask(self, ticket: int, data: bytes, shape: tuple[int, int, int] = (2, 2, 3), ahead_s: float = 30.0) -> None:
         deadline = TimeUs(time.time_ns() // 1000 + int(ahead_s * 1e6))
-        one = InferTicket(ticket, deadline, FIRST_VERSION, InputKind.RAW_RGB8, shape)
+        one = InferTicket(
+            ticket, deadline, FIRST_VERSION, InputKind.RAW_RGB8, shape, Input(InputKind.RAW_RGB8, shape, data).digest()
+        )
         self.send(encode_to_engine(InferTickets((one,))), data)
 
     def answered(self) -> dict[int, bytes]:

@@ -40,7 +40,7 @@ from dropbeard.types.engine_messages import (
     NodeHello,
 )
 from dropbeard.types.group import FIRST_VERSION
-from dropbeard.types.ids import TimeUs, Version
+from dropbeard.types.ids import Digest, TimeUs, Version
 from dropbeard.types.node_config import config_from_toml
 from dropbeard.types.task import PROBABILITY_ONE, Input, InputKind
 from tests.transport.worlds import Context, until
@@ -72,7 +72,7 @@ class NodeEnd:
 
     def ask(self, ticket: int, data: bytes, version: Version = FIRST_VERSION) -> None:
         deadline = TimeUs(time.time_ns() // 1000 + 60_000_000)
-        one = InferTicket(ticket, deadline, version, InputKind.ENCODED_IMAGE, (0, 0, 0))
+        one = InferTicket(ticket, deadline, version, InputKind.ENCODED_IMAGE, (0, 0, 0), Digest(bytes(32)))
         header = encode_to_engine(InferTickets((one,)))
         assert until(lambda: self.link.send([header, data]), WAIT_S)
 

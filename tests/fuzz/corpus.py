@@ -161,7 +161,7 @@ def _client_and_engine(made: _Tapped) -> list[Sample]:
     submit = Submit(group.id, Nonce(1), TimeUs(2), 3, b"", InputKind.RAW_RGB8, (2, 2, 3))
     request = next(iter(made.clients.asked))
     to_node: list[ToNode] = [Hello(group.id), Submits((submit, submit)), FetchOutcome(request)]
-    ticket = InferTicket(1, TimeUs(2), Version(1), InputKind.ENCODED_IMAGE, (0, 0, 0))
+    ticket = InferTicket(1, TimeUs(2), Version(1), InputKind.ENCODED_IMAGE, (0, 0, 0), Digest(bytes(32)))
     model = Digest(bytes(32))
     asked: list[ToEngine] = [
         NodeHello(),

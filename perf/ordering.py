@@ -1,0 +1,74 @@
+"""Certified requests a second, engines that take no time: P1 with inputs of 1 KB, P2 with 150 KB, P3 against an echo.
+
+Four nodes, four engines and the client on one machine, closed loop, every certificate verified; the echo floor sends
+the same frames through the same sockets and processes with no agreement. Runs of both alternate.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from dropbeard.daemon.local_group import LocalGroup
+from dropbeard.types.node_config import EngineTable
+from perf._echo import EchoGroup, EchoLoad
+from perf._load import Load, Sample, raw_inputs
+from perf._measure import Figure, figure
+from perf._observed import LABELS
+
+ENGINE: Final = EngineTable("", backend="synthetic", max_batch=64, queue_max=2_048)
+SMALL_SIDE: Final = 18
+"""972 bytes."""
+
+LARGE_SIDE: Final = 224
+"""150,528 bytes."""
+
+SMALL_IN_FLIGHT: Final = 512
+LARGE_IN_FLIGHT: Final = 192
+RUNS: Final = 5
+SECONDS: Final = 8.0
+WARM_S: Final = 3.0
+QUICK_RUNS: Final = 1
+QUICK_SECONDS: Final = 3.0
+QUICK_WARM_S: Final = 1.5
+
+
+def measure(quick: bool) -> list[Figure]:
+    """P1, P2 and both shares of P3."""
+    runs, seconds, warm_s = (QUICK_RUNS, QUICK_SECONDS, QUICK_WARM_S) if quick else (RUNS, SECONDS, WARM_S)
+    found: list[Figure] = []
+    for name, side, in_flight in (("P1", SMALL_SIDE, SMALL_IN_FLIGHT), ("P2", LARGE_SIDE, LARGE_IN_FLIGHT)):
+        samples, floors = alternate(side, in_flight, runs, seconds, warm_s)
+        rates = [sample.rate for sample in samples]
+        middle = sorted(samples, key=lambda sample: sample.rate)[len(samples) // 2]
+        detail = {"in_flight": in_flight, "input_bytes": 3 * side * side, **middle.summary()}
+        found.append(figure(name, "certified requests/s", rates, floors, **detail))
+        shares = [rate / floor for rate, floor in zip(rates, floors, strict=True)]
+        found.append(figure(f"P3 of {name}", "share of the echo floor", shares))
+    return found
+
+
+def alternate(
+    side: int, in_flight: int, runs: int, seconds: float, warm_s: float
+) -> tuple[Sequence[Sample], Sequence[float]]:
+    """Samples of a group, and rates of the echo after each."""
+    samples, floors = [], []
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        labels = directory / "labels.txt"
+        labels.write_text(LABELS)
+        for number in range(runs):
+            with (
+                LocalGroup(directory / f"g{number}", engine=ENGINE, labels=labels) as local,
+                Load(local, raw_inputs(side)) as load,
+            ):
+                samples.append(load.closed(in_flight, seconds, warm_s))
+            with (
+                EchoGroup(directory / f"e{number}", engine=ENGINE, labels=labels) as mute,
+                EchoLoad(mute, 3 * side * side) as echo,
+            ):
+                floors.append(echo.closed(in_flight, seconds, warm_s))
+    return samples, floors
