@@ -10,7 +10,7 @@ import sys
 import perf
 from perf._measure import Figure, report
 
-BENCHES = ("ordering",)
+BENCHES = ("imagenet", "ordering")
 """Each has a ``measure(quick)`` that gives its figures."""
 
 
