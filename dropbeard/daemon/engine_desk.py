@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Final, assert_never
 
 import zmq
@@ -20,6 +20,7 @@ from dropbeard.agreement.events import (
 from dropbeard.codec.engine import decode_from_engine, encode_to_engine
 from dropbeard.errors import MessageInvalid
 from dropbeard.transport.engine_link import EngineLink
+from dropbeard.transport.frames import EVERYTHING
 from dropbeard.types.engine_messages import (
     TICKETS_AT_ONCE_MAX,
     EngineAnswers,
@@ -70,15 +71,15 @@ class EngineDesk:
         """What the loop waits on."""
         return [self._link.socket, self._link.monitor.socket]
 
-    def receive(self) -> list[Event]:
-        """Everything the engine said, and whether it came or went."""
+    def receive(self, ready: Container[object] = EVERYTHING) -> list[Event]:
+        """Everything the engine said, and whether it came or went. ``ready`` as in PeerLink."""
         events: list[Event] = []
-        for up in self._link.monitor.changes():
+        for up in self._link.monitor.changes(ready):
             if up:
                 self._link.send([encode_to_engine(NodeHello())])
             else:
                 events += self._lost()
-        for data in self._link.receive():
+        for data in self._link.receive(ready):
             try:
                 events += self._take(decode_from_engine(data))
             except MessageInvalid as wrong:

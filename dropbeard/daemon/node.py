@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -154,9 +155,8 @@ class Node:
         pending: list[Event] = []
         while not stop.asked:
             wait_us = 0 if pending else min(max(0, wake_at_us - read_clocks().monotonic_us), POLL_MAX_US)
-            poller.poll(-(-wait_us // 1000))
-            self._zap.answer_all()
-            events = [*pending, *self._hear()]
+            ready = {source for source, _ in poller.poll(-(-wait_us // 1000))}
+            events = [*pending, *self._hear(ready)]
             now = read_clocks()
             if events or now.monotonic_us >= wake_at_us:
                 outcome = self.turn.run(events, now)
@@ -175,24 +175,26 @@ class Node:
     def _peer_sockets(self) -> list[zmq.Socket[bytes]]:
         return [socket for link in self._links() for socket in link.sockets()]
 
-    def _hear(self) -> list[Event]:
-        """Drain every socket without blocking."""
-        events: list[Event] = [PeerConnected(peer) for peer in self._votes.connected()]
-        self._lanes.connected()
-        self._catchup.connected()
-        for sender, data in self._votes.receive():
+    def _hear(self, ready: Set[object]) -> list[Event]:
+        """Drain every socket that is readable, without blocking."""
+        if self._zap.socket in ready:
+            self._zap.answer_all()
+        events: list[Event] = [PeerConnected(peer) for peer in self._votes.connected(ready)]
+        self._lanes.connected(ready)
+        self._catchup.connected(ready)
+        for sender, data in self._votes.receive(ready):
             events += self._inbox.from_votes(sender, data)
-        for sender, data in self._lanes.receive():
+        for sender, data in self._lanes.receive(ready):
             events += self._inbox.from_lanes(sender, data)
-        for sender, frames in self._catchup.receive_frames():
+        for sender, frames in self._catchup.receive_frames(ready):
             events += self._inbox.from_catchup(sender, frames)
-        for heard in self._clients.receive():
+        for heard in self._clients.receive(ready):
             for found in self._inbox.from_client(heard.client, heard.data, heard.inputs):
                 if isinstance(found, SendClient):
                     self._outbox.send([found])
                 else:
                     events.append(found)
-        return [*events, *self._desk.receive(), *self._updates.look(read_clocks().monotonic_us)]
+        return [*events, *self._desk.receive(ready), *self._updates.look(read_clocks().monotonic_us)]
 
     def _log_counters(self, now_us: int) -> None:
         if now_us < self._next_count_us:

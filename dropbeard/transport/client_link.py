@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Final
 
 import zmq
 
 from dropbeard.signing.curve import CurveSecret
-from dropbeard.transport.frames import receive, send
+from dropbeard.transport.frames import EVERYTHING, receive, send
 from dropbeard.transport.monitor import Monitor
 from dropbeard.transport.options import INPUT_QUEUE_MAX, connect, keep_alive, prepare, use_curve
 from dropbeard.types.group import Group
@@ -26,6 +26,8 @@ class ClientLink:
         self._sockets: dict[OwnerId, zmq.Socket[bytes]] = {}
         self._monitors: dict[OwnerId, Monitor] = {}
         self._poller = zmq.Poller()
+        self._ready: Container[object] = EVERYTHING
+        """What the last poll found readable."""
         self.not_sent: Counter[OwnerId] = Counter()
         for owner in group.owners:
             socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
@@ -50,10 +52,10 @@ class ClientLink:
 
     def receive(self, timeout_s: float) -> list[tuple[OwnerId, bytes]]:
         """What came, waiting up to ``timeout_s`` seconds for the first."""
-        self._poller.poll(max(0, round(timeout_s * 1000)))
+        self._ready = {source for source, _ in self._poller.poll(max(0, round(timeout_s * 1000)))}
         heard = []
         for owner, socket in self._sockets.items():
-            for _ in range(HEARD_AT_ONCE_MAX):
+            for _ in range(HEARD_AT_ONCE_MAX if socket in self._ready else 0):
                 frames = receive(socket, 1)
                 if frames is None:
                     break
@@ -63,7 +65,7 @@ class ClientLink:
 
     def connected(self) -> list[OwnerId]:
         """Nodes to which a connection was made, or made again, since the last call."""
-        return [owner for owner, monitor in self._monitors.items() if True in monitor.changes()]
+        return [owner for owner, monitor in self._monitors.items() if True in monitor.changes(self._ready)]
 
     def close(self) -> None:
         """Close everything; calling it again does nothing."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final
 
 import zmq
 
 from dropbeard.signing.curve import CurveSecret
-from dropbeard.transport.frames import receive
+from dropbeard.transport.frames import EVERYTHING, receive
 from dropbeard.transport.options import INPUT_FRAME_BYTES_MAX, INPUT_QUEUE_MAX, bind, keep_alive, prepare, serve_curve
 from dropbeard.transport.unfinished import UnfinishedGuard
 from dropbeard.transport.zap import key_of
@@ -57,11 +58,11 @@ class ClientListener:
         bind(self.socket, endpoint)
         self._guard = UnfinishedGuard(self.socket, UNFINISHED_BYTES_MAX)
 
-    def receive(self) -> list[Heard]:
-        """What is waiting; never blocks."""
+    def receive(self, ready: Container[object] = EVERYTHING) -> list[Heard]:
+        """What is waiting; never blocks. ``ready`` as in PeerLink."""
         heard: list[Heard] = []
         taken_bytes = 0
-        taken = 0
+        taken = 0 if self.socket in ready else HEARD_AT_ONCE_MAX
         while taken < HEARD_AT_ONCE_MAX and taken_bytes <= HEARD_BYTES_AT_ONCE_MAX:
             frames = receive(self.socket, 2 + SUBMITS_MAX)
             if frames is None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Final
 
 import zmq
 
 from dropbeard.errors import ConfigInvalid, TransportFailed
-from dropbeard.transport.frames import receive, send
+from dropbeard.transport.frames import EVERYTHING, receive, send
 from dropbeard.transport.monitor import Monitor
 from dropbeard.transport.options import INPUT_FRAME_BYTES_MAX, bind, prepare
 from dropbeard.types.engine_messages import TICKETS_AT_ONCE_MAX
@@ -122,10 +122,10 @@ class EngineLink:
             return False
         return True
 
-    def receive(self) -> list[bytes]:
-        """What is waiting; never blocks."""
+    def receive(self, ready: Container[object] = EVERYTHING) -> list[bytes]:
+        """What is waiting; never blocks. ``ready`` as in PeerLink."""
         heard = []
-        for _ in range(HEARD_AT_ONCE_MAX):
+        for _ in range(HEARD_AT_ONCE_MAX if self.socket in ready else 0):
             frames = receive(self.socket, 1)
             if frames is None:
                 break

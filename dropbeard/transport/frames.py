@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import zmq
+
+
+class _Everything:
+    """Holds whatever is asked for."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+EVERYTHING: Final = _Everything()
+"""Stands for the sockets that a poll found readable where nobody polled: each is asked."""
 
 
 def send(socket: zmq.Socket[bytes], frames: Sequence[bytes]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Final
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
+
+from dropbeard.transport.frames import EVERYTHING
 
 EVENTS: Final = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 READ_AT_ONCE_MAX: Final = 64
@@ -19,10 +22,10 @@ class Monitor:
         self.socket: zmq.Socket[bytes] = socket.get_monitor_socket(EVENTS)
         self.up = False
 
-    def changes(self) -> list[bool]:
-        """True for each connection made, False for each lost, in order; never blocks."""
+    def changes(self, ready: Container[object] = EVERYTHING) -> list[bool]:
+        """True for each connection made, False for each lost, in order; never blocks. ``ready`` as in PeerLink."""
         found = []
-        for _ in range(READ_AT_ONCE_MAX):
+        for _ in range(READ_AT_ONCE_MAX if self.socket in ready else 0):
             try:
                 frames = self.socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:

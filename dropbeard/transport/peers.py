@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Final
 
 import zmq
 
 from dropbeard.signing.curve import CurveSecret
-from dropbeard.transport.frames import receive, send
+from dropbeard.transport.frames import EVERYTHING, receive, send
 from dropbeard.transport.monitor import Monitor
 from dropbeard.transport.options import bind, connect, keep_alive, listening_at, prepare, serve_curve, use_curve
 from dropbeard.transport.unfinished import UnfinishedGuard
@@ -87,14 +87,17 @@ class PeerLink:
         self.not_sent[peer] += 1
         return False
 
-    def receive(self) -> list[tuple[OwnerId, bytes]]:
-        """What is waiting, with the peer whose CURVE key the connection proved; never blocks."""
-        return [(owner, frames[0]) for owner, frames in self.receive_frames()]
+    def receive(self, ready: Container[object] = EVERYTHING) -> list[tuple[OwnerId, bytes]]:
+        """What is waiting, with the peer whose CURVE key the connection proved; never blocks.
 
-    def receive_frames(self) -> list[tuple[OwnerId, list[bytes]]]:
+        ``ready``: the sockets that a poll found readable; others are not asked.
+        """
+        return [(owner, frames[0]) for owner, frames in self.receive_frames(ready)]
+
+    def receive_frames(self, ready: Container[object] = EVERYTHING) -> list[tuple[OwnerId, list[bytes]]]:
         """The same with every frame of each message."""
         heard = []
-        for _ in range(HEARD_AT_ONCE_MAX):
+        for _ in range(HEARD_AT_ONCE_MAX if self.socket in ready else 0):
             frames = receive(self.socket, 1 + self._frames)
             if frames is None:
                 break
@@ -110,9 +113,9 @@ class PeerLink:
         self.dropped["unfinished"] += self._guard.check()
         return heard
 
-    def connected(self) -> list[OwnerId]:
+    def connected(self, ready: Container[object] = EVERYTHING) -> list[OwnerId]:
         """Peers to which a connection was made, or made again, since the last call."""
-        return [peer for peer, monitor in self.monitors.items() if True in monitor.changes()]
+        return [peer for peer, monitor in self.monitors.items() if True in monitor.changes(ready)]
 
     def sockets(self) -> list[zmq.Socket[bytes]]:
         """What the loop waits on."""

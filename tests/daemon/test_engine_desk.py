@@ -30,7 +30,7 @@ GIVEN = Input(InputKind.ENCODED_IMAGE, (0, 0, 0), b"picture")
 class _Quiet:
     socket = None
 
-    def changes(self) -> list[bool]:
+    def changes(self, ready: Any) -> list[bool]:
         return []
 
 
@@ -47,7 +47,7 @@ class Wire:
         self.told.append(decode_to_engine(frames[0]))
         return True
 
-    def receive(self) -> list[bytes]:
+    def receive(self, ready: Any) -> list[bytes]:
         heard, self.heard = self.heard, []
         return heard
 
