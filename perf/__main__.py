@@ -10,7 +10,7 @@ import sys
 import perf
 from perf._measure import Figure, report
 
-BENCHES = ("imagenet", "ordering")
+BENCHES = ("client", "engines", "imagenet", "ordering", "scaling")
 """Each has a ``measure(quick)`` that gives its figures."""
 
 
@@ -23,7 +23,7 @@ def main() -> int:
     chosen = parser.parse_args()
     if chosen.name is None:
         return _list()
-    figures = importlib.import_module(f"perf.{chosen.name}").measure(chosen.quick)
+    figures = importlib.import_module(f"perf.{chosen.name}").bench(chosen.quick)
     sys.stdout.write(f"{report(figures)}\n" if chosen.json else "".join(_line(one) for one in figures))
     return 0
 

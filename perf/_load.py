@@ -21,6 +21,7 @@ from dropbeard.daemon.local_group import LocalGroup
 from dropbeard.daemon.process import keep_memory, pace_garbage
 from dropbeard.signing.curve import CurveSecret
 from dropbeard.transport.client_link import ClientLink
+from dropbeard.types.certificates import Certificate
 from dropbeard.types.ids import ClientKey, Nonce, RequestId, TimeUs
 from dropbeard.types.parameters import SECOND
 from dropbeard.types.task import Input, InputKind
@@ -95,6 +96,8 @@ class Load:
         self._asked: dict[RequestId, float] = {}
         self._nonce = secrets.randbits(62)
         self._sample = Sample()
+        self.kept: list[Certificate] | None = None
+        """Certificates, once a list is put here."""
 
     def __enter__(self) -> Load:
         for owner in self._local.group.members:
@@ -187,4 +190,6 @@ class Load:
                 self._sample.failed += 1
             else:
                 self._sample.certified += 1
+                if self.kept is not None:
+                    self.kept.append(done.certificate)
                 self._sample.latencies_ms.append((now - intended) * 1e3)

@@ -25,11 +25,13 @@ from dropbeard.serving.image_engine import ImageEngine
 from dropbeard.serving.manifest import ImageBackend, Manifest, load_manifest
 from dropbeard.types.genesis_file import task_schema
 from dropbeard.types.task import Input, InputKind
+from perf._measure import Figure, figure
 
 BATCHES: Final = (1, 4, 8, 16, 32)
 HAND_OFF_BATCH: Final = 16
 SIDE: Final = 224
 ROUNDS: Final = 15
+SECONDS: Final = 3.0
 RUNS: Final = 5
 
 
@@ -154,13 +156,26 @@ def measure(model: str, backend: ImageBackend, threads: int, seconds: float) -> 
     return figures
 
 
+def bench(quick: bool) -> list[Figure]:
+    """EfficientNet-Lite0 on onnx, one thread: kept of a bare loop, and the hand-off's share."""
+    fetch("efficientnet-lite0")
+    manifest = load_manifest("efficientnet-lite0")
+    runs = range(1 if quick else RUNS)
+    kept = [against_bare_loop(manifest, 1, HAND_OFF_BATCH) for _ in runs]
+    shares = [hand_off(manifest, 1)["share"] for _ in runs]
+    return [
+        figure("kept of a bare loop", "share", kept, ()),
+        figure("hand-off", "share of ONNX Runtime's time", shares, ()),
+    ]
+
+
 def main() -> int:
     """Print the figures as JSON."""
     parser = argparse.ArgumentParser(prog="python -m perf.engines", description="Engines alone.")
     parser.add_argument("--model", default="efficientnet-lite0")
     parser.add_argument("--backend", choices=get_args(ImageBackend), default="onnx")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=3.0, help="for each batch size")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="for each batch size")
     chosen = parser.parse_args()
     print(json.dumps(measure(chosen.model, chosen.backend, chosen.threads, chosen.seconds)))
     return 0

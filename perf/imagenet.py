@@ -89,7 +89,7 @@ CHEAP_IN_FLIGHT: Final = 256
 IN_FLIGHT: Final = 48
 
 
-def measure(quick: bool) -> list[Figure]:
+def bench(quick: bool) -> list[Figure]:
     """P4, if its models are there, and P5."""
     seconds, warm_s, runs = (QUICK_SECONDS, QUICK_WARM_S, 1) if quick else (SECONDS, WARM_S, RUNS)
     found: list[Figure] = []

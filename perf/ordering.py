@@ -36,7 +36,7 @@ QUICK_SECONDS: Final = 3.0
 QUICK_WARM_S: Final = 1.5
 
 
-def measure(quick: bool) -> list[Figure]:
+def bench(quick: bool) -> list[Figure]:
     """P1, P2 and both shares of P3."""
     runs, seconds, warm_s = (QUICK_RUNS, QUICK_SECONDS, QUICK_WARM_S) if quick else (RUNS, SECONDS, WARM_S)
     found: list[Figure] = []

@@ -1,0 +1,76 @@
+"""What an answer costs its client: P12, verifying and aggregating one certificate out of a batch of 64 in one block.
+
+The certificates come from a local group. Nothing that an earlier batch left in a cache counts: signatures and answers
+are forgotten before each.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from dropbeard.client.answers import answer_of
+from dropbeard.daemon.local_group import LocalGroup
+from dropbeard.types.certificates import Certificate, decode_certificate
+from dropbeard.types.entries import EntryKind
+from dropbeard.types.group import Group
+from dropbeard.types.ids import Digest
+from dropbeard.types.task import forget_answers
+from dropbeard.verification.certificate import forget_signatures, verify
+from perf._load import Load, raw_inputs
+from perf._measure import Figure, figure
+from perf._observed import LABELS
+from perf.ordering import ENGINE, SMALL_SIDE
+
+BATCH: Final = 64
+RUNS: Final = 40
+GATHER_S: Final = 3.0
+
+
+def bench(quick: bool) -> list[Figure]:
+    """P12, from certificates in memory and from files' bytes."""
+    group, batch = one_block()
+    runs = RUNS // 4 if quick else RUNS
+    files = [certificate.encode() for certificate in batch]
+    whole = [each_us(group, batch) for _ in range(runs)]
+    decoded = [each_us(group, [decode_certificate(data) for data in files]) for _ in range(runs)]
+    return [
+        figure("P12", "us to verify and aggregate one of 64", whole, (), bytes=len(files[0])),
+        figure("P12 decoded", "us, the same of certificates read from bytes", decoded, ()),
+    ]
+
+
+def each_us(group: Group, batch: Sequence[Certificate]) -> float:
+    """Microseconds for each certificate of a batch that nobody looked at before."""
+    forget_signatures()
+    forget_answers()
+    started = time.perf_counter()
+    for certificate in batch:
+        answer_of(group, certificate, verify(certificate, group), 0.0)
+    return (time.perf_counter() - started) * 1e6 / len(batch)
+
+
+def one_block() -> tuple[Group, list[Certificate]]:
+    """64 certificates whose entries stand in one block."""
+    with tempfile.TemporaryDirectory() as directory:
+        labels = Path(directory) / "labels.txt"
+        labels.write_text(LABELS)
+        with (
+            LocalGroup(Path(directory) / "g", engine=ENGINE, labels=labels) as local,
+            Load(local, raw_inputs(SMALL_SIDE)) as load,
+        ):
+            load.kept = []
+            load.closed(8 * BATCH, GATHER_S, 0.0)
+            kept = load.kept
+            group = local.group
+    blocks: dict[Digest, list[Certificate]] = {}
+    for certificate in kept:
+        if certificate.kind is EntryKind.AGREED and len(certificate.headers) == 1:
+            blocks.setdefault(certificate.headers[0].digest, []).append(certificate)
+    largest = max(blocks.values(), key=len, default=[])
+    if len(largest) < BATCH:
+        raise SystemExit(f"no block had {BATCH} certificates of this client")
+    return group, largest[:BATCH]

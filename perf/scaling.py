@@ -1,0 +1,48 @@
+"""CPU time of a node for each request as the group grows: P10, n = 4 and n = 13, engines that take no time, 1 KB.
+
+Everything shares this machine's cores, so the rate falls as n * n; CPU time of one node for one certified request is
+what is compared. Runs of both sizes alternate.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from dropbeard.daemon.local_group import LocalGroup
+from perf._load import Load, raw_inputs
+from perf._measure import Figure, figure
+from perf._observed import LABELS
+from perf.ordering import ENGINE, SMALL_SIDE
+
+SMALL, LARGE = 4, 13
+IN_FLIGHT: Final = 512
+RUNS: Final = 5
+SECONDS: Final = 8.0
+WARM_S: Final = 4.0
+QUICK_SECONDS: Final = 4.0
+QUICK_WARM_S: Final = 2.0
+
+
+def bench(quick: bool) -> list[Figure]:
+    """P10: microseconds at n = 13 over those at n = 4."""
+    runs, seconds, warm_s = (1, QUICK_SECONDS, QUICK_WARM_S) if quick else (RUNS, SECONDS, WARM_S)
+    rows = [(node_us(SMALL, seconds, warm_s), node_us(LARGE, seconds, warm_s)) for _ in range(runs)]
+    small, large = [row[0] for row in rows], [row[1] for row in rows]
+    return [figure("P10", "us of CPU for a request and node, n = 13 over n = 4", large, small, in_flight=IN_FLIGHT)]
+
+
+def node_us(n: int, seconds: float, warm_s: float) -> float:
+    """CPU microseconds of a node for each certified request, the mean over the nodes of a fresh group."""
+    owners = [(f"owner{number}", "synthetic") for number in range(n)]
+    with tempfile.TemporaryDirectory() as directory:
+        labels = Path(directory) / "labels.txt"
+        labels.write_text(LABELS)
+        with (
+            LocalGroup(Path(directory) / "g", owners, engine=ENGINE, labels=labels) as local,
+            Load(local, raw_inputs(SMALL_SIDE)) as load,
+        ):
+            sample = load.closed(IN_FLIGHT, seconds, warm_s)
+    used = [cpu for name, cpu in sample.cpu_us.items() if name.startswith("node ")]
+    return sum(used) / len(used)
