@@ -26,7 +26,7 @@ SMALL_SIDE: Final = 18
 LARGE_SIDE: Final = 224
 """150,528 bytes."""
 
-SMALL_IN_FLIGHT: Final = 512
+SMALL_IN_FLIGHT: Final = 1_000
 LARGE_IN_FLIGHT: Final = 192
 RUNS: Final = 5
 SECONDS: Final = 8.0

@@ -287,7 +287,7 @@ class _Application:
         answers = [first[owner] for owner in sorted(first)]
         if answers:
             owners = tuple(sorted((*outcome.owners, *first)))
-            self.delta.outcomes[request] = replace(outcome, owners=owners)
+            self.delta.outcomes[request] = Outcome(outcome.client, outcome.deadline, owners, outcome.due)
             self._enter(EntryKind.SUPPLEMENT, request, outcome.client, answers)
 
 

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from dropbeard.types import wire
 from dropbeard.types.hashing import MERKLE_LEAF, MERKLE_NODE, MERKLE_ROOT, digest
 from dropbeard.types.ids import NO_DIGEST, Digest
+
+PATH_NODES_KEPT = 4_096
+"""Nodes remembered by their children: the paths of one block meet below its root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,11 @@ def leaf(data: bytes) -> Digest:
 
 def _node(left: Digest, right: Digest) -> Digest:
     return digest(MERKLE_NODE, left, right)
+
+
+@lru_cache(maxsize=PATH_NODES_KEPT)
+def _path_node(left: Digest, right: Digest) -> Digest:
+    return _node(left, right)
 
 
 def _sealed(count: int, top: Digest) -> Digest:
@@ -91,7 +100,7 @@ def path_root(leaf_digest: Digest, path: Path) -> Digest | None:
                 return None
             sibling = path.siblings[used]
             used += 1
-            current = _node(sibling, current) if at & 1 else _node(current, sibling)
+            current = _path_node(sibling, current) if at & 1 else _path_node(current, sibling)
         at, width = at >> 1, (width + 1) >> 1
     return _sealed(path.count, current) if used == len(path.siblings) else None
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from dropbeard.errors import MessageInvalid
 from dropbeard.types import limits, wire
 from dropbeard.types.hashing import BODY, COMMITMENT, REQUEST, SALT, digest, keyed
 from dropbeard.types.ids import ClientKey, Digest, GroupId, Nonce, OwnerId, RequestId, TimeUs, Version
+
+IDS_KEPT = 16_384
+"""Request ids remembered by what they are of: every lane attests the same requests."""
 
 _BODY = struct.Struct("<Q32sH")
 _REQUEST = struct.Struct("<32sQI32s")
@@ -23,6 +27,7 @@ def body_digest(nonce: Nonce, group: GroupId, options: bytes, input_digest: Dige
     return digest(BODY, _BODY.pack(nonce, group, len(options)), options, input_digest)
 
 
+@lru_cache(maxsize=IDS_KEPT)
 def request_id(client: ClientKey, deadline: TimeUs, patience_us: int, body: Digest) -> RequestId:
     """H(client 32, deadline u64, patience u32, body 32), rule 2.1."""
     return RequestId(digest(REQUEST, _REQUEST.pack(client, deadline, patience_us, body)))
