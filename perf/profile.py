@@ -29,7 +29,7 @@ START_S: Final = 2.0
 """py-spy reads the process before it samples."""
 
 STAGES: Final = (
-    ("idle", ("_gathered", "poll (zmq")),
+    ("idle", ("_gathered", "Poller.poll", "GarbageCollectorThread")),
     ("journal and fsync", ("Journal.append",)),
     ("apply a block", ("apply_block",)),
     ("requests in: frames, digests, ids", ("ClientListener.receive", "Inbox.from_client")),
