@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -133,7 +133,8 @@ class Client:
         source = iter(images)
         waiting: deque[RequestId] = deque()
         try:
-            yield from self._pump_all(source, waiting, min(in_flight, self._credits()))
+            at_hand = isinstance(images, Sequence)
+            yield from self._pump_all(source, waiting, min(in_flight, self._credits()), at_hand)
         finally:
             with self._lock:
                 for request in waiting:
@@ -141,12 +142,15 @@ class Client:
                     self._started.pop(request, None)
                     self._ended.pop(request, None)
 
-    def _pump_all(self, source: Iterator[Any], waiting: deque[RequestId], most: int) -> Iterator[Answer | ClientError]:
+    def _pump_all(
+        self, source: Iterator[Any], waiting: deque[RequestId], most: int, at_hand: bool = True
+    ) -> Iterator[Answer | ClientError]:
+        """``at_hand``: the source never makes us wait, so that requests may wait for each other and share a message."""
         exhausted = False
         while True:
             while not exhausted and len(waiting) < most:
                 try:
-                    waiting.append(self._submit(next(source)))
+                    waiting.append(self._submit(next(source), not at_hand))
                 except StopIteration:
                     exhausted = True
             if not waiting:
@@ -165,7 +169,7 @@ class Client:
         granted = sorted(self._session.credits.values(), reverse=True)
         return max(1, granted[self.group.answers - 1])
 
-    def _submit(self, image: Any) -> RequestId:
+    def _submit(self, image: Any, at_once: bool) -> RequestId:
         given = input_from(image)
         with self._lock:
             now_us, wall_us = _now_us()
@@ -173,6 +177,8 @@ class Client:
             deadline = TimeUs(wall_us + self._timeout_us)
             request = self._session.submit(given, nonce, deadline, self._patience_us, now_us, wall_us)
             self._started[request] = now_us
+            if at_once:
+                self._flush()
         return request
 
     def _connect(self, timeout_s: float) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from dropbeard.daemon.supervisor import Child, Supervisor
 from dropbeard.errors import ConfigInvalid, DropbeardError, GroupUnreachable, InputInvalid, RequestRejected
 from dropbeard.signing.curve import CurveSecret
 from dropbeard.types.certificates import decode_certificate
+from dropbeard.types.ids import OwnerId
 from dropbeard.types.node_config import EngineTable
 from dropbeard.verification.certificate import verify
 
@@ -193,6 +194,29 @@ def test_an_input_that_the_task_does_not_take_is_refused_before_it_is_sent(local
             client.infer(bytes((4 << 20) + 1))
         with pytest.raises(InputInvalid, match="uint8"):
             client.infer(np.zeros((4, 4, 3), np.float32))
+
+
+def test_a_request_does_not_wait_for_the_next_one_of_a_slow_source(
+    local: LocalGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connect(local) as client:
+        sent: list[int] = []
+        plain = client._link.send
+
+        def noted(owner: OwnerId, frames: Sequence[bytes]) -> bool:
+            sent.append(owner)
+            return plain(owner, frames)
+
+        monkeypatch.setattr(client._link, "send", noted)
+        before_the_next: list[int] = []
+
+        def source() -> Iterator[bytes]:
+            yield b"one"
+            before_the_next.append(len(sent))
+            yield b"two"
+
+        assert len(list(client.map_outcomes(source(), in_flight=2))) == 2
+    assert before_the_next[0] >= local.group.n
 
 
 def test_a_group_is_never_made_over_an_existing_one(local: LocalGroup) -> None:
