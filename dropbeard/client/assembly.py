@@ -30,6 +30,10 @@ BLOCKS_KEPT: Final = 4_096
 """Blocks whose signatures are remembered; replies of one block come within one round trip or two."""
 
 
+PROVED_KEPT: Final = 32
+"""Blocks whose proved entries are remembered: an entry that comes later is proved again."""
+
+
 @dataclass(slots=True)
 class _Finalized:
     """Checked finalize signatures over one header."""
@@ -127,7 +131,7 @@ class Assembler:
         if proved is None or proved[0] != block.entries_root:
             return []
         fresh = [(entry, path) for (_, entry), path in zip(reply.entries, proved[1], strict=True)]
-        if block.digest not in self._proved and len(self._proved) >= BLOCKS_KEPT:
+        if block.digest not in self._proved and len(self._proved) >= PROVED_KEPT:
             self._proved.pop(next(iter(self._proved)))
         self._proved.setdefault(block.digest, {}).update((path.index, (entry, path)) for entry, path in fresh)
         return fresh
