@@ -222,6 +222,21 @@ def test_enough_openings_end_it_after_lingering_for_the_rest() -> None:
     assert len(done[0].verified.answers) == 3
 
 
+def test_a_request_ends_once_when_its_last_opening_comes_as_its_time_is_up() -> None:
+    told: Recorded = recorded()
+    whole = [e.request for reply in told.replies for _, e in reply.entries if len(e.promises) == told.group.n]
+    request = next(r for r in told.agreed if r in whole)
+    session = asked(told, request)
+    told_of(told, session, request, 3, 1_000)
+    assert session.poll(1_000) == []
+    late_us = 1_000 + LINGER_US
+    told_of(told, session, request, 4, late_us)
+    done = session.poll(late_us)
+    assert [d.request for d in done] == [request]
+    assert done[0].verified is not None and len(done[0].verified.answers) == 4
+    assert session.poll(late_us + 1) == []
+
+
 def test_an_earlier_request_is_asked_for_by_id_alone_and_comes_with_its_certificate() -> None:
     told = recorded()
     name = told.agreed[0]
