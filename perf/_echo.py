@@ -47,10 +47,6 @@ REPLY_BYTES: Final = 700
 class EchoGroup(LocalGroup):
     """A group whose daemons only echo."""
 
-    def __enter__(self) -> EchoGroup:
-        super().__enter__()
-        return self
-
     def _child(self, kind: str, config: Path) -> Child:
         command = (sys.executable, "-m", "perf._echo", kind, str(config))
         return Child(f"{kind} {config.stem}", command, config.parent / f"{kind}.log")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final
 
-from dropbeard.client.sending import frames_of
+from dropbeard.client.sending import flush
 from dropbeard.client.session import Session
 from dropbeard.codec.client import decode_to_client
 from dropbeard.daemon.local_group import LocalGroup
@@ -126,11 +126,7 @@ class Load:
 
     def closed(self, in_flight: int, seconds: float, warm_s: float) -> Sample:
         """Keep so many requests open."""
-        self._closed_for(in_flight, warm_s)
-        self._sample, meter = Sample(), CpuMeter(processes(self._local))
-        started = time.monotonic()
-        self._closed_for(in_flight, seconds)
-        return self._finish(started, meter)
+        return self._measured(lambda length_s: self._closed_for(in_flight, length_s), seconds, warm_s)
 
     def _closed_for(self, in_flight: int, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -141,11 +137,7 @@ class Load:
 
     def open(self, rate: float, seconds: float, warm_s: float) -> Sample:
         """Send so many a second, whatever comes back."""
-        self._open_for(rate, warm_s)
-        self._sample, meter = Sample(), CpuMeter(processes(self._local))
-        started = time.monotonic()
-        self._open_for(rate, seconds)
-        return self._finish(started, meter)
+        return self._measured(lambda length_s: self._open_for(rate, length_s), seconds, warm_s)
 
     def _open_for(self, rate: float, seconds: float) -> None:
         started, sent = time.monotonic(), 0
@@ -161,7 +153,12 @@ class Load:
         while self._session.open_requests and time.monotonic() < until:
             self._pump(POLL_S)
 
-    def _finish(self, started: float, meter: CpuMeter) -> Sample:
+    def _measured(self, work: Callable[[float], None], seconds: float, warm_s: float) -> Sample:
+        """What ``work`` gives in so many seconds, after some that do not count."""
+        work(warm_s)
+        self._sample, meter = Sample(), CpuMeter(processes(self._local))
+        started = time.monotonic()
+        work(seconds)
         sample, self._sample = self._sample, Sample()
         sample.seconds = time.monotonic() - started
         each = 1e6 / max(1, sample.certified)
@@ -176,9 +173,7 @@ class Load:
         self._asked[known] = intended
 
     def _pump(self, wait_s: float) -> None:
-        outgoing, self._session.outgoing = self._session.outgoing, []
-        for owner, frames in frames_of(outgoing):
-            self._link.send(owner, frames)
+        flush(self._session.outgoing, self._link.send)
         for owner in self._link.connected():
             self._session.on_connected(owner)
         for owner, data in self._link.receive(wait_s):

@@ -6,21 +6,22 @@ import itertools
 import os
 import secrets
 import signal
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
 from dropbeard.client.inputs import input_from
-from dropbeard.client.sending import frames_of
+from dropbeard.client.sending import flush
 from dropbeard.client.session import Session
 from dropbeard.codec.client import decode_to_client
-from dropbeard.daemon.local_group import LocalGroup
+from dropbeard.daemon.local_group import OWNERS, LocalGroup
 from dropbeard.signing.curve import CurveSecret
 from dropbeard.transport.client_link import ClientLink
 from dropbeard.types.certificates import Certificate
@@ -33,6 +34,7 @@ from dropbeard.types.parameters import SECOND
 TIMEOUT_S: Final = 15
 POLL_S: Final = 0.02
 BACK_TIMEOUT_S: Final = 60.0
+Made = TypeVar("Made", bound=LocalGroup)
 LABELS: Final = "\n".join(f"class {number}" for number in range(10))
 
 
@@ -46,12 +48,28 @@ def synthetic_group(directory: Path) -> Iterator[LocalGroup]:
 @contextmanager
 def local_group(directory: Path, backend: Backend) -> Iterator[LocalGroup]:
     """Four owners with engines on this backend, LAN parameters; only real models need the real labels."""
-    labels = None
-    if backend == "synthetic":
-        labels = directory / "labels.txt"
-        labels.write_text(LABELS)
-    with LocalGroup(directory / "g", engine=EngineTable("", backend=backend), labels=labels) as local:
-        yield local
+    with LocalGroup(
+        directory / "g", engine=EngineTable("", backend=backend), labels=labels_of(directory, backend)
+    ) as g:
+        yield g
+
+
+@contextmanager
+def passing_group(made: type[Made], engine: EngineTable, owners: Sequence[tuple[str, str]] = OWNERS) -> Iterator[Made]:
+    """A group of which nothing is left behind, of this class, with these engines."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        with made(directory / "g", owners, engine=engine, labels=labels_of(directory, engine.backend)) as local:
+            yield local
+
+
+def labels_of(directory: Path, backend: Backend) -> Path | None:
+    """A file of ten labels; None, the task's own, for real models."""
+    if backend != "synthetic":
+        return None
+    labels = directory / "labels.txt"
+    labels.write_text(LABELS)
+    return labels
 
 
 class Observer:
@@ -127,9 +145,7 @@ class Observer:
         self._asked[known] = now_us / SECOND
 
     def _pump(self, link: ClientLink) -> None:
-        outgoing, self._session.outgoing = self._session.outgoing, []
-        for owner, frames in frames_of(outgoing):
-            link.send(owner, frames)
+        flush(self._session.outgoing, link.send)
         for owner in link.connected():
             self._session.on_connected(owner)
         for owner, data in link.receive(POLL_S):

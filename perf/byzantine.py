@@ -10,7 +10,6 @@ import argparse
 import json
 import statistics
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Final
@@ -19,7 +18,7 @@ from dropbeard.daemon.local_group import LocalGroup
 from dropbeard.daemon.supervisor import Child
 from dropbeard.simulator.options import CAST
 from dropbeard.types.node_config import EngineTable
-from perf._observed import LABELS, Observer
+from perf._observed import Observer, passing_group
 
 KINDS: Final = ("silent", "vote-flipper", "equivocating-leader", "starving-leader", "forger", "withholder")
 WARM_S: Final = 3.0
@@ -41,19 +40,16 @@ class _WithLiar(LocalGroup):
 def measure(kind: str | None, seconds: float, in_flight: int) -> float:
     """Certified requests a second of a fresh group."""
     _WithLiar.kind = kind
-    with tempfile.TemporaryDirectory() as directory:
-        labels = Path(directory) / "labels.txt"
-        labels.write_text(LABELS)
-        with (
-            _WithLiar(Path(directory) / "g", engine=EngineTable("", backend="synthetic"), labels=labels) as local,
-            Observer(local.group, in_flight) as observer,
-        ):
-            started = time.monotonic()
-            while not observer.certified and time.monotonic() < started + 30:
-                local.check()
-                time.sleep(0.1)
-            time.sleep(WARM_S)
-            return observer.rate(seconds)
+    with (
+        passing_group(_WithLiar, EngineTable("", backend="synthetic")) as local,
+        Observer(local.group, in_flight) as observer,
+    ):
+        started = time.monotonic()
+        while not observer.certified and time.monotonic() < started + 30:
+            local.check()
+            time.sleep(0.1)
+        time.sleep(WARM_S)
+        return observer.rate(seconds)
 
 
 def main() -> int:

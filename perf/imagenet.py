@@ -12,7 +12,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import secrets
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +34,7 @@ from dropbeard.types.node_config import EngineTable
 from dropbeard.types.task import Input, InputKind
 from perf._load import Load, Sample
 from perf._measure import Figure, figure
+from perf._observed import passing_group
 
 MODELS_VARIABLE: Final = "DROPBEARD_BENCH_MODELS"
 CHEAP: Final = {
@@ -122,11 +122,7 @@ def certified(
     warm_s: float,
 ) -> Sample:
     """One run of a fresh group."""
-    with (
-        tempfile.TemporaryDirectory() as directory,
-        LocalGroup(Path(directory) / "g", owners, engine=engine) as local,
-        Load(local, cut_inputs(side), PATIENCE_US) as load,
-    ):
+    with passing_group(LocalGroup, engine, owners) as local, Load(local, cut_inputs(side), PATIENCE_US) as load:
         return load.closed(in_flight, seconds, warm_s)
 
 
@@ -194,7 +190,3 @@ def _bare_loop(model: str, side: int, seconds: float) -> float:
         engine.infer([engine.prepare(given) for given in batch])
         done += len(batch)
     return (time.process_time() - before) / done
-
-
-if __name__ == "__main__":
-    sys.exit("python -m perf imagenet")

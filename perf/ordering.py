@@ -6,10 +6,7 @@ the same frames through the same sockets and processes with no agreement. Runs o
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Final
 
 from dropbeard.daemon.local_group import LocalGroup
@@ -17,7 +14,7 @@ from dropbeard.types.node_config import EngineTable
 from perf._echo import EchoGroup, EchoLoad
 from perf._load import Load, Sample, raw_inputs
 from perf._measure import Figure, figure
-from perf._observed import LABELS
+from perf._observed import passing_group
 
 ENGINE: Final = EngineTable("", backend="synthetic", max_batch=64, queue_max=2_048)
 SMALL_SIDE: Final = 18
@@ -56,19 +53,9 @@ def alternate(
 ) -> tuple[Sequence[Sample], Sequence[float]]:
     """Samples of a group, and rates of the echo after each."""
     samples, floors = [], []
-    with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        labels = directory / "labels.txt"
-        labels.write_text(LABELS)
-        for number in range(runs):
-            with (
-                LocalGroup(directory / f"g{number}", engine=ENGINE, labels=labels) as local,
-                Load(local, raw_inputs(side)) as load,
-            ):
-                samples.append(load.closed(in_flight, seconds, warm_s))
-            with (
-                EchoGroup(directory / f"e{number}", engine=ENGINE, labels=labels) as mute,
-                EchoLoad(mute, 3 * side * side) as echo,
-            ):
-                floors.append(echo.closed(in_flight, seconds, warm_s))
+    for _ in range(runs):
+        with passing_group(LocalGroup, ENGINE) as local, Load(local, raw_inputs(side)) as load:
+            samples.append(load.closed(in_flight, seconds, warm_s))
+        with passing_group(EchoGroup, ENGINE) as mute, EchoLoad(mute, 3 * side * side) as echo:
+            floors.append(echo.closed(in_flight, seconds, warm_s))
     return samples, floors

@@ -21,7 +21,7 @@ from typing import Final
 from dropbeard.daemon.local_group import LocalGroup
 from perf._load import Load, processes, raw_inputs
 from perf._measure import commit, machine
-from perf._observed import LABELS
+from perf._observed import passing_group
 from perf.ordering import ENGINE, SMALL_IN_FLIGHT, SMALL_SIDE
 
 SAMPLES_S: Final = 200
@@ -73,20 +73,14 @@ def profile(side: int, in_flight: int, seconds: float, raw: Path) -> dict[str, o
     program = shutil.which("py-spy", path=str(Path(sys.executable).parent)) or shutil.which("py-spy")
     if program is None:
         raise SystemExit("py-spy is not here: pip install 'dropbeard[perf]'")
-    with tempfile.TemporaryDirectory() as directory:
-        labels = Path(directory) / "labels.txt"
-        labels.write_text(LABELS)
-        with (
-            LocalGroup(Path(directory) / "g", engine=ENGINE, labels=labels) as local,
-            Load(local, raw_inputs(side)) as load,
-        ):
-            load.closed(in_flight, START_S, 0.0)
-            name = f"node {local.group.owners[0].name}"
-            command = [program, "record", "--pid", str(processes(local)[name]), "--duration", str(round(seconds))]
-            command += ["--rate", str(SAMPLES_S), "--format", "raw", "--output", str(raw)]
-            with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as spy:
-                sample = load.closed(in_flight, seconds, START_S)
-                spy.wait(timeout=60)
+    with passing_group(LocalGroup, ENGINE) as local, Load(local, raw_inputs(side)) as load:
+        load.closed(in_flight, START_S, 0.0)
+        name = f"node {local.group.owners[0].name}"
+        command = [program, "record", "--pid", str(processes(local)[name]), "--duration", str(round(seconds))]
+        command += ["--rate", str(SAMPLES_S), "--format", "raw", "--output", str(raw)]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as spy:
+            sample = load.closed(in_flight, seconds, START_S)
+            spy.wait(timeout=60)
     if spy.returncode:
         raise SystemExit("py-spy could not look into the node; it needs the right to trace (ptrace)")
     counts = by_stage(raw.read_text().splitlines())

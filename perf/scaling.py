@@ -6,14 +6,12 @@ what is compared. Runs of both sizes alternate.
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Final
 
 from dropbeard.daemon.local_group import LocalGroup
 from perf._load import Load, raw_inputs
 from perf._measure import Figure, figure
-from perf._observed import LABELS
+from perf._observed import passing_group
 from perf.ordering import ENGINE, SMALL_SIDE
 
 SMALL, LARGE = 4, 13
@@ -36,13 +34,7 @@ def bench(quick: bool) -> list[Figure]:
 def node_us(n: int, seconds: float, warm_s: float) -> float:
     """CPU microseconds of a node for each certified request, the mean over the nodes of a fresh group."""
     owners = [(f"owner{number}", "synthetic") for number in range(n)]
-    with tempfile.TemporaryDirectory() as directory:
-        labels = Path(directory) / "labels.txt"
-        labels.write_text(LABELS)
-        with (
-            LocalGroup(Path(directory) / "g", owners, engine=ENGINE, labels=labels) as local,
-            Load(local, raw_inputs(SMALL_SIDE)) as load,
-        ):
-            sample = load.closed(IN_FLIGHT, seconds, warm_s)
+    with passing_group(LocalGroup, ENGINE, owners) as local, Load(local, raw_inputs(SMALL_SIDE)) as load:
+        sample = load.closed(IN_FLIGHT, seconds, warm_s)
     used = [cpu for name, cpu in sample.cpu_us.items() if name.startswith("node ")]
     return sum(used) / len(used)

@@ -142,22 +142,20 @@ class _Application:
     def _take(self, request: RequestId, item: Attestation, batch: LaneBatch) -> None:
         counted = Counted(batch.owner, batch.version, item.commitment)
         work = self.working.get(request)
-        if work is not None:
-            if item.deadline <= batch.time + self.rules.horizon_us:  # rule 4.2
-                self._add(request, work, counted)
-            return
-        outcome = self.before.outcome(request)
+        outcome = None if work is not None else self.before.outcome(request)
         if outcome is not None:
             if batch.owner not in outcome.owners and self.time < outcome.due:  # rule 4.5
                 self.late.setdefault(request, []).append(counted)
             return
         if item.deadline <= self.time or item.deadline > batch.time + self.rules.horizon_us:  # rule 4.2
             return
-        record = self.before.record(request)
-        if record is None:
+        record = None if work is not None else self.before.record(request)
+        if record is not None:
+            work = _working(record)
+        if work is None:
             self._open(request, item, counted)
         else:
-            self._add(request, _working(record), counted)
+            self._add(request, work, counted)
 
     def _open(self, request: RequestId, item: Attestation, counted: Counted) -> None:
         charges = self.view.charge(counted.owner)

@@ -87,8 +87,6 @@ class OwnRequest:
     patience_us: int
     body: Digest
     stage: OwnStage
-    admitted_us: int = 0
-    """By the monotonic clock; 0 after a restart."""
     asked: tuple[Request, Input] | None = None
     openings: dict[Version, Opening] = field(default_factory=dict)
     """What we promised, by the model version that said it."""
@@ -196,8 +194,6 @@ class ReplicaState:
     in the ledger or our own, which bounds them."""
     run_again: dict[RequestId, int] = field(default_factory=dict)
     """Requests of ours that the engine failed under its new version, and when it gets them again (rule 4.3)."""
-    answer_us: int = 0
-    """Microseconds from a request's admission to our engine's answer, smoothed."""
     mine: dict[RequestId, OwnRequest] = field(default_factory=dict)
     mine_by_client: dict[ClientKey, int] = field(default_factory=dict)
     """Requests of each client that have no final outcome here (rule 4.2)."""

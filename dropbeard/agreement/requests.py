@@ -18,9 +18,6 @@ from dropbeard.types.messages import Openings, Rejected, RejectReason
 from dropbeard.types.requests import Opening, Request, salt_of
 from dropbeard.types.task import Input
 
-ANSWERS_SMOOTHED = 32
-"""About as many answers count in the measured time of one."""
-
 
 def on_request(state: ReplicaState, request: Request, given: Input) -> list[Effect]:
     """Admit, run and remember a request; or answer what is known of it; or reject it with a reason (rule 2.2)."""
@@ -42,7 +39,7 @@ def admit(state: ReplicaState, request: Request, given: Input) -> list[Effect]:
     """Run a request and owe an answer to it."""
     known = request.id
     own = OwnRequest(request.client, request.deadline, request.patience_us, request.body, OwnStage.RUNNING)
-    own.asked, own.admitted_us = (request, given), state.mono
+    own.asked = (request, given)
     state.mine[known] = own
     state.open_mine[known] = None
     state.mine_by_client[request.client] = state.mine_by_client.get(request.client, 0) + 1
@@ -195,9 +192,6 @@ def on_answers(state: ReplicaState, event: AnswersCame) -> list[Effect]:
         own.openings[model.version] = Opening(request, state.me, model.version, model.model, output, salt)
         own.stage = OwnStage.ANSWERED
         state.outbox[request] = None
-        if own.admitted_us:
-            took_us = state.mono - own.admitted_us
-            state.answer_us += (took_us - state.answer_us) // ANSWERS_SMOOTHED
     return []
 
 

@@ -6,7 +6,6 @@ proof, openings by the commitment that the entry holds. A node that sends wrong 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
@@ -14,7 +13,7 @@ from typing import Final
 from dropbeard.errors import MessageInvalid
 from dropbeard.types.blocks import Header
 from dropbeard.types.certificates import Answer, Certificate, ProvedEntry
-from dropbeard.types.entries import Entry, EntryKind, Promise
+from dropbeard.types.entries import Entry, EntryKind, Promise, first_promises
 from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, Digest, OwnerId, RequestId, Signature, Version
 from dropbeard.types.merkle import Path, paths_from_multiproof
@@ -167,7 +166,7 @@ class Assembler:
             if not self._is_final(top):
                 continue
             extra = self._supplements_above(gathering, base)
-            promises = _promises((base, *(proof for _, proof in extra)))
+            promises = first_promises((base.entry, *(proof.entry for _, proof in extra)))
             answers = _matching(promises, gathering.openings)
             needed = len(promises) if all_owners else 0
             if base.entry.kind is EntryKind.EXPIRED:
@@ -224,14 +223,6 @@ class Assembler:
             supplements=tuple(ProvedEntry(at, proof.entry, proof.path) for at, proof in extra),
             answers=answers,
         )
-
-
-def _promises(proofs: Iterable[_Proof]) -> dict[OwnerId, Promise]:
-    found: dict[OwnerId, Promise] = {}
-    for proof in proofs:
-        for promise in proof.entry.promises:
-            found.setdefault(promise.owner, promise)
-    return found
 
 
 def _matching(promises: dict[OwnerId, Promise], openings: dict[tuple[OwnerId, Version], _Opened]) -> tuple[Answer, ...]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from dropbeard.client.answers import Answer, answer_of
 from dropbeard.client.inputs import input_from
-from dropbeard.client.sending import frames_of
+from dropbeard.client.sending import flush
 from dropbeard.client.session import Done, Session
 from dropbeard.codec.client import decode_to_client
 from dropbeard.errors import ClientError, ConfigInvalid, GroupUnreachable, MessageInvalid
@@ -221,9 +221,7 @@ class Client:
             self._ended[done.request] = answer_of(self.group, done.certificate, done.verified, latency_ms)
 
     def _flush(self) -> None:
-        outgoing, self._session.outgoing = self._session.outgoing, []
-        for owner, frames in frames_of(outgoing):
-            self._link.send(owner, frames)
+        flush(self._session.outgoing, self._link.send)
 
 
 def _now_us() -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from dropbeard.codec.client import encode_to_node
 from dropbeard.types.ids import OwnerId
@@ -29,13 +29,21 @@ def frames_of(outgoing: Iterable[Outgoing]) -> Iterator[tuple[OwnerId, list[byte
             yield owner, [header, *(given.data for _, given in part if given is not None)]
 
 
+def flush(outgoing: list[Outgoing], send: Callable[[OwnerId, list[bytes]], object]) -> None:
+    """Send what a session wants sent; ``outgoing`` is empty afterwards."""
+    taken = list(outgoing)
+    outgoing.clear()
+    for owner, frames in frames_of(taken):
+        send(owner, frames)
+
+
 def _parts(
     rows: Sequence[tuple[Submit | ToNode, Input | None]],
 ) -> Iterator[list[tuple[Submit | ToNode, Input | None]]]:
     part: list[tuple[Submit | ToNode, Input | None]] = []
     size = 0
     for message, given in rows:
-        alone = given is None or not isinstance(message, Submit)
+        alone = not isinstance(message, Submit)
         more = 0 if given is None else len(given.data)
         if part and (alone or len(part) == SUBMITS_MAX or size + more > SUBMITS_BYTES_MAX):
             yield part
@@ -50,10 +58,6 @@ def _parts(
 
 
 def _joined(messages: Sequence[Submit | ToNode]) -> ToNode:
-    submits = tuple(message for message in messages if isinstance(message, Submit))
-    if submits:
-        return Submits(submits)
-    (message,) = messages
-    if isinstance(message, Submit):
-        raise AssertionError("a request stands among those that are submitted")
-    return message
+    if not isinstance(messages[0], Submit):
+        return messages[0]
+    return Submits(tuple(message for message in messages if isinstance(message, Submit)))

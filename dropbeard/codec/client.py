@@ -9,7 +9,7 @@ from dropbeard.codec.engine import cut_text, take_input_kind, take_text
 from dropbeard.codec.guard import at_most, close_message, exactly, open_message, schema
 from dropbeard.codec.peer import take_signatures
 from dropbeard.errors import MessageInvalid
-from dropbeard.types import limits
+from dropbeard.types import limits, wire
 from dropbeard.types.blocks import decode_header, encode_signatures
 from dropbeard.types.entries import decode_entry
 from dropbeard.types.group import Group
@@ -78,16 +78,10 @@ def _take_to_node(frame: Any) -> ToNode:
 
 
 def _take_submits(group: GroupId, rows: bytes) -> Submits:
-    requests: list[Submit] = []
-    at = 0
-    while at < len(rows):
-        if len(rows) - at < _SUBMIT.size or len(requests) == limits.SUBMITS_MAX:
-            raise MessageInvalid(f"{len(rows)} bytes are not 1 to {limits.SUBMITS_MAX} requests")
-        nonce, deadline, patience_us, kind, height, width, channels, length = _SUBMIT.unpack_from(rows, at)
-        at += _SUBMIT.size + length
-        if length > limits.OPTIONS_BYTES_MAX or at > len(rows):
-            raise MessageInvalid(f"options have {length} bytes, at most {limits.OPTIONS_BYTES_MAX} are possible")
-        options, shape = rows[at - length : at], (height, width, channels)
+    requests = []
+    for fields, options in wire.tailed_rows(_SUBMIT, rows, limits.SUBMITS_MAX, limits.OPTIONS_BYTES_MAX):
+        nonce, deadline, patience_us, kind, height, width, channels = fields
+        shape = (height, width, channels)
         requests.append(
             Submit(group, Nonce(nonce), TimeUs(deadline), patience_us, options, take_input_kind(kind), shape)
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Container, Sequence
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 
 import zmq
 
@@ -18,6 +18,7 @@ from dropbeard.agreement.events import (
     ModelWasLoaded,
 )
 from dropbeard.codec.engine import decode_from_engine, encode_to_engine
+from dropbeard.daemon.clocks import read_clocks
 from dropbeard.errors import MessageInvalid
 from dropbeard.transport.engine_link import EngineLink
 from dropbeard.transport.frames import EVERYTHING
@@ -49,6 +50,18 @@ _REASONS: Final = {
 }
 
 
+ANSWERS_SMOOTHED: Final = 32
+"""About as many answers count in the measured time of one."""
+
+
+class _Ticket(NamedTuple):
+    """What was handed over, and when by the monotonic clock."""
+
+    request: RequestId
+    version: Version
+    sent_us: int
+
+
 class EngineDesk:
     """Keeps track of which ticket is which request, and of what the engine has loaded.
 
@@ -58,7 +71,9 @@ class EngineDesk:
     def __init__(self, link: EngineLink, in_force: Callable[[], tuple[Version, Digest]]) -> None:
         self._link = link
         self._in_force = in_force
-        self._tickets: dict[int, tuple[RequestId, Version]] = {}
+        self._tickets: dict[int, _Ticket] = {}
+        self.answer_us = 0
+        """Microseconds from a ticket to its answer, smoothed."""
         self._next_ticket = 1
         self._credits = 0
         self._loaded: dict[Version, EngineReady] = {}
@@ -102,7 +117,7 @@ class EngineDesk:
                 return self._answers(answers)
             case EngineFailure(ticket, reason, detail):
                 known = self._tickets.pop(ticket, None)
-                return [] if known is None else [InferenceFailed(known[0], _REASONS[reason], detail)]
+                return [] if known is None else [InferenceFailed(known.request, _REASONS[reason], detail)]
             case LoadFailure():
                 return self._not_loaded(message)
             case _:
@@ -110,10 +125,12 @@ class EngineDesk:
 
     def _answers(self, answers: Sequence[tuple[int, bytes]]) -> list[Event]:
         rows: dict[Version, list[tuple[RequestId, bytes]]] = {}
+        now_us = read_clocks().monotonic_us
         for ticket, output in answers:
             known = self._tickets.pop(ticket, None)
             if known is not None:
-                rows.setdefault(known[1], []).append((known[0], output))
+                rows.setdefault(known.version, []).append((known.request, output))
+                self.answer_us += (now_us - known.sent_us - self.answer_us) // ANSWERS_SMOOTHED
         return [AnswersCame(version, tuple(found)) for version, found in rows.items()]
 
     def _ready(self, ready: EngineReady) -> list[Event]:
@@ -180,7 +197,7 @@ class EngineDesk:
         version, _ = self._in_force()
         if self.next_update is not None and self.next_update.update.version <= version:
             self.next_update = None
-        busy = {of for _, of in self._tickets.values()} if len(self._loaded) > 1 else set()
+        busy = {ticket.version for ticket in self._tickets.values()} if len(self._loaded) > 1 else set()
         for old in [held for held in self._loaded if held < version and held not in busy and version in self._loaded]:
             if self._link.send([encode_to_engine(UnloadModel(old))]):
                 del self._loaded[old]
@@ -205,6 +222,7 @@ class EngineDesk:
         if not self._link.send([header, *(order.given.data for order in orders)]):
             text = "this node's engine is not reachable"
             return [InferenceFailed(order.request, RejectReason.ENGINE_UNAVAILABLE, text) for order in orders]
+        now_us = read_clocks().monotonic_us
         for ticket, order in zip(tickets, orders, strict=True):
-            self._tickets[ticket.ticket] = order.request, order.version
+            self._tickets[ticket.ticket] = _Ticket(order.request, order.version, now_us)
         return []

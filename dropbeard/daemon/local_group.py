@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
@@ -74,7 +74,7 @@ class LocalGroup:
         command = (sys.executable, "-m", "dropbeard", "run", kind, str(config))
         return Child(f"{kind} {config.stem}", command, config.parent / f"{kind}.log")
 
-    def __enter__(self) -> LocalGroup:
+    def __enter__(self) -> Self:
         self._stack.enter_context(self.supervisor)
         try:
             self.supervisor.start()

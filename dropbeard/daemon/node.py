@@ -47,7 +47,7 @@ log = logging.getLogger("dropbeard.node")
 
 POLL_MAX_US: Final = 500_000
 GATHER_SHARE: Final = 64
-"""A node gathers messages for this part of the time from a request's admission to its engine's answer."""
+"""A node gathers messages for this part of the time that its engine takes from a ticket to its answer."""
 
 GATHER_MAX_US: Final = 4_000
 GATHER_MIN_US: Final = 200
@@ -180,7 +180,7 @@ class Node:
     def _gathered(self, poller: zmq.Poller, ready: Set[object]) -> Set[object]:
         """What is readable after a moment that is short beside what answers take: a turn costs more than its messages,
         and what comes together is one turn, one commit and one lane batch."""
-        pause_us = min(GATHER_MAX_US, self.state.answer_us // GATHER_SHARE)
+        pause_us = min(GATHER_MAX_US, self._desk.answer_us // GATHER_SHARE)
         if not ready or pause_us < GATHER_MIN_US:
             return ready
         time.sleep(pause_us / 1e6)

@@ -109,9 +109,8 @@ class Pipeline:
 
     def stop(self) -> None:
         """End the threads after what they are doing."""
-        with self._changed:
-            self._ending = True
-            self._changed.notify_all()
+        self._ending = True
+        self._bell.put(None)
         for thread in self._threads:
             thread.join(timeout=5 * WAIT_S)
 

@@ -13,12 +13,13 @@ openings u16 and each (owner u16, salt 32, output u16 length and bytes), owners 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dropbeard.errors import CertificateUnreadable, MessageInvalid
 from dropbeard.types import limits, wire
 from dropbeard.types.blocks import Header, Signatures, encode_signatures, read_header, read_signatures
-from dropbeard.types.entries import Entry, EntryKind, Promise, read_entry
+from dropbeard.types.entries import Entry, EntryKind, Promise, first_promises, read_entry
 from dropbeard.types.ids import ClientKey, Digest, Epoch, GroupId, Nonce, OwnerId, TimeUs
 from dropbeard.types.merkle import Path
 from dropbeard.types.requests import Opening, Request
@@ -88,15 +89,11 @@ class Certificate:
 
     def promises(self) -> dict[OwnerId, Promise]:
         """Promise of each owner over the base entry and the supplements; the first one counts."""
-        found: dict[OwnerId, Promise] = {}
-        for proved in (self.base, *self.supplements):
-            for promise in proved.entry.promises:
-                found.setdefault(promise.owner, promise)
-        return found
+        return first_promises(proved.entry for proved in (self.base, *self.supplements))
 
-    def opening(self, answer: Answer) -> Opening | None:
-        """The full opening of an answer, or None when no promise of its owner is here."""
-        promise = self.promises().get(answer.owner)
+    def opening(self, answer: Answer, promises: Mapping[OwnerId, Promise] | None = None) -> Opening | None:
+        """The full opening of an answer, or None when no promise of its owner is here; ``promises`` if at hand."""
+        promise = (self.promises() if promises is None else promises).get(answer.owner)
         if promise is None:
             return None
         return Opening(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import operator
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
@@ -85,6 +86,15 @@ def decode_entry(data: bytes) -> Entry:
     entry = read_entry(reader)
     reader.end()
     return entry
+
+
+def first_promises(entries: Iterable[Entry]) -> dict[OwnerId, Promise]:
+    """Promise of each owner over a base entry and its supplements; the first one counts."""
+    found: dict[OwnerId, Promise] = {}
+    for entry in entries:
+        for promise in entry.promises:
+            found.setdefault(promise.owner, promise)
+    return found
 
 
 def entries_tree(entries: tuple[Entry, ...]) -> merkle.Tree:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from dropbeard.errors import MessageInvalid
 from dropbeard.types import limits, wire
 from dropbeard.types.hashing import BODY, COMMITMENT, REQUEST, SALT, digest, keyed
 from dropbeard.types.ids import ClientKey, Digest, GroupId, Nonce, OwnerId, RequestId, TimeUs, Version
@@ -88,15 +87,8 @@ def encode_openings(openings: Iterable[Opening]) -> bytes:
 
 def decode_openings(data: bytes, most: int) -> tuple[Opening, ...]:
     """Read at most ``most`` openings; MessageInvalid on any other bytes."""
-    openings: list[Opening] = []
-    at = 0
-    while at < len(data):
-        if len(data) - at < _OPENING.size or len(openings) == most:
-            raise MessageInvalid(f"{len(data)} bytes are not at most {most} openings")
-        request, owner, version, model, salt, length = _OPENING.unpack_from(data, at)
-        at += _OPENING.size + length
-        if length > limits.OUTPUT_BYTES_MAX or at > len(data):
-            raise MessageInvalid(f"an output has {length} bytes, at most {limits.OUTPUT_BYTES_MAX} are possible")
-        output = data[at - length : at]
+    openings = []
+    for fields, output in wire.tailed_rows(_OPENING, data, most, limits.OUTPUT_BYTES_MAX):
+        request, owner, version, model, salt = fields
         openings.append(Opening(RequestId(request), OwnerId(owner), Version(version), Digest(model), output, salt))
     return tuple(openings)

@@ -119,11 +119,6 @@ class TaskSchema:
         return _read_choices(output, self.top_k, len(self.labels))
 
 
-def forget_answers() -> None:
-    """Have the next look at each answer be the first."""
-    _read_choices.cache_clear()
-
-
 @lru_cache(maxsize=CHOICES_KEPT)
 def _read_choices(output: bytes, top_k: int, classes: int) -> Classification:
     choices: tuple[tuple[int, int], ...] = tuple(_CHOICE.iter_unpack(output))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from typing import Any
 
 from dropbeard.errors import MessageInvalid
 
@@ -45,6 +47,27 @@ def short_bytes(value: bytes) -> bytes:
 def long_bytes(value: bytes) -> bytes:
     """A u32 length and the bytes."""
     return _U32.pack(len(value)) + value
+
+
+def tailed_rows(form: struct.Struct, data: bytes, most: int, tail_max: int) -> Iterator[tuple[tuple[Any, ...], bytes]]:
+    """Rows one after the other, each of fields whose last one is the length of the bytes that follow it.
+
+    Gives (fields before the length, bytes); MessageInvalid unless ``data`` is at most ``most`` whole rows with at most
+    ``tail_max`` bytes behind each.
+    """
+    at = 0
+    for _ in range(most):
+        if at == len(data):
+            return
+        if len(data) - at < form.size:
+            break
+        *fields, length = form.unpack_from(data, at)
+        at += form.size + length
+        if length > tail_max or at > len(data):
+            raise MessageInvalid(f"a row ends with {length} bytes, at most {tail_max} are possible")
+        yield tuple(fields), data[at - length : at]
+    if at != len(data):
+        raise MessageInvalid(f"{len(data)} bytes are not at most {most} rows")
 
 
 class Reader:

@@ -20,7 +20,6 @@ from dropbeard.types.entries import EntryKind, Promise
 from dropbeard.types.group import Group
 from dropbeard.types.ids import Digest, Height, OwnerId, RequestId, Signature, TimeUs, Version
 from dropbeard.types.merkle import path_root
-from dropbeard.types.requests import Opening
 from dropbeard.types.statements import Finalize
 from dropbeard.types.task import Classification, Input
 
@@ -80,11 +79,6 @@ def verify(certificate: Certificate, group: Group, given: Input | None = None) -
 def has_signed(node_key: bytes, statement: bytes, signature: Signature) -> bool:
     """Is ``signature`` the one of ``node_key`` (33 bytes) over exactly these bytes? Remembered: blocks share it."""
     return _key(node_key).verify(statement, signature)
-
-
-def forget_signatures() -> None:
-    """Have the next look at each signature be the first."""
-    has_signed.cache_clear()
 
 
 @lru_cache(maxsize=KEYS_CACHED_MAX)
@@ -246,13 +240,11 @@ def _input(case: _Case) -> str | None:
 
 # 11. Each opening is what its owner promised.
 def _openings(case: _Case) -> str | None:
-    request = case.certificate.base.entry.request
     for answer in case.certificate.answers:
-        promise = case.promises.get(answer.owner)
-        if promise is None:
+        opening = case.certificate.opening(answer, case.promises)
+        if opening is None:
             return f"owner {answer.owner} promised nothing"
-        opening = Opening(request, answer.owner, promise.version, promise.model, answer.output, answer.salt)
-        if opening.commitment() != promise.commitment:
+        if opening.commitment() != case.promises[answer.owner].commitment:
             return f"the opening of owner {answer.owner} does not match its commitment"
     return None
 
