@@ -1,8 +1,9 @@
 """Everything that only a GPU can tell, in one run and one report: what an owner with a GPU runs first.
 
-``python -m perf.gpu_check``: facts of the machine, plans built, parity with ONNX Runtime, throughput by batch size,
-overlap, then a group of four nodes whose engines share the GPU: 200 images, every certificate verified again from its
-bytes, and a model update under that load. ``--backend onnx`` runs the same on a CPU.
+``python -m perf.gpu_check``: facts of the machine, plans built, copies, parity with ONNX Runtime, throughput by batch
+size, overlap, then a group of four nodes whose engines share the GPU: 200 images, every certificate verified again from
+its bytes, and a model update under that load; then the same group in a closed loop. ``--backend onnx`` runs the same on
+a CPU.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import cycle, islice
+from itertools import cycle, islice, pairwise
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -34,12 +35,23 @@ from dropbeard.types.certificates import decode_certificate
 from dropbeard.types.node_config import EngineTable
 from dropbeard.verification.certificate import verify
 from perf.engines import measure
+from perf.imagenet import SIDE
+from perf.imagenet import certified as certified_load
 from perf.updates import take_update
 
 TIMEOUT_S: Final = 60.0
 START_S: Final = 300.0
 CONNECT_S: Final = 0.5
 IN_FLIGHT: Final = 32
+
+COPY_IMAGES: Final = 32
+COPY_SIDE: Final = 260
+COPIES: Final = 50
+LOADS: Final = (64, 256, 512)
+"""Requests kept open in the closed loops."""
+LOAD_BATCH: Final = 32
+LOAD_QUEUE: Final = 1_024
+WARM_S: Final = 3.0
 
 
 def machine(backend: ImageBackend, device: int) -> dict[str, Any]:
@@ -71,6 +83,38 @@ def build_plans(device: int) -> dict[str, Any]:
         path, _ = build(model, device, again=True)
         rows[model] = {"seconds": round(time.monotonic() - started, 1), "bytes": path.stat().st_size}
     return rows
+
+
+def copies(device: int) -> dict[str, float]:
+    """A batch of the largest images in pinned memory, to the device and back: microseconds, by the device's clock."""
+    from dropbeard.serving.tensorrt.device import cuda_thread
+    from dropbeard.serving.tensorrt.libraries import load_libraries
+
+    libraries = load_libraries()
+    cuda = libraries.cuda
+
+    def work() -> dict[str, float]:
+        host = cuda.pagelocked_empty((COPY_IMAGES, 3, COPY_SIDE, COPY_SIDE), np.float32)
+        there, stream = cuda.mem_alloc(host.nbytes), cuda.Stream(1)
+        marks = [cuda.Event() for _ in range(3)]
+        marks[0].record(stream)
+        for _ in range(COPIES):
+            cuda.memcpy_htod_async(there, host, stream)
+        marks[1].record(stream)
+        for _ in range(COPIES):
+            cuda.memcpy_dtoh_async(host, there, stream)
+        marks[2].record(stream)
+        marks[2].synchronize()
+        to_us, from_us = (before.time_till(after) * 1e3 / COPIES for before, after in pairwise(marks))
+        there.free()
+        host.base.free()
+        return {
+            "bytes": COPY_IMAGES * 3 * COPY_SIDE**2 * 4,
+            "to_device_us": round(to_us),
+            "from_device_us": round(from_us),
+        }
+
+    return cuda_thread(libraries, device).call(work)
 
 
 def parity(backend: ModelBackend, url: str | None = None) -> dict[str, Any]:
@@ -112,6 +156,16 @@ def certified(backend: ModelBackend, images: int, url: str | None = None) -> dic
         "update_refused": refused,
         "versions": sorted(versions),
     }
+
+
+def closed_loops(backend: ModelBackend, seconds: float) -> dict[int, dict[str, float]]:
+    """By requests kept open: certified a second, latencies, CPU; raw images of 224 x 224, no two alike."""
+    rows = {}
+    for in_flight in LOADS:
+        engine = EngineTable("", backend=backend, max_batch=LOAD_BATCH, queue_max=LOAD_QUEUE)
+        sample = certified_load(OWNERS, engine, SIDE, in_flight, seconds, WARM_S)
+        rows[in_flight] = {"certified_per_s": round(sample.rate, 1), **sample.summary()}
+    return rows
 
 
 def _arrays(images: int) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
@@ -159,9 +213,11 @@ def report(backend: ImageBackend, device: int, images: int, seconds: float) -> d
     found: dict[str, Any] = {"machine": machine(backend, device)}
     if backend == "tensorrt":
         found["plans"] = build_plans(device)
+        found["copies"] = copies(device)
     found["parity"] = parity(backend)
     found["engines"] = [measure(model, backend, 1, seconds) for _, model in OWNERS]
     found["group"] = certified(backend, images)
+    found["closed_loops"] = closed_loops(backend, seconds * len(LOADS))
     return found
 
 

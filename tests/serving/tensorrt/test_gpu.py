@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -101,6 +102,52 @@ def test_a_second_model_is_loaded_beside_the_first(engine: ImageEngine, images: 
     beside.load()
     assert np.array_equal(beside.logits(images[:2]).shape, engine.logits(images[:2]).shape)
     beside.unload()
+
+
+def test_a_lack_of_memory_is_told_and_what_is_loaded_goes_on(engine: ImageEngine, images: Images) -> None:
+    from dropbeard.serving.tensorrt.device import cuda_thread
+    from dropbeard.serving.tensorrt.libraries import load_libraries
+
+    cuda = load_libraries().cuda
+    thread = cuda_thread(load_libraries(), 0)
+    engine.warm_up(BATCH_MAX)
+    beside = make_engine("tensorrt", load_manifest(MODEL), schema(), batch_max=BATCH_MAX)
+    taken = thread.call(lambda: take_all_memory(cuda))
+    try:
+        with pytest.raises(DropbeardError, match="memory"):
+            beside.load()
+        assert len(engine.logits(images[:2])) == 2
+    finally:
+        thread.call(lambda: give_back(taken))
+    beside.load()
+    beside.unload()
+
+
+def take_all_memory(cuda: Any) -> list[Any]:
+    """In pieces from 64 GiB down, until not even a MiB is left."""
+    taken: list[Any] = []
+    size = 64 << 30
+    while size >= 1 << 20:
+        try:
+            taken.append(cuda.mem_alloc(size))
+        except cuda.MemoryError:
+            size //= 2
+    return taken
+
+
+def give_back(taken: list[Any]) -> None:
+    while taken:
+        taken.pop().free()
+
+
+def test_a_lost_device_is_told_and_its_process_ends_well(cache: object) -> None:
+    from dropbeard.serving.tensorrt.command import build
+
+    fetch(MODEL)
+    build(MODEL, 0)
+    command = [sys.executable, "-m", "tests.serving.tensorrt.lose_device", MODEL]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_S, check=False)
+    assert (done.returncode, done.stdout.splitlines()) == (0, ["answers", "lost", "lost", "lost", "ends"]), done.stderr
 
 
 def test_a_model_without_a_plan_is_refused(cache: object) -> None:
