@@ -20,22 +20,26 @@ class Unsupported(Exception):
 
 
 class Network:
-    """``weights`` lie on ``device``; images float32 [batch, 3, size, size] in, logits float32 [batch, classes] out."""
+    """Images float32 [batch, 3, size, size] in, logits float32 [batch, classes] out. Raises Unsupported."""
 
-    def __init__(self, torch: Any, model: bytes, device: str) -> None:
-        self._torch = torch
+    def __init__(self, model: bytes) -> None:
         graph = onnx.load_from_string(model).graph
         self.given, self.gives = graph.input[0], graph.output[0]
         self._nodes = [(node, _attributes(node), _kernel(node)) for node in graph.node]
-        self._weights = {
-            each.name: torch.from_numpy(np.array(onnx.numpy_helper.to_array(each))).to(device)
-            for each in graph.initializer
-        }
-        self._limits = {name: float(w) for name, w in self._weights.items() if w.dim() == 0}
+        self._constants = graph.initializer
+        self._torch: Any = None
+        self._weights: dict[str, Any] = {}
+
+    def load(self, torch: Any, device: str) -> None:
+        """Put the weights on a device; scalars, which bound a Clip, stay numbers."""
+        self._torch = torch
+        for each in self._constants:
+            value = np.array(onnx.numpy_helper.to_array(each))
+            self._weights[each.name] = torch.from_numpy(value).to(device) if value.ndim else float(value)
 
     def run(self, images: Any) -> Any:
         """One batch, on the stream that is current."""
-        at = {**self._weights, **self._limits, self.given.name: images}
+        at = {**self._weights, self.given.name: images}
         for node, attributes, kernel in self._nodes:
             at[node.output[0]] = kernel(self._torch, attributes, *(at[name] for name in node.input))
         return at[self.gives.name]

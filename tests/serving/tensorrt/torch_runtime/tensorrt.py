@@ -3,11 +3,12 @@
 Its classes are bound, name by name and signature by signature, to those of the real bindings, as the fake ones are.
 What they compute on the GPU are PyTorch's kernels, recorded into a CUDA graph for each batch size and execution
 context, on the stream and in the memory that the executor gives. So everything of the executor meets a real driver.
-What TensorRT itself would compute, and how fast, this does not tell; its version names PyTorch's.
+What TensorRT itself would compute, and how fast, this does not tell; its version says so.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 from typing import Any
@@ -16,15 +17,20 @@ from tests.serving.tensorrt.fakes.runtime import ALIGNMENT, Contract
 from tests.serving.tensorrt.torch_runtime.network import Network, Unsupported, shape_of
 
 real: Any = importlib.import_module("tensorrt_bindings")
-torch: Any = importlib.import_module("torch")
-torch.backends.cudnn.allow_tf32 = False
-torch.backends.cuda.matmul.allow_tf32 = False
-
-__version__ = f"{real.__version__}+torch{torch.__version__}"
+__version__ = f"{real.__version__}+torch"
 ILogger, TensorIOMode, DataType, MemoryPoolType, BuilderFlag, nptype = (
     getattr(real, name) for name in ("ILogger", "TensorIOMode", "DataType", "MemoryPoolType", "BuilderFlag", "nptype")
 )
 bound = Contract(real)
+
+
+@functools.cache
+def kernels() -> Any:
+    """PyTorch, told to compute 32-bit layers in 32 bits; only what runs on the GPU needs it."""
+    torch: Any = importlib.import_module("torch")
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    return torch
 
 
 @bound("ITensor")
@@ -87,7 +93,7 @@ class OnnxParser:
 
     def parse(self, model: Any, path: Any = None) -> bool:
         try:
-            parsed = Network(torch, bytes(model), "cpu")
+            parsed = Network(bytes(model))
         except Unsupported as wrong:
             self._errors.append(ParserError(str(wrong), wrong.node.name, wrong.node.op_type))
             return False
@@ -125,7 +131,7 @@ class TimingCache:
     """Nothing is timed here."""
 
     def serialize(self) -> bytes:
-        return b"torch"
+        return b"nothing"
 
 
 @bound("IBuilderConfig")
@@ -182,7 +188,7 @@ class Context:
         self._engine, self._batch = engine, 0
         self._at: dict[str, int] = {}
         self._graphs: dict[int, Any] = {}
-        self._pool = torch.cuda.graph_pool_handle()
+        self._pool = kernels().cuda.graph_pool_handle()
 
     def set_input_shape(self, name: str, shape: Any) -> bool:
         tensor = self._engine._network.given
@@ -198,6 +204,7 @@ class Context:
         return int(memory) % ALIGNMENT == 0
 
     def execute_async_v3(self, stream_handle: int) -> bool:
+        torch = kernels()
         stream = torch.cuda.ExternalStream(int(stream_handle))
         if self._batch not in self._graphs:
             self._graphs[self._batch] = self._record(stream)
@@ -206,7 +213,7 @@ class Context:
         return True
 
     def _record(self, stream: Any) -> Any:
-        network = self._engine._network
+        torch, network = kernels(), self._engine._network
         given, gives = (
             _memory(self._at[t.name], (self._batch, *shape_of(t)[1:])) for t in (network.given, network.gives)
         )
@@ -225,7 +232,8 @@ class Engine:
 
     def __init__(self, runtime: Any, model: bytes, batch_max: int) -> None:
         self._runtime, self._batch_max = runtime, batch_max
-        self._network = Network(torch, model, "cuda")
+        self._network = Network(model)
+        self._network.load(kernels(), "cuda")
 
     @property
     def num_io_tensors(self) -> int:
@@ -264,7 +272,7 @@ class Runtime:
             return None
         try:
             return Engine(self, model, batch_max)
-        except torch.OutOfMemoryError:
+        except kernels().OutOfMemoryError:
             self._logger.log(ILogger.Severity.ERROR, "out of memory")
             return None
 
@@ -277,4 +285,4 @@ class _Address:
 
 
 def _memory(at: int, shape: tuple[int, ...]) -> Any:
-    return torch.as_tensor(_Address(at, shape), device="cuda")
+    return kernels().as_tensor(_Address(at, shape), device="cuda")
