@@ -112,7 +112,12 @@ def figures_of(name: str, unit: str, contenders: Sequence[Contender], detail: di
     rivals = [one for one in by_name if one not in (OURS, BARE)]
     best = max(rivals, key=lambda one: statistics.median(_rates(by_name[one])), default=None)
     ours = _rates(by_name[OURS])
-    against = {"best": best} if best is not None else {}
+    against: dict[str, Any] = {}
+    if best is not None:
+        shares = [
+            sum(b.cpu_us.values()) / sum(a.cpu_us.values()) for a, b in zip(by_name[OURS], by_name[best], strict=True)
+        ]
+        against = {"best": best, "cpu_ratio": round(statistics.median(shares), 3)}
     tail = round(statistics.median(map(tail_of, by_name[OURS])), 3)
     made = [figure(name, unit, ours, _rates(by_name[best]) if best else (), p99_over_p50=tail, **against, **detail)]
     floors = _rates(by_name[BARE]) if BARE in by_name else []

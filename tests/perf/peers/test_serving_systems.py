@@ -28,6 +28,7 @@ def test_ours_is_held_against_the_best_and_everybody_against_the_bare_loop() -> 
     whole, ours, slow, fast = figures_of("P6", "requests/s", contenders, {"in_flight": 2})
     assert (whole.figure, whole.value, whole.floor, whole.ratio) == ("P6", 150, 100, 1.5)
     assert whole.detail["best"] == "fast" and whole.detail["in_flight"] == 2
+    assert whole.detail["cpu_ratio"] == 1.0
     assert (ours.figure, ours.floor, ours.ratio) == ("P6 dropbeard", 200, 0.75)
     assert (slow.value, slow.ratio) == (20, 0.1)
     assert fast.ratio == 0.5
