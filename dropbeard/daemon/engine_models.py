@@ -132,6 +132,7 @@ class Models:
             manifest,
             self._group.task,
             threads=settings.threads,
+            streams=settings.streams,
             batch_max=settings.max_batch,
             device=settings.device,
             url=settings.url,

@@ -19,13 +19,15 @@ def make_engine(
     schema: TaskSchema,
     *,
     threads: int = 1,
+    streams: int = 1,
     batch_max: int = 1,
     device: int = 0,
     url: str | None = None,
     remote_model: str | None = None,
 ) -> ImageEngine:
-    """An engine for a manifest's model, not loaded yet; ``threads`` are CPU cores, ``device`` counts GPUs from 0,
-    ``url`` and ``remote_model`` are for a server, which may know the model by another name.
+    """An engine for a manifest's model, not loaded yet; ``threads`` are CPU cores of each of ``streams`` batches at
+    once, ``device`` counts GPUs from 0, ``url`` and ``remote_model`` are for a server, which may know the model by
+    another name.
 
     Raises ExtraMissing when the library is not installed, EngineFailed when the model is not for this backend, and
     ConfigInvalid when there is no such URL.
@@ -37,19 +39,19 @@ def make_engine(
     if backend not in manifest.backends:
         known = ", ".join(manifest.backends)
         raise EngineFailed(f"{manifest.name} is not for the backend {backend}: its manifest names {known}")
-    return ImageEngine(manifest, schema, _runner(backend, threads, batch_max, device))
+    return ImageEngine(manifest, schema, _runner(backend, threads, streams, batch_max, device))
 
 
-def _runner(backend: ImageBackend, threads: int, batch_max: int, device: int) -> Runner:
+def _runner(backend: ImageBackend, threads: int, streams: int, batch_max: int, device: int) -> Runner:
     match backend:
         case "onnx":
             from dropbeard.serving.onnx import OnnxRunner
 
-            return OnnxRunner(threads)
+            return OnnxRunner(threads, streams)
         case "openvino":
             from dropbeard.serving.openvino import OpenvinoRunner
 
-            return OpenvinoRunner(threads)
+            return OpenvinoRunner(threads, streams)
         case "tensorrt":
             from dropbeard.serving.tensorrt.runner import TensorrtRunner
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from queue import Empty, SimpleQueue
+from typing import Final, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +21,9 @@ from dropbeard.serving.manifest import Manifest
 from dropbeard.serving.outputs import top_choices
 from dropbeard.types.task import Input, TaskSchema
 
+STREAM_S: Final = 60.0
+
+T = TypeVar("T")
 Shape = tuple[int, ...]
 """Of a tensor, without its batch dimension."""
 
@@ -72,6 +77,27 @@ class BatchMemory:
         if len(self._memory) < len(batch) or self._memory.shape[1:] != first.shape or self._memory.dtype != first.dtype:
             self._memory = np.empty((len(batch), *first.shape), first.dtype)
         return np.stack(batch, out=self._memory[: len(batch)])
+
+
+class Streams(Generic[T]):
+    """What runs batches, one for each that may run at once, each with the memory of its own batches."""
+
+    def __init__(self, runners: Iterable[T] = ()) -> None:
+        self._free: SimpleQueue[tuple[T, BatchMemory]] = SimpleQueue()
+        for runner in runners:
+            self._free.put((runner, BatchMemory()))
+
+    @contextmanager
+    def one(self) -> Iterator[tuple[T, BatchMemory]]:
+        """One that is free, for the block; as many callers as there are streams never wait for one."""
+        try:
+            held = self._free.get(timeout=STREAM_S)
+        except Empty:
+            raise EngineFailed(f"no stream of the engine became free in {STREAM_S:g} s") from None
+        try:
+            yield held
+        finally:
+            self._free.put(held)
 
 
 class ImageEngine:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from dropbeard.errors import EngineFailed, ExtraMissing
 from dropbeard.serving.engine import Prepared
-from dropbeard.serving.image_engine import BatchMemory, Shapes, one_line
+from dropbeard.serving.image_engine import Shapes, Streams, one_line
 from dropbeard.serving.manifest import Manifest
 
 try:
@@ -36,39 +36,40 @@ def _session(model: bytes, threads: int) -> Any:
 
 
 class OnnxRunner:
-    """An ONNX Runtime session on ``threads`` cores; one batch at a time uses them all."""
+    """ONNX Runtime on ``streams`` batches at once, each on ``threads`` cores."""
 
-    in_flight: Final = 1
     is_tuned: Final = False
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, threads: int = 1, streams: int = 1) -> None:
+        self.in_flight = streams
         self._threads = threads
-        self._memory = BatchMemory()
-        self._session: Any = None
+        self._streams: Streams[Any] = Streams()
         self._input = ""
         self._name = ""
 
     def open(self, manifest: Manifest, model: bytes) -> Shapes:
-        """Make the session."""
+        """Make the sessions: one alone where no batch needs more than its caller's thread, for that needs no pool."""
         try:
-            session = _session(model, self._threads)
+            made = [_session(model, self._threads) for _ in range(self.in_flight if self._threads > 1 else 1)]
         except Exception as error:  # ONNX Runtime's exceptions have no common root
             raise EngineFailed(f"ONNX Runtime cannot load {manifest.name}: {one_line(error)}") from error
-        inputs, outputs = session.get_inputs(), session.get_outputs()
-        self._session, self._input, self._name = session, inputs[0].name, manifest.name
+        self._streams = Streams(made[number % len(made)] for number in range(self.in_flight))
+        inputs, outputs = made[0].get_inputs(), made[0].get_outputs()
+        self._input, self._name = inputs[0].name, manifest.name
         return Shapes(tuple(tuple(one.shape[1:]) for one in inputs), tuple(tuple(one.shape[1:]) for one in outputs))
 
     def run(self, batch: Sequence[Prepared]) -> npt.NDArray[np.generic]:
-        """One run of the session."""
-        try:
-            logits: npt.NDArray[np.generic] = self._session.run(None, {self._input: self._memory.fill(batch)})[0]
-        except Exception as error:  # as in open
-            raise EngineFailed(f"ONNX Runtime cannot run {self._name}: {one_line(error)}") from error
+        """One run of a session that is free."""
+        with self._streams.one() as (session, memory):
+            try:
+                logits: npt.NDArray[np.generic] = session.run(None, {self._input: memory.fill(batch)})[0]
+            except Exception as error:  # as in open
+                raise EngineFailed(f"ONNX Runtime cannot run {self._name}: {one_line(error)}") from error
         return logits
 
     def check(self) -> None:
         """A CPU is not lost while this runs on it."""
 
     def close(self) -> None:
-        """Drop the session."""
-        self._session = None
+        """Drop the sessions."""
+        self._streams = Streams()

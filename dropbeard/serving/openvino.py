@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from dropbeard.errors import EngineFailed, ExtraMissing
 from dropbeard.serving.engine import Prepared
-from dropbeard.serving.image_engine import BatchMemory, Shape, Shapes, one_line
+from dropbeard.serving.image_engine import Shape, Shapes, Streams, one_line
 from dropbeard.serving.manifest import Manifest
 
 try:
@@ -30,39 +30,40 @@ def _shape(port: Any) -> Shape:
 
 
 class OpenvinoRunner:
-    """A compiled model on ``threads`` cores; one batch at a time uses them all."""
+    """A compiled model that takes ``streams`` batches at once; each uses ``threads`` cores."""
 
-    in_flight: Final = 1
     is_tuned: Final = False
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, threads: int = 1, streams: int = 1) -> None:
+        self.in_flight = streams
         self._threads = threads
-        self._memory = BatchMemory()
-        self._request: Any = None
+        self._streams: Streams[Any] = Streams()
         self._name = ""
 
     def open(self, manifest: Manifest, model: bytes) -> Shapes:
         """Compile for the batch sizes that come."""
         options = {
             "INFERENCE_PRECISION_HINT": "f32",
-            "INFERENCE_NUM_THREADS": str(self._threads),
-            "NUM_STREAMS": "1",
+            "INFERENCE_NUM_THREADS": str(self._threads * self.in_flight),
+            "NUM_STREAMS": str(self.in_flight),
         }
         try:
             core = openvino.Core()
             compiled = core.compile_model(core.read_model(model, b""), "CPU", options)
         except Exception as error:  # openvino raises RuntimeError and others
             raise EngineFailed(f"OpenVINO cannot load {manifest.name}: {one_line(error)}") from error
-        self._request, self._name = compiled.create_infer_request(), manifest.name
+        self._streams = Streams(compiled.create_infer_request() for _ in range(self.in_flight))
+        self._name = manifest.name
         return Shapes(tuple(map(_shape, compiled.inputs)), tuple(map(_shape, compiled.outputs)))
 
     def run(self, batch: Sequence[Prepared]) -> npt.NDArray[np.generic]:
-        """One inference; the result is copied out of the request's own memory."""
-        try:
-            self._request.infer([self._memory.fill(batch)])
-            logits: npt.NDArray[np.generic] = np.array(self._request.get_output_tensor(0).data)
-        except Exception as error:  # as in open
-            raise EngineFailed(f"OpenVINO cannot run {self._name}: {one_line(error)}") from error
+        """One inference of a request that is free; the result is copied out of the request's own memory."""
+        with self._streams.one() as (request, memory):
+            try:
+                request.infer([memory.fill(batch)])
+                logits: npt.NDArray[np.generic] = np.array(request.get_output_tensor(0).data)
+            except Exception as error:  # as in open
+                raise EngineFailed(f"OpenVINO cannot run {self._name}: {one_line(error)}") from error
         return logits
 
     def check(self) -> None:
@@ -70,4 +71,4 @@ class OpenvinoRunner:
 
     def close(self) -> None:
         """Drop the compiled model."""
-        self._request = None
+        self._streams = Streams()

@@ -37,6 +37,9 @@ class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     endpoint: str = "ipc://engine.sock"
     backend: Backend = "onnx"
     threads: int = 1
+    """CPU cores of one batch."""
+    streams: int = 1
+    """Batches computed at once, each on ``threads`` cores; for the backends onnx and openvino."""
     max_batch: int = 8
     queue_max: int = 256
     device: int = 0
@@ -95,7 +98,9 @@ def check_engine(engine: EngineTable, what: str) -> None:
     _check_service_time(engine, what)
     if (engine.backend == "oip") != (engine.url is not None):
         raise ConfigInvalid(f"{what}: engine.url goes with the backend oip, and with no other")
-    for key in ("threads", "max_batch", "queue_max"):
+    if engine.streams != 1 and engine.backend not in ("onnx", "openvino"):
+        raise ConfigInvalid(f"{what}: engine.streams goes with the backends onnx and openvino, and with no other")
+    for key in ("threads", "streams", "max_batch", "queue_max"):
         value = getattr(engine, key)
         if not 1 <= value <= ENGINE_NUMBER_MAX:
             raise ConfigInvalid(f"{what}: engine.{key} is {value}, must be between 1 and {ENGINE_NUMBER_MAX}")

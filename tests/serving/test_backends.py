@@ -19,4 +19,5 @@ def test_a_backend_that_the_manifest_does_not_name_is_refused(manifest: Manifest
 
 def test_as_many_batches_may_fly_as_the_library_allows(manifest: Manifest, schema: TaskSchema) -> None:
     assert make_engine("onnx", manifest, schema).in_flight == 1
+    assert make_engine("onnx", manifest, schema, streams=3).in_flight == 3
     assert make_engine("tensorrt", manifest, schema).in_flight == 3

@@ -91,6 +91,17 @@ def test_a_raw_array_and_its_file_are_the_same() -> None:
     assert (pixels(raw, SCHEMA, RULE) == pixels(encoded(png(picture)), SCHEMA, RULE)).all()
 
 
+def test_a_raw_array_of_the_models_own_size_is_taken_as_it_is_and_a_wrong_one_is_still_refused() -> None:
+    whole = msgspec.structs.replace(RULE, crop=1.0, size=8)
+    picture = noise(8, 8)
+    given = Input(InputKind.RAW_RGB8, (8, 8, 3), picture.tobytes())
+    file = Input(InputKind.ENCODED_IMAGE, (0, 0, 0), file_of(Image.fromarray(picture), "PNG"))
+    assert np.array_equal(pixels(given, SCHEMA, whole), picture)
+    assert np.array_equal(preprocess(given, SCHEMA, whole), preprocess(file, SCHEMA, whole))
+    with pytest.raises(InputInvalid, match="needs 192 bytes, got 191"):
+        pixels(Input(InputKind.RAW_RGB8, (8, 8, 3), picture.tobytes()[1:]), SCHEMA, whole)
+
+
 def test_a_jpeg_is_decoded_at_full_size() -> None:
     data = file_of(Image.fromarray(noise(160, 160)), "JPEG")
     decoded = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))

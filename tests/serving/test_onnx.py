@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import msgspec
 import numpy as np
 import onnx
@@ -50,6 +52,19 @@ def test_an_image_is_answered_alike_in_any_company(engine: ImageEngine) -> None:
     alone = [engine.infer([one])[0] for one in prepared]
     assert engine.infer(prepared) == alone
     assert engine.infer(prepared[::-1]) == alone[::-1]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_batches_that_run_at_once_are_answered_as_one_after_the_other(
+    manifest: Manifest, schema: TaskSchema, threads: int
+) -> None:
+    engine = make_engine("onnx", manifest, schema, threads=threads, streams=3)
+    engine.load()
+    values = np.random.default_rng(4).integers(0, 256, (60, 3))
+    prepared = [engine.prepare(plain(*(int(value) for value in row))) for row in values]
+    batches = [prepared[first : first + size] for first, size in zip(range(50), [1, 2, 5, 10] * 13, strict=False)]
+    with ThreadPoolExecutor(engine.in_flight) as callers:
+        assert list(callers.map(engine.infer, batches)) == [engine.infer(batch) for batch in batches]
 
 
 def test_no_inputs_have_no_outputs(engine: ImageEngine) -> None:

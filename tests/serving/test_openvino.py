@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,15 @@ def test_an_answer_is_not_overwritten_by_the_next(engine: ImageEngine) -> None:
     before = first.copy()
     engine.logits([engine.prepare(plain(9, 200, 9))])
     assert np.array_equal(first, before)
+
+
+def test_batches_that_run_at_once_are_answered_as_one_after_the_other(manifest: Manifest, schema: TaskSchema) -> None:
+    engine = make_engine("openvino", manifest, schema, streams=2)
+    engine.load()
+    values = np.random.default_rng(4).integers(0, 256, (40, 3))
+    prepared = [engine.prepare(plain(*(int(value) for value in row))) for row in values]
+    with ThreadPoolExecutor(engine.in_flight) as callers:
+        assert list(callers.map(lambda one: engine.infer([one]), prepared)) == [engine.infer([one]) for one in prepared]
 
 
 def test_an_unloaded_engine_says_so_and_loads_again(engine: ImageEngine) -> None:

@@ -36,12 +36,23 @@ def test_a_service_time_that_does_not_ascend_is_refused(rows: tuple[tuple[int, i
         config_from_toml(msgspec.structs.replace(CONFIG, engine=engine).to_toml(), "alice.toml")
 
 
+def test_streams_are_for_backends_on_the_processor() -> None:
+    for backend in ("onnx", "openvino"):
+        engine = EngineTable("m", backend=backend, streams=2)
+        config = msgspec.structs.replace(CONFIG, engine=engine)
+        assert config_from_toml(config.to_toml(), "alice.toml") == config
+    config = msgspec.structs.replace(CONFIG, engine=EngineTable("m", backend="tensorrt", streams=2))
+    with pytest.raises(ConfigInvalid, match="engine.streams goes with the backends onnx and openvino"):
+        config_from_toml(config.to_toml(), "alice.toml")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "part"),
     [
         ("threads = 1", "thread = 1", "did you mean `threads`"),
         ("threads = 1", "threads = 0", "engine.threads is 0"),
         ("threads = 1", "threads = 'one'", "Expected `int`"),
+        ("streams = 1", "streams = 0", "engine.streams is 0"),
         ('backend = "onnx"', 'backend = "cuda"', "backend"),
         ('log_level = "info"', 'log_level = "loud"', "log_level"),
         ("device = 0", "device = 256", "engine.device is 256"),
