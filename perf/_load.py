@@ -51,6 +51,7 @@ class Sample:
         """Latencies and CPU for people."""
         ours = {kind: self._cpu_of(kind) for kind in ("node", "engine", "client")}
         return {
+            "mean_ms": round(sum(self.latencies_ms) / max(1, len(self.latencies_ms)), 1),
             "p50_ms": round(percentile(self.latencies_ms, 0.5), 1),
             "p99_ms": round(percentile(self.latencies_ms, 0.99), 1),
             "failed": self.failed,

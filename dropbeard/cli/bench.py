@@ -11,7 +11,7 @@ import click
 
 from dropbeard.errors import ConfigInvalid
 
-NAMES: Final = ("client", "engines", "imagenet", "ordering", "scaling")
+NAMES: Final = ("client", "engines", "imagenet", "ordering", "scaling", "wan")
 
 
 @click.command("bench")
