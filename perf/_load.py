@@ -1,7 +1,8 @@
 """Load on a group: requests kept open (closed loop) or sent by a clock (open loop), every certificate verified.
 
 Latencies of an open loop count from the moment at which a request should have left, whether or not the sender was
-late: a stall is not hidden by the requests that it held back.
+late: a stall is not hidden by the requests that it held back. Beyond the credits that nodes grant, which the product's
+client keeps too, requests are counted and not sent.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -22,7 +24,8 @@ from dropbeard.daemon.process import keep_memory, pace_garbage
 from dropbeard.signing.curve import CurveSecret
 from dropbeard.transport.client_link import ClientLink
 from dropbeard.types.certificates import Certificate
-from dropbeard.types.ids import ClientKey, Nonce, RequestId, TimeUs
+from dropbeard.types.group import Group
+from dropbeard.types.ids import ClientKey, Nonce, OwnerId, RequestId, TimeUs
 from dropbeard.types.parameters import SECOND
 from dropbeard.types.task import Input, InputKind
 from perf._measure import CpuMeter, percentile
@@ -39,6 +42,7 @@ class Sample:
     seconds: float = 0.0
     certified: int = 0
     failed: int = 0
+    not_sent: int = 0
     latencies_ms: list[float] = field(default_factory=list)
     cpu_us: dict[str, float] = field(default_factory=dict)
 
@@ -55,6 +59,7 @@ class Sample:
             "p50_ms": round(percentile(self.latencies_ms, 0.5), 1),
             "p99_ms": round(percentile(self.latencies_ms, 0.99), 1),
             "failed": self.failed,
+            "not_sent": self.not_sent,
             **{f"{kind}_cpu_us": round(cpu) for kind, cpu in ours.items()},
         }
 
@@ -84,16 +89,25 @@ def raw_inputs(side: int) -> Callable[[], Input]:
 
 
 class Load:
-    """A client of a group with a session of its own; use as a context manager."""
+    """A client of a group with a session of its own; use as a context manager.
 
-    def __init__(self, local: LocalGroup, inputs: Callable[[], Input], patience_us: int = 0) -> None:
+    ``served``: a group of this machine, whose daemons are watched and whose CPU time is counted, or one that runs
+    elsewhere. ``hold_s``: seconds for which the sender holds back what goes to a node, as a long way would.
+    """
+
+    def __init__(
+        self, served: LocalGroup | Group, inputs: Callable[[], Input], patience_us: int = 0, hold_s: float = 0.0
+    ) -> None:
         keep_memory()
-        self._local = local
+        self._local = served if isinstance(served, LocalGroup) else None
+        self._group = served.group if isinstance(served, LocalGroup) else served
+        self._hold_s = hold_s
+        self._held: deque[tuple[float, OwnerId, list[bytes]]] = deque()
         self._inputs = inputs
         self._patience_us = patience_us
         secret = CurveSecret.generate()
-        self._session = Session(local.group, ClientKey(secret.public))
-        self._link = ClientLink(local.group, secret)
+        self._session = Session(self._group, ClientKey(secret.public))
+        self._link = ClientLink(self._group, secret)
         self._asked: dict[RequestId, float] = {}
         self._nonce = secrets.randbits(62)
         self._sample = Sample()
@@ -101,11 +115,12 @@ class Load:
         """Certificates, once a list is put here."""
 
     def __enter__(self) -> Load:
-        for owner in self._local.group.members:
+        for owner in self._group.members:
             self._session.on_connected(owner)
         until = time.monotonic() + START_S
-        while len(self._session.credits) < self._local.group.n:
-            self._local.check()
+        while len(self._session.credits) < self._group.n:
+            if self._local is not None:
+                self._local.check()
             self._pump(POLL_S)
             if time.monotonic() > until:
                 raise SystemExit("not every node said welcome")
@@ -118,7 +133,7 @@ class Load:
 
     def _answered_by_all(self, until: float) -> None:
         """Engines load after nodes greet: wait until one request after the other is answered."""
-        while self._sample.certified < self._local.group.n:
+        while self._sample.certified < self._group.n:
             if not self._session.open_requests:
                 self._submit(time.monotonic())
             self._pump(POLL_S)
@@ -141,10 +156,13 @@ class Load:
         return self._measured(lambda length_s: self._open_for(rate, length_s), seconds, warm_s)
 
     def _open_for(self, rate: float, seconds: float) -> None:
-        started, sent = time.monotonic(), 0
+        started, sent, most = time.monotonic(), 0, min(self._session.credits.values())
         while (now := time.monotonic()) < started + seconds:
             while sent <= (now - started) * rate:
-                self._submit(started + sent / rate)
+                if self._session.open_requests < most:
+                    self._submit(started + sent / rate)
+                else:
+                    self._sample.not_sent += 1
                 sent += 1
             self._pump(min(POLL_S, max(0.0, started + sent / rate - time.monotonic())))
 
@@ -157,7 +175,8 @@ class Load:
     def _measured(self, work: Callable[[float], None], seconds: float, warm_s: float) -> Sample:
         """What ``work`` gives in so many seconds, after some that do not count."""
         work(warm_s)
-        self._sample, meter = Sample(), CpuMeter(processes(self._local))
+        pids = {"client": os.getpid()} if self._local is None else processes(self._local)
+        self._sample, meter = Sample(), CpuMeter(pids)
         started = time.monotonic()
         work(seconds)
         sample, self._sample = self._sample, Sample()
@@ -173,12 +192,27 @@ class Load:
         known = self._session.submit(self._inputs(), Nonce(self._nonce), deadline, self._patience_us, now_us, wall_us)
         self._asked[known] = intended
 
+    def _send(self, owner: OwnerId, frames: list[bytes]) -> None:
+        if self._hold_s:
+            self._held.append((time.monotonic() + self._hold_s, owner, frames))
+        else:
+            self._link.send(owner, frames)
+
+    def _send_held(self) -> float:
+        """What was held long enough; seconds until more was."""
+        now = time.monotonic()
+        while self._held and self._held[0][0] <= now:
+            _, owner, frames = self._held.popleft()
+            self._link.send(owner, frames)
+        return self._held[0][0] - now if self._held else POLL_S
+
     def _pump(self, wait_s: float) -> None:
-        flush(self._session.outgoing, self._link.send)
+        flush(self._session.outgoing, self._send)
+        wait_s = min(wait_s, self._send_held())
         for owner in self._link.connected():
             self._session.on_connected(owner)
         for owner, data in self._link.receive(wait_s):
-            self._session.on_message(owner, decode_to_client(data, self._local.group), time.monotonic_ns() // 1000)
+            self._session.on_message(owner, decode_to_client(data, self._group), time.monotonic_ns() // 1000)
         now = time.monotonic()
         for done in self._session.poll(time.monotonic_ns() // 1000):
             intended = self._asked.pop(done.request)
