@@ -11,7 +11,7 @@ import click
 
 from dropbeard.errors import ConfigInvalid
 
-NAMES: Final = ("client", "engines", "imagenet", "ordering", "scaling", "wan")
+NAMES: Final = ("batching", "client", "engines", "fanout", "imagenet", "ordering", "scaling", "soak", "wan")
 
 
 @click.command("bench")
