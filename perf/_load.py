@@ -33,6 +33,8 @@ from perf._measure import CpuMeter, percentile
 TIMEOUT_S: Final = 20
 START_S: Final = 30.0
 POLL_S: Final = 0.02
+WINDOW_MIN: Final = 32
+WINDOW_EVERY_S: Final = 0.5
 
 
 @dataclass(slots=True)
@@ -88,6 +90,24 @@ def raw_inputs(side: int) -> Callable[[], Input]:
     return make
 
 
+class Window:
+    """How many requests a client keeps open that wants its answers within ``target_s`` seconds: as many as were
+    certified in that time lately. Below what the group can do the window grows, beyond it the rest is not sent.
+    """
+
+    def __init__(self, target_s: float, now: float) -> None:
+        self.most = WINDOW_MIN
+        self._target_s = target_s
+        self._since, self._certified = now, 0
+
+    def note(self, now: float) -> None:
+        """One more was certified."""
+        self._certified += 1
+        if now - self._since >= WINDOW_EVERY_S:
+            self.most = max(WINDOW_MIN, round(self._certified * self._target_s / (now - self._since)))
+            self._since, self._certified = now, 0
+
+
 class Load:
     """A client of a group with a session of its own; use as a context manager.
 
@@ -111,6 +131,7 @@ class Load:
         self._asked: dict[RequestId, float] = {}
         self._nonce = secrets.randbits(62)
         self._sample = Sample()
+        self._window: Window | None = None
         self.kept: list[Certificate] | None = None
         """Certificates, once a list is put here."""
 
@@ -151,15 +172,17 @@ class Load:
                 self._submit(time.monotonic())
             self._pump(POLL_S)
 
-    def open(self, rate: float, seconds: float, warm_s: float) -> Sample:
-        """Send so many a second, whatever comes back."""
+    def open(self, rate: float, seconds: float, warm_s: float, target_s: float | None = None) -> Sample:
+        """Send so many a second, whatever comes back. ``target_s``: a client that sheds, as Window says."""
+        self._window = None if target_s is None else Window(target_s, time.monotonic())
         return self._measured(lambda length_s: self._open_for(rate, length_s), seconds, warm_s)
 
     def _open_for(self, rate: float, seconds: float) -> None:
         started, sent, most = time.monotonic(), 0, min(self._session.credits.values())
         while (now := time.monotonic()) < started + seconds:
             while sent <= (now - started) * rate:
-                if self._session.open_requests < most:
+                room = most if self._window is None else min(most, self._window.most)
+                if self._session.open_requests < room:
                     self._submit(started + sent / rate)
                 else:
                     self._sample.not_sent += 1
@@ -220,6 +243,8 @@ class Load:
                 self._sample.failed += 1
             else:
                 self._sample.certified += 1
+                if self._window is not None:
+                    self._window.note(now)
                 if self.kept is not None:
                     self.kept.append(done.certificate)
                 self._sample.latencies_ms.append((now - intended) * 1e3)

@@ -49,6 +49,10 @@ DRAIN_S: Final = 24.0
 QUICK_DRAIN_S: Final = 5.0
 UPDATE_EVERY_S: Final = 1.0
 P99_MAX_MS: Final = 1_000.0
+TARGET_S: Final = 0.5
+"""The client keeps no more open than the group answers in this time: beyond what the group can do a queue would grow
+for ever, and what waits in it comes late and is sent again. What was not sent is in the row."""
+
 HELD_SHARE: Final = 0.97
 """A rate is held when so much of it is certified."""
 
@@ -121,7 +125,10 @@ def engines(backend: Backend) -> list[EngineTable]:
 
 
 def reproduce(backend: Backend, rate: float, seconds: float, quick: bool) -> Figure:
-    """P13: rising rates for the curve, then the rate itself for so long, updates all the while."""
+    """P13: rising rates for the curve, then the rate itself for so long, updates all the while.
+
+    In an open loop, whose client sheds (TARGET_S): the rate certified of what was offered is the figure.
+    """
     with (
         wide_area(even_sites(NODES, SITES, ONE_WAY_MS), "relay", direct_clients=True) as area,
         passing_group(partial(WideGroup, area=area), engines(backend), OWNERS, WAN) as local,
@@ -145,7 +152,7 @@ def curve(load: Load, rate: float, seconds: float, quick: bool) -> list[dict[str
     shares, each_s = (QUICK_SHARES, QUICK_CURVE_SECONDS) if quick else (SHARES, CURVE_SECONDS)
     rows = []
     for offered, length_s in [*((rate * share, each_s) for share in shares), (rate, seconds)]:
-        rows.append(row_of(offered, load.open(offered, length_s, 0.0)))
+        rows.append(row_of(offered, load.open(offered, length_s, 0.0, TARGET_S)))
         load.drain(QUICK_DRAIN_S if quick else DRAIN_S)
     return rows
 

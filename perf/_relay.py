@@ -9,6 +9,7 @@ slowness over long distances (windows, losses) is not emulated. Input and output
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import heapq
 import json
 import os
@@ -143,6 +144,7 @@ class Relay:
             flow = Flow(source, target, self._one_way_ms[link[0]][link[1]] / 1000, link, straight)
             if straight:
                 flow.pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+                fcntl.fcntl(flow.pipe[1], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
             self._in[source], self._out[target] = flow, flow
         for end in (near, far):
             self._watch(end)

@@ -8,7 +8,7 @@ import pytest
 
 from dropbeard.daemon.local_group import LocalGroup
 from perf._echo import EchoGroup, EchoLoad
-from perf._load import Load, raw_inputs
+from perf._load import WINDOW_MIN, Load, Window, raw_inputs
 from perf._observed import LABELS
 from perf.ordering import ENGINE
 
@@ -45,3 +45,13 @@ def test_inputs_are_all_different_and_of_the_size_asked_for() -> None:
     made = [make() for _ in range(50)]
     assert len({given.data for given in made}) == 50
     assert {len(given.data) for given in made} == {48}
+
+
+def test_a_window_lets_open_what_was_certified_within_the_target_time() -> None:
+    window = Window(0.5, 0.0)
+    for number in range(1, 401):
+        window.note(number / 400)
+    assert window.most == 200
+    for number in range(1, 11):
+        window.note(1.0 + number / 10)
+    assert window.most == WINDOW_MIN
