@@ -33,8 +33,11 @@ from perf._measure import CpuMeter, percentile
 TIMEOUT_S: Final = 20
 START_S: Final = 30.0
 POLL_S: Final = 0.02
-WINDOW_MIN: Final = 32
+WINDOW_FIRST: Final = 64
+WINDOW_MIN: Final = 16
 WINDOW_EVERY_S: Final = 0.5
+WINDOW_UP: Final = 1.1
+WINDOW_DOWN: Final = 0.85
 
 
 @dataclass(slots=True)
@@ -91,21 +94,22 @@ def raw_inputs(side: int) -> Callable[[], Input]:
 
 
 class Window:
-    """How many requests a client keeps open that wants its answers within ``target_s`` seconds: as many as were
-    certified in that time lately. Below what the group can do the window grows, beyond it the rest is not sent.
+    """How many requests a client keeps open that wants its answers within ``target_s`` seconds: more while the slowest
+    of late came sooner, fewer when it did not. What is offered beyond the window is not sent.
     """
 
     def __init__(self, target_s: float, now: float) -> None:
-        self.most = WINDOW_MIN
+        self.most = WINDOW_FIRST
         self._target_s = target_s
-        self._since, self._certified = now, 0
+        self._since, self._slowest_s = now, 0.0
 
-    def note(self, now: float) -> None:
+    def note(self, now: float, latency_s: float) -> None:
         """One more was certified."""
-        self._certified += 1
+        self._slowest_s = max(self._slowest_s, latency_s)
         if now - self._since >= WINDOW_EVERY_S:
-            self.most = max(WINDOW_MIN, round(self._certified * self._target_s / (now - self._since)))
-            self._since, self._certified = now, 0
+            soon = self._slowest_s < self._target_s
+            self.most = round(self.most * WINDOW_UP) if soon else max(WINDOW_MIN, round(self.most * WINDOW_DOWN))
+            self._since, self._slowest_s = now, 0.0
 
 
 class Load:
@@ -173,8 +177,13 @@ class Load:
             self._pump(POLL_S)
 
     def open(self, rate: float, seconds: float, warm_s: float, target_s: float | None = None) -> Sample:
-        """Send so many a second, whatever comes back. ``target_s``: a client that sheds, as Window says."""
-        self._window = None if target_s is None else Window(target_s, time.monotonic())
+        """Send so many a second, whatever comes back. ``target_s``: by a client that sheds; its window stays from call
+        to call.
+        """
+        if target_s is None:
+            self._window = None
+        elif self._window is None:
+            self._window = Window(target_s, time.monotonic())
         return self._measured(lambda length_s: self._open_for(rate, length_s), seconds, warm_s)
 
     def _open_for(self, rate: float, seconds: float) -> None:
@@ -244,7 +253,7 @@ class Load:
             else:
                 self._sample.certified += 1
                 if self._window is not None:
-                    self._window.note(now)
+                    self._window.note(now, now - intended)
                 if self.kept is not None:
                     self.kept.append(done.certificate)
                 self._sample.latencies_ms.append((now - intended) * 1e3)

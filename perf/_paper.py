@@ -49,9 +49,9 @@ DRAIN_S: Final = 24.0
 QUICK_DRAIN_S: Final = 5.0
 UPDATE_EVERY_S: Final = 1.0
 P99_MAX_MS: Final = 1_000.0
-TARGET_S: Final = 0.5
-"""The client keeps no more open than the group answers in this time: beyond what the group can do a queue would grow
-for ever, and what waits in it comes late and is sent again. What was not sent is in the row."""
+TARGET_S: Final = 0.75
+"""The client keeps no more open than comes back in this time: beyond what the group can do a queue would grow for ever,
+and what waits in it comes late and is sent again. What was not sent is in the row."""
 
 HELD_SHARE: Final = 0.97
 """A rate is held when so much of it is certified."""

@@ -47,11 +47,18 @@ def test_inputs_are_all_different_and_of_the_size_asked_for() -> None:
     assert {len(given.data) for given in made} == {48}
 
 
-def test_a_window_lets_open_what_was_certified_within_the_target_time() -> None:
+def test_a_window_grows_while_everything_comes_soon_and_shrinks_when_something_is_late() -> None:
     window = Window(0.5, 0.0)
-    for number in range(1, 401):
-        window.note(number / 400)
-    assert window.most == 200
-    for number in range(1, 11):
-        window.note(1.0 + number / 10)
+    sizes = [window.most]
+    for number, slowest_s in enumerate((0.2, 0.3, 0.6, 0.2), start=1):
+        window.note(number - 0.9, slowest_s)
+        window.note(float(number), 0.1)
+        sizes.append(window.most)
+    assert sizes[0] < sizes[1] < sizes[2] > sizes[3] < sizes[4]
+
+
+def test_a_window_is_never_closed() -> None:
+    window = Window(0.5, 0.0)
+    for number in range(100):
+        window.note(float(number), 9.0)
     assert window.most == WINDOW_MIN
