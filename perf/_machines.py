@@ -1,7 +1,7 @@
 """The paper's set-up on GPU machines: what to do on each, as commands that a person can read, or have run over ssh.
 
 A hosts file has one line for each owner: NAME ADDRESS SSH, where ADDRESS is where the others reach its node and SSH
-what ssh takes. Keys are made here and copied, which suits a measurement and nothing else.
+what ssh takes. Node keys are made here and copied, which suits a measurement and nothing else; owner keys stay here.
 """
 
 from __future__ import annotations
@@ -58,12 +58,13 @@ def commands(machines: Sequence[Machine], backend: str, directory: Path) -> list
         model, made = MODELS[place % len(MODELS)], directory / machine.name
         there = f"{CONFIGURATIONS}/{machine.name}"
         rows.append(["cp", str(directory / "genesis.toml"), str(made / "genesis.toml")])
+        rows.append(["mv", str(made / "owner.key"), str(directory / f"{machine.name}.owner.key")])
         rows.append(["scp", "-r", str(made), f"{machine.ssh}:{there}"])
         steps = [["dropbeard", "models", "fetch", "imagenet"]]
         if backend == "tensorrt":
             steps.append(["dropbeard", "engine", "build", model, "--backend", "tensorrt"])
         units = [f"dropbeard-engine@{machine.name}.service", f"dropbeard-node@{machine.name}.service"]
-        steps.append(["systemctl", "start", *units])
+        steps.append(["sudo", "systemctl", "start", *units])
         rows += [["ssh", machine.ssh, shlex.join(step)] for step in steps]
     return rows
 
