@@ -10,7 +10,7 @@ import sys
 import perf
 from perf._measure import Figure, report
 
-BENCHES = ("client", "engines", "imagenet", "ordering", "peers", "scaling")
+BENCHES = ("batching", "client", "engines", "fanout", "imagenet", "ordering", "peers", "scaling", "soak", "wan")
 """Each has a ``measure(quick)`` that gives its figures."""
 
 

@@ -9,7 +9,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +29,7 @@ from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, Digest, Nonce, OwnerId, RequestId, TimeUs, View
 from dropbeard.types.messages import Reply
 from dropbeard.types.node_config import Backend, EngineTable
-from dropbeard.types.parameters import SECOND
+from dropbeard.types.parameters import SECOND, Parameters
 
 TIMEOUT_S: Final = 15
 POLL_S: Final = 0.02
@@ -55,11 +55,18 @@ def local_group(directory: Path, backend: Backend) -> Iterator[LocalGroup]:
 
 
 @contextmanager
-def passing_group(made: type[Made], engine: EngineTable, owners: Sequence[tuple[str, str]] = OWNERS) -> Iterator[Made]:
+def passing_group(
+    made: Callable[..., Made],
+    engine: EngineTable | Sequence[EngineTable],
+    owners: Sequence[tuple[str, str]] = OWNERS,
+    parameters: Parameters | None = None,
+) -> Iterator[Made]:
     """A group of which nothing is left behind, of this class, with these engines."""
+    first = engine[0] if isinstance(engine, Sequence) else engine
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        with made(directory / "g", owners, engine=engine, labels=labels_of(directory, engine.backend)) as local:
+        labels = labels_of(directory, first.backend)
+        with made(directory / "g", owners, engine=engine, labels=labels, parameters=parameters) as local:
             yield local
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-LESS_IS_BETTER: Final = ("us ", "ms ", "share of ONNX")
+LESS_IS_BETTER: Final = ("us ", "us,", "ms ", "ms,", "bytes ", "share of ONNX", "share by")
 """Units that begin so are costs."""
 
 

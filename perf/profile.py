@@ -86,6 +86,7 @@ def profile(side: int, in_flight: int, seconds: float, raw: Path) -> dict[str, o
     counts = by_stage(raw.read_text().splitlines())
     each = 1e6 / SAMPLES_S / (sample.rate * seconds)
     return {
+        "input_bytes": 3 * side * side,
         "certified_per_s": round(sample.rate, 1),
         "cpu_us": round(sample.cpu_us[name], 1),
         "stages_us": {stage: round(count * each, 1) for stage, count in counts.most_common()},

@@ -6,6 +6,7 @@ what is compared. Runs of both sizes alternate.
 
 from __future__ import annotations
 
+import statistics
 from typing import Final
 
 from dropbeard.daemon.local_group import LocalGroup
@@ -15,6 +16,9 @@ from perf._observed import passing_group
 from perf.ordering import ENGINE, SMALL_SIDE
 
 SMALL, LARGE = 4, 13
+BETWEEN: Final = (7, 10)
+"""Measured once for the plot, but for a quick run."""
+
 IN_FLIGHT: Final = 512
 RUNS: Final = 5
 SECONDS: Final = 8.0
@@ -28,7 +32,11 @@ def bench(quick: bool) -> list[Figure]:
     runs, seconds, warm_s = (1, QUICK_SECONDS, QUICK_WARM_S) if quick else (RUNS, SECONDS, WARM_S)
     rows = [(node_us(SMALL, seconds, warm_s), node_us(LARGE, seconds, warm_s)) for _ in range(runs)]
     small, large = [row[0] for row in rows], [row[1] for row in rows]
-    return [figure("P10", "us of CPU for a request and node, n = 13 over n = 4", large, small, in_flight=IN_FLIGHT)]
+    costs = {SMALL: statistics.median(small), LARGE: statistics.median(large)}
+    costs |= {n: node_us(n, seconds, warm_s) for n in (() if quick else BETWEEN)}
+    by_n = [{"n": n, "node_us": round(us, 1)} for n, us in sorted(costs.items())]
+    unit = "us of CPU for a request and node, n = 13 over n = 4"
+    return [figure("P10", unit, large, small, in_flight=IN_FLIGHT, by_n=by_n)]
 
 
 def node_us(n: int, seconds: float, warm_s: float) -> float:

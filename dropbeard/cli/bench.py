@@ -11,7 +11,7 @@ import click
 
 from dropbeard.errors import ConfigInvalid
 
-NAMES: Final = ("client", "engines", "imagenet", "ordering", "peers", "scaling")
+NAMES: Final = ("batching", "client", "engines", "fanout", "imagenet", "ordering", "peers", "scaling", "soak", "wan")
 
 
 @click.command("bench")

@@ -38,6 +38,10 @@ REPEAT_AFTER_US: Final = 2 * SECOND
 
 REPEAT_AFTER_MAX_US: Final = 16 * SECOND
 
+ANSWERS_SMOOTHED: Final = 8
+"""About as many certificates count in the time that one takes. Nodes get no request again within twice that time: what
+is sent again makes a group that has too much to do later still."""
+
 LINGER_US: Final = 100 * MILLISECOND
 """How long a certificate with enough openings waits for those that its entry promises besides."""
 
@@ -79,6 +83,7 @@ class _Open:
     """What every node gets, with ``given``."""
     given: Input | None
     """None when only what is known of the request is asked for."""
+    asked_us: int
     ends_us: int
     legs: dict[OwnerId, _Leg]
     enough_since_us: int | None = None
@@ -101,6 +106,8 @@ class Session:
     _touched: dict[RequestId, None] = field(default_factory=dict)
     _dues: list[tuple[int, RequestId]] = field(default_factory=list)
     """Heap of (time, request). A row whose time is not its request's ``due_us`` any more says nothing."""
+    _answer_us: int = 0
+    """From a request to its certificate, smoothed."""
     _assembler: Assembler = field(init=False)
 
     def __post_init__(self) -> None:
@@ -119,10 +126,11 @@ class Session:
         request = Request(self.client, self.group.id, nonce, deadline, patience_us, b"", given.digest())
         ends_us = now_us + (deadline - wall_us) + GRACE_US
         message = Submit(self.group.id, nonce, deadline, patience_us, b"", given.kind, given.shape)
-        return self._start(_Open(request, message, given, ends_us, self._legs()), now_us)
+        return self._start(_Open(request, message, given, now_us, ends_us, self._legs()), now_us)
 
     def _legs(self) -> dict[OwnerId, _Leg]:
-        return {owner: _Leg() for owner in self.group.members}
+        pause_us = min(max(REPEAT_AFTER_US, 2 * self._answer_us), REPEAT_AFTER_MAX_US)
+        return {owner: _Leg(pause_us=pause_us) for owner in self.group.members}
 
     def _start(self, waiting: _Open, now_us: int) -> RequestId:
         known = self._assembler.start(waiting.request)
@@ -144,7 +152,8 @@ class Session:
 
     def fetch(self, request: Request, now_us: int, timeout_us: int) -> RequestId:
         """Ask every node for what it knows of an earlier request of this client (rule 5.2)."""
-        return self._start(_Open(request, FetchOutcome(request.id), None, now_us + timeout_us, self._legs()), now_us)
+        waiting = _Open(request, FetchOutcome(request.id), None, now_us, now_us + timeout_us, self._legs())
+        return self._start(waiting, now_us)
 
     def cancel(self, request: RequestId) -> None:
         """Stop waiting; nodes may still answer it."""
@@ -231,7 +240,7 @@ class Session:
             return None
         whole = self._assembler.certificate(request, all_owners=True)
         if whole is not None:
-            return self._done(request, waiting, whole)
+            return self._done(request, waiting, whole, now_us)
         if waiting.enough_since_us is None and self._assembler.certificate(request, all_owners=False) is not None:
             waiting.enough_since_us = now_us
             self._plan(request, waiting)
@@ -259,7 +268,7 @@ class Session:
         if waiting.enough_since_us is not None and now_us >= waiting.enough_since_us + LINGER_US:
             enough = self._assembler.certificate(request, all_owners=False)
             if enough is not None:
-                return self._done(request, waiting, enough)
+                return self._done(request, waiting, enough, now_us)
             waiting.enough_since_us = None
         if now_us >= waiting.ends_us:
             return Done(request, None, None, RequestExpired(self._why_late(waiting)))
@@ -274,11 +283,12 @@ class Session:
         reached = f"{len(self.credits)} of {self.group.n} nodes reached, need {self.group.answers}"
         return f"no outcome by the deadline: {reached}; {reasons}"
 
-    def _done(self, request: RequestId, waiting: _Open, certificate: Certificate) -> Done:
+    def _done(self, request: RequestId, waiting: _Open, certificate: Certificate, now_us: int) -> Done:
         try:
             verified = verify(certificate, self.group, waiting.given)
         except CertificateInvalid as wrong:
             return Done(request, None, None, ClientError(f"the assembled certificate does not verify: {wrong}"))
+        self._answer_us += (now_us - waiting.asked_us - self._answer_us) // ANSWERS_SMOOTHED
         if certificate.kind is EntryKind.EXPIRED:
             return Done(request, certificate, verified, RequestExpired("the group certified the request as expired"))
         return Done(request, certificate, verified, None)

@@ -41,7 +41,8 @@ LAST_PORT: Final = 32_000
 class LocalGroup:
     """Makes a group in ``directory`` and runs it; use as a context manager. ``directory`` must be empty or new.
 
-    ``owners``: (name, model) of each. ``engine``: settings of every engine but its model.
+    ``owners``: (name, model) of each. ``engine``: settings of every engine but its model, or one for each owner.
+    ``hosts``: the address of each node in the genesis, when nodes are to be reached in another way than by loopback.
     """
 
     def __init__(
@@ -49,17 +50,20 @@ class LocalGroup:
         directory: Path,
         owners: Sequence[tuple[str, str]] = OWNERS,
         *,
-        engine: EngineTable | None = None,
+        engine: EngineTable | Sequence[EngineTable] | None = None,
         labels: Path | None = None,
         parameters: Parameters | None = None,
+        hosts: Sequence[str] | None = None,
     ) -> None:
         self.directory = directory.resolve()
         self.genesis = self.directory / "genesis.toml"
         ports = free_ports(len(owners))
+        engines = [engine or EngineTable("")] * len(owners) if not isinstance(engine, Sequence) else engine
+        rows = zip(owners, hosts or [LOOPBACK] * len(owners), ports, engines, strict=True)
         nodes = []
-        for (name, model), port in zip(owners, ports, strict=True):
-            settings = msgspec.structs.replace(engine or EngineTable(model), model=model)
-            plan = NodePlan(name, LOOPBACK, port, settings, genesis="../genesis.toml")
+        for (name, model), host, port, settings in rows:
+            of_model = msgspec.structs.replace(settings, model=model)
+            plan = NodePlan(name, host, port, of_model, genesis="../genesis.toml")
             nodes.append(make_node(plan, self.directory / name))
         cards = [(str(node.card), read_card(node.card)) for node in nodes]
         task = task_schema("imagenet", read_labels(labels))

@@ -207,6 +207,24 @@ def test_a_whole_certificate_ends_the_request_at_once() -> None:
     assert done[0].verified.request == request
 
 
+def test_nodes_that_take_long_for_every_certificate_get_no_request_again_within_the_usual_time() -> None:
+    told: Recorded = recorded()
+    session = asked(told, told.agreed[0])
+    for owner in range(4):
+        session.on_message(OwnerId(owner), Welcome(OwnerId(owner), told.group.epoch, 9), 0)
+    now_us = 9 * SECOND
+    told_of(told, session, told.agreed[0], 4, now_us)
+    assert [done.error for done in session.poll(now_us)] == [None]
+    sent_to(session)
+    made, given = told.requests[told.agreed[1]]
+    session.submit(given, made.nonce, made.deadline, made.patience_us, now_us, made.deadline - 10 * SECOND)
+    sent_to(session)
+    session.poll(now_us + REPEAT_AFTER_US)
+    assert sent_to(session) == []
+    session.poll(now_us + REPEAT_AFTER_US + SECOND)
+    assert sent_to(session) == [0, 1, 2, 3]
+
+
 def test_enough_openings_end_it_after_lingering_for_the_rest() -> None:
     told: Recorded = recorded()
     whole = [

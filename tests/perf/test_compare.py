@@ -22,3 +22,8 @@ def test_a_higher_rate_is_better_and_a_higher_cost_is_worse() -> None:
 
 def test_a_figure_that_one_file_lacks_is_left_out() -> None:
     assert compare([], [row([1.0])]) == []
+
+
+def test_latencies_and_bytes_are_costs_too() -> None:
+    for unit in ("ms, mean latency of a certificate", "bytes of a state directory for a request", "us, the same"):
+        assert compare([row([10, 11, 12], unit)], [row([20, 22, 24], unit)]) == [("P1", 2.0, "worse")]

@@ -8,7 +8,7 @@ import pytest
 
 from dropbeard.daemon.local_group import LocalGroup
 from perf._echo import EchoGroup, EchoLoad
-from perf._load import Load, raw_inputs
+from perf._load import WINDOW_MIN, Load, Window, raw_inputs
 from perf._observed import LABELS
 from perf.ordering import ENGINE
 
@@ -45,3 +45,20 @@ def test_inputs_are_all_different_and_of_the_size_asked_for() -> None:
     made = [make() for _ in range(50)]
     assert len({given.data for given in made}) == 50
     assert {len(given.data) for given in made} == {48}
+
+
+def test_a_window_grows_while_everything_comes_soon_and_shrinks_when_something_is_late() -> None:
+    window = Window(0.5, 0.0)
+    sizes = [window.most]
+    for number, slowest_s in enumerate((0.2, 0.3, 0.6, 0.2), start=1):
+        window.note(number - 0.9, slowest_s)
+        window.note(float(number), 0.1)
+        sizes.append(window.most)
+    assert sizes[0] < sizes[1] < sizes[2] > sizes[3] < sizes[4]
+
+
+def test_a_window_is_never_closed() -> None:
+    window = Window(0.5, 0.0)
+    for number in range(100):
+        window.note(float(number), 9.0)
+    assert window.most == WINDOW_MIN
