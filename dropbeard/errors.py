@@ -12,6 +12,8 @@ class DropbeardError(Exception):
 
     exit_code = 1
     retry_safe = False
+    daemon_exit_code = 1
+    """What a daemon ends with that this error stops: 1 for what may be over at the next start."""
 
 
 class ConfigInvalid(DropbeardError):
@@ -92,6 +94,13 @@ class ExtraMissing(DropbeardError):
 
 class InputInvalid(DropbeardError):
     """The client's input is not what the group's task accepts (rule 2.5)."""
+
+
+class NodeUnreachable(DropbeardError):
+    """The node of a configuration does not answer on its local socket."""
+
+    exit_code = 2
+    retry_safe = True
 
 
 class TransportFailed(DropbeardError):

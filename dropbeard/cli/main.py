@@ -19,6 +19,7 @@ VERBS: Final = {
     "bench": ("dropbeard.cli.bench:bench_command", "Measure a group on this machine (in a checkout)."),
     "blame": ("dropbeard.cli.blame:blame_command", "Find who signed what nobody honest signs, and write the evidence."),
     "demo": ("dropbeard.cli.demo:demo_command", "Four owners on this machine classify pictures and certify it."),
+    "drain": ("dropbeard.cli.drain:drain_command", "End a running node without a failed request."),
     "engine": ("dropbeard.cli.engine:engine_command", "Compile a model for a GPU, and check what an engine computes."),
     "group": ("dropbeard.cli.group:group_command", "Make a group's genesis from its owners' cards."),
     "init": ("dropbeard.cli.init:init_command", "Make an owner's keys, node configuration and public card."),
@@ -28,6 +29,7 @@ VERBS: Final = {
     "replay": ("dropbeard.cli.replay:replay_command", "Run a node's recorded core again, turn by turn."),
     "run": ("dropbeard.cli.run:run_command", "Run a node or an engine until it is told to stop."),
     "simulate": ("dropbeard.cli.simulate:simulate_command", "Run the protocol in a deterministic simulated world."),
+    "status": ("dropbeard.cli.status:status_command", "Ask a running node how it is; the exit code is a health check."),
     "verify": ("dropbeard.cli.verify:verify_command", "Check an inference certificate or a piece of evidence offline."),
 }
 
