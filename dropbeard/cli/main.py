@@ -30,6 +30,7 @@ VERBS: Final = {
     "run": ("dropbeard.cli.run:run_command", "Run a node or an engine until it is told to stop."),
     "simulate": ("dropbeard.cli.simulate:simulate_command", "Run the protocol in a deterministic simulated world."),
     "status": ("dropbeard.cli.status:status_command", "Ask a running node how it is; the exit code is a health check."),
+    "systemd": ("dropbeard.cli.systemd:systemd_command", "Show and install the service units."),
     "verify": ("dropbeard.cli.verify:verify_command", "Check an inference certificate or a piece of evidence offline."),
 }
 
@@ -76,13 +77,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
         wrong.show()
         return wrong.exit_code
     except DropbeardError as wrong:
-        click.echo(f"{PROGRAM}: {one_line(str(wrong))}", err=True)
+        say(wrong)
         return wrong.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo(f"{PROGRAM}: interrupted", err=True)
         return INTERRUPTED
     except BrokenPipeError:
         return 1
+
+
+def say(wrong: DropbeardError) -> None:
+    """An expected error, in its line."""
+    click.echo(f"{PROGRAM}: {one_line(str(wrong))}", err=True)
 
 
 def one_line(text: str) -> str:

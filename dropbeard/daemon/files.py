@@ -38,17 +38,23 @@ class NodeFiles:
     @property
     def node_key(self) -> Path:
         """The node's signing key."""
-        return self._at(self.config.keys.node)
+        return self._private(self.config.keys.node)
 
     @property
     def curve_key(self) -> Path:
         """The node's transport key."""
-        return self._at(self.config.keys.curve)
+        return self._private(self.config.keys.curve)
 
     @property
     def salt(self) -> Path:
         """The secret that salts commitments."""
-        return self._at(self.config.keys.salt)
+        return self._private(self.config.keys.salt)
+
+    def _private(self, name: str) -> Path:
+        """A key file; the credential of its name, where systemd hands one to this service."""
+        given = os.environ.get("CREDENTIALS_DIRECTORY")
+        credential = None if given is None else Path(given) / Path(name).name
+        return credential if credential is not None and credential.exists() else self._at(name)
 
     @property
     def engine_endpoint(self) -> str:

@@ -264,4 +264,6 @@ def _engine_problems(status: NodeStatus) -> list[str]:
         return [f"its engine crashes in a loop: {starts.failed_in_row} starts failed{wait}: {starts.last_failure}"]
     if starts is not None and starts.phase in ("waiting", "loading"):
         return ["its engine is loading its model"]
+    if starts is not None and starts.phase == "failed":
+        return [f"its engine ended: {starts.last_failure}"]
     return ["its engine does not run the model that the lane is at"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Final, Literal
 
 import msgspec
@@ -63,6 +64,9 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: str | None = None
     """Address to listen on instead of the genesis' host: 0.0.0.0 behind NAT, or where the genesis has a host name."""
 
+    client_networks: tuple[str, ...] = ()
+    """Networks of clients, as 192.0.2.0/24, for ``dropbeard systemd install --config``; none: no list is made."""
+
     def to_toml(self) -> str:
         """The file's text."""
         head = {
@@ -72,6 +76,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "log_level": self.log_level,
             "record": self.record,
             "listen": self.listen,
+            "client_networks": self.client_networks or None,
         }
         keys = table("[keys]", msgspec.structs.asdict(self.keys))
         return "\n".join([table("", head), keys, table("[engine]", msgspec.structs.asdict(self.engine))])
@@ -82,10 +87,20 @@ def config_from_toml(text: str, what: str) -> NodeConfig:
     config = read_toml(text, NodeConfig, what)
     if config.listen is not None:
         check_endpoint(f"tcp://{config.listen}:1", f"{what}: listen")
+    for network in config.client_networks:
+        check_network(network, what)
     if not 0 <= config.record <= RECORD_MAX:
         raise ConfigInvalid(f"{what}: record is {config.record}, must be between 0 and {RECORD_MAX} turns")
     check_engine(config.engine, what)
     return config
+
+
+def check_network(text: str, what: str) -> None:
+    """ConfigInvalid unless it is the address of a network or a host."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as wrong:
+        raise ConfigInvalid(f"{what}: client_networks holds {text!r}, write networks as 192.0.2.0/24") from wrong
 
 
 def check_engine(engine: EngineTable, what: str) -> None:
