@@ -18,6 +18,8 @@ INTERRUPTED: Final = 130
 VERBS: Final = {
     "bench": ("dropbeard.cli.bench:bench_command", "Measure a group on this machine (in a checkout)."),
     "blame": ("dropbeard.cli.blame:blame_command", "Find who signed what nobody honest signs, and write the evidence."),
+    "check": ("dropbeard.cli.check:check_command", "Check a node's configuration, keys and files before it runs."),
+    "config": ("dropbeard.cli.config:config_command", "Show a configuration with the source of each value."),
     "demo": ("dropbeard.cli.demo:demo_command", "Four owners on this machine classify pictures and certify it."),
     "drain": ("dropbeard.cli.drain:drain_command", "End a running node without a failed request."),
     "engine": ("dropbeard.cli.engine:engine_command", "Compile a model for a GPU, and check what an engine computes."),

@@ -57,6 +57,8 @@ def run_engine(files: NodeFiles) -> int:
     die_with_parent()
     keep_memory()
     log_to_stderr(files.config.log_level)
+    for text in files.unknown:
+        log.warning("environment-unknown %s", text)
     check_free(files.engine_endpoint)  # before the record of another engine's starts is touched
     starts, notifier, stop = Starts(files.engine_endpoint), Notifier(), StopSignal()
     try:

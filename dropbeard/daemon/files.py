@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from dropbeard.errors import ConfigInvalid
 from dropbeard.storage.files import read_text
+from dropbeard.types.config_sources import sourced_config
 from dropbeard.types.limits import CARD_BYTES_MAX
-from dropbeard.types.node_config import NodeConfig, config_from_toml
+from dropbeard.types.node_config import NodeConfig
 
 IPC: Final = "ipc://"
 
@@ -21,6 +23,10 @@ class NodeFiles:
 
     config: NodeConfig
     path: Path
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Where each value came from, by dotted key."""
+    unknown: tuple[str, ...] = ()
+    """What to say of environment variables that look like ours and are none."""
 
     def _at(self, name: str) -> Path:
         return (self.path.parent / name).resolve()
@@ -76,4 +82,5 @@ class NodeFiles:
 def read_node_files(path: Path) -> NodeFiles:
     """A node's configuration file."""
     text = read_text(path, CARD_BYTES_MAX, "the configuration")
-    return NodeFiles(config_from_toml(text, str(path)), path.resolve())
+    found = sourced_config(text, str(path), os.environ)
+    return NodeFiles(found.config, path.resolve(), found.sources, found.unknown)

@@ -74,6 +74,8 @@ def run_node(files: NodeFiles) -> int:
     die_with_parent()
     keep_memory()
     log_to_stderr(files.config.log_level)
+    for text in files.unknown:
+        log.warning("environment-unknown %s", text)
     group = read_genesis(files.genesis)
     identity = identify(
         group,
