@@ -6,6 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Set
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -90,12 +91,24 @@ def run_node(files: NodeFiles) -> int:
         with notifier.patience("replaying the journal"):
             node = Node(group, identity, store, files, notifier, recorded)
         try:
-            node.serve(stop)
+            with _metrics(files):
+                node.serve(stop)
         finally:
             node.close()
     finally:
         store.close()
     return 0
+
+
+def _metrics(files: NodeFiles) -> AbstractContextManager[object]:
+    """The metrics page, if the configuration asks for one: who asks for none does not load its library."""
+    config = files.config
+    if not config.metrics_port:
+        return nullcontext()
+    from dropbeard.daemon.metrics_server import metrics_served
+
+    log.info("metrics-served address=%s port=%d", config.metrics_address, config.metrics_port)
+    return metrics_served(files.state, config.metrics_address, config.metrics_port)
 
 
 @dataclass(frozen=True, slots=True)

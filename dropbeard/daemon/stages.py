@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from dropbeard.agreement.effects import SendClient
+from dropbeard.agreement.effects import Broadcast, SendClient
 from dropbeard.agreement.events import AnswersCame, Event, RequestCame
 from dropbeard.agreement.turn import Outgoing
 from dropbeard.types.entries import EntryKind
 from dropbeard.types.ids import RequestId
-from dropbeard.types.messages import Openings, Rejected, Reply
+from dropbeard.types.messages import BatchNotice, Openings, PeerMessage, Proposal, Rejected, Reply
 from dropbeard.types.status import StagePart
+from dropbeard.types.votes import SignedVote
 
 STEP: Final = 1.15
 """Each bucket's bound over the one before it: a percentile is at most this much too high."""
@@ -107,6 +108,7 @@ class Stages:
 
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()
+        self.votes: Counter[str] = Counter()
         self._durations = {stage: Durations() for stage in STAGES}
         self._under_way: dict[RequestId, _Journey] = {}
 
@@ -135,6 +137,8 @@ class Stages:
     def sent(self, outgoing: Sequence[Outgoing], now_us: int) -> None:
         """What a turn sends, its promises being on disk."""
         for effect in outgoing:
+            if isinstance(effect, Broadcast):
+                self._count_vote(effect.message)
             if not isinstance(effect, SendClient):
                 continue
             message = effect.message
@@ -146,6 +150,14 @@ class Stages:
                     self._end(entry.request, entry.kind, now_us)
             elif isinstance(message, Rejected) and self._under_way.pop(message.request, None) is not None:
                 self.outcomes[f"rejected_{message.reason.name.lower()}"] += 1
+
+    def _count_vote(self, message: PeerMessage) -> None:
+        if isinstance(message, SignedVote):
+            self.votes[type(message.vote).__name__.lower()] += 1
+        elif isinstance(message, Proposal):
+            self.votes["proposal"] += 1
+        elif isinstance(message, BatchNotice):
+            self.votes["batch"] += 1
 
     def _end(self, request: RequestId, kind: EntryKind, now_us: int) -> None:
         self._pass(request, 2, now_us)

@@ -142,6 +142,7 @@ class Vitals:
             engine=engine,
             disk=disk,
             keys=self._keys(),
+            votes=dict(sorted(self.stages.votes.items())),
             dropped=dict(sorted((self.sockets.dropped() + self.inbox.dropped).items())),
             not_sent=dict(sorted(self.sockets.not_sent(group).items())),
         )

@@ -189,6 +189,8 @@ class NodeStatus(Part, frozen=True):
     engine: EnginePart
     disk: DiskPart
     keys: KeysPart
+    votes: dict[str, int]
+    """Statements that this node made since its start, by kind."""
     dropped: dict[str, int]
     """Messages that were not taken, by reason."""
     not_sent: dict[str, int]

@@ -8,16 +8,19 @@ import signal
 import stat
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from dropbeard import Client
 from dropbeard.cli.main import run
-from dropbeard.daemon.local_group import LocalGroup
+from dropbeard.daemon.files import read_node_files
+from dropbeard.daemon.local_group import LocalGroup, free_ports
 from dropbeard.daemon.starts import Starts
 from dropbeard.errors import GroupUnreachable
 from dropbeard.transport.status_link import SOCKET
@@ -32,8 +35,16 @@ RNG = np.random.default_rng(5)
 def local(tmp_path: Path) -> Iterator[LocalGroup]:
     labels = tmp_path / "labels.txt"
     labels.write_text("\n".join(f"class {number}" for number in range(10)))
-    with LocalGroup(tmp_path / "g", engine=EngineTable("", backend="synthetic"), labels=labels) as group:
+    group = LocalGroup(tmp_path / "g", engine=EngineTable("", backend="synthetic"), labels=labels)
+    first = group.configs[0]
+    first.write_text(first.read_text().replace("metrics_port = 0", f"metrics_port = {metrics_port(group)}"))
+    with group:
         yield group
+
+
+def metrics_port(group: LocalGroup) -> int:
+    """A free one behind those of the nodes."""
+    return free_ports(group.group.n + 1)[-1]
 
 
 def connect(local: LocalGroup) -> Client:
@@ -47,6 +58,13 @@ def connect(local: LocalGroup) -> Client:
         if len(client._session.credits) == local.group.n:
             return client
         client.close()
+
+
+def scraped(config: Path) -> dict[str, float]:
+    port = read_node_files(config).config.metrics_port
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=WAIT_S) as answer:
+        page = answer.read().decode()
+    return {one.name: one.value for family in text_string_to_metric_families(page) for one in family.samples}
 
 
 def pictures(count: int) -> list[Any]:
@@ -86,6 +104,7 @@ def test_a_healthy_node_tells_what_it_did(local: LocalGroup, ask: Asker, capsys:
         answers = list(client.map(pictures(40), in_flight=8))
         figures = ask.until(config, lambda code, now: code == 0 and bool(now["engine"]["figures"]))
     assert figures["requests"]["outcomes"] == {"agreed": 40}
+    assert scraped(config)["dropbeard_engine_inputs_total"] == 40
     assert {row["stage"]: row["count"] for row in figures["requests"]["stages"]}["total"] == 40
     assert all(row["p50_us"] <= row["p99_us"] for row in figures["requests"]["stages"])
     assert figures["engine"]["figures"][0]["inputs"] == 40
