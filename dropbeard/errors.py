@@ -6,20 +6,32 @@ charged or counted twice? (Requests are idempotent by id, rule 2.1, so for most 
 
 from __future__ import annotations
 
+OPERATOR_MUST_ACT = 78
+"""A daemon's exit code when its configuration, keys, models or packages must be mended first (EX_CONFIG)."""
+
+STATE_CONTRADICTS = 65
+"""A daemon's exit code when its disk does not hold all that it promised (EX_DATAERR): restarting would not help."""
+
 
 class DropbeardError(Exception):
     """Root of the tree. ``exit_code`` is what the command line returns for it."""
 
     exit_code = 1
     retry_safe = False
+    daemon_exit_code = 1
+    """What a daemon ends with that this error stops: 1 for what may be over at the next start."""
 
 
 class ConfigInvalid(DropbeardError):
     """A file that a person wrote (config, genesis, card, manifest) is wrong; the text names the key."""
 
+    daemon_exit_code = OPERATOR_MUST_ACT
+
 
 class KeyInvalid(DropbeardError):
     """A key file or a public key cannot be used: unreadable, wrong passphrase, wrong curve, bad permissions."""
+
+    daemon_exit_code = OPERATOR_MUST_ACT
 
 
 class MessageInvalid(DropbeardError):
@@ -52,6 +64,12 @@ class StorageFailed(DropbeardError):
     """The journal or ledger cannot be read or written: disk full, corrupt record, locked by another process."""
 
 
+class ReplicaHalted(StorageFailed):
+    """This replica found that its own promises are not all on its disk (rule 7.4)."""
+
+    daemon_exit_code = STATE_CONTRADICTS
+
+
 class LedgerInvalid(DropbeardError):
     """A node's ledger does not check; the text names the height (rule 8.2)."""
 
@@ -69,6 +87,8 @@ class EvidenceUnreadable(DropbeardError):
 class PromiseConflict(DropbeardError):
     """The signing guard refused a statement that contradicts one on disk (rule 3.8). Never retried."""
 
+    daemon_exit_code = STATE_CONTRADICTS
+
 
 class EngineFailed(DropbeardError):
     """The engine cannot load or run a model."""
@@ -80,6 +100,7 @@ class ModelMissing(EngineFailed):
     """A model's artefact is not in the cache, or its digest is not the manifest's."""
 
     retry_safe = False
+    daemon_exit_code = OPERATOR_MUST_ACT
 
 
 class UpdateRefused(DropbeardError):
@@ -89,9 +110,18 @@ class UpdateRefused(DropbeardError):
 class ExtraMissing(DropbeardError):
     """An optional extra is needed for this; the text gives the pip command."""
 
+    daemon_exit_code = OPERATOR_MUST_ACT
+
 
 class InputInvalid(DropbeardError):
     """The client's input is not what the group's task accepts (rule 2.5)."""
+
+
+class NodeUnreachable(DropbeardError):
+    """The node of a configuration does not answer on its local socket."""
+
+    exit_code = 2
+    retry_safe = True
 
 
 class TransportFailed(DropbeardError):

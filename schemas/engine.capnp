@@ -48,6 +48,26 @@ struct NotLoaded {
   detail @2 :Text;
 }
 
+struct Size {
+  inputs @0 :UInt32;
+  batches @1 :UInt64;
+}
+
+struct Figures {
+  # What was done with one version since it was loaded. Sent every few seconds.
+  version @0 :UInt32;
+  queued @1 :UInt32;
+  batches @2 :UInt64;
+  inputs @3 :UInt64;
+  busyUs @4 :UInt64;
+  # Microseconds inside the model.
+  refused @5 :UInt64;
+  shed @6 :UInt64;
+  badInput @7 :UInt64;
+  failed @8 :UInt64;
+  sizes @9 :List(Size);
+}
+
 struct FromEngine {
   version @0 :UInt16;
   union {
@@ -56,5 +76,6 @@ struct FromEngine {
     answers @3 :List(Answer);
     failed @4 :Failed;
     notLoaded @5 :NotLoaded;
+    figures @6 :Figures;
   }
 }

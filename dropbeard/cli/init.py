@@ -20,6 +20,7 @@ from dropbeard.types.node_config import Backend, EngineTable
 @click.option("--backend", type=click.Choice(get_args(Backend)), default="onnx", show_default=True)
 @click.option("--url", help="For the backend oip: http://HOST:PORT or grpc://HOST:PORT of your serving system.")
 @click.option("--remote-model", help="For the backend oip: what your serving system calls the model.")
+@click.option("--system", is_flag=True, help="For the systemd units: state in /var/lib/dropbeard, socket in /run.")
 @click.option("--passphrase-env", metavar="VAR", help="Encrypt owner and node key with the passphrase in $VAR.")
 def init_command(
     name: str,
@@ -30,6 +31,7 @@ def init_command(
     backend: Backend,
     url: str | None,
     remote_model: str | None,
+    system: bool,
     passphrase_env: str | None,
 ) -> None:
     """Make keys, configuration and public card of the owner NAME.
@@ -37,20 +39,28 @@ def init_command(
     Private keys get mode 0600 and are never overwritten. A running node needs node.key, curve.key and salt.key; keep
     owner.key offline.
     """
+    import msgspec
+
     from dropbeard.daemon.new_node import NodePlan, make_node
     from dropbeard.errors import ConfigInvalid
 
     passphrase = None if passphrase_env is None else os.environ.get(passphrase_env)
     if passphrase_env is not None and not passphrase:
         raise ConfigInvalid(f"--passphrase-env names ${passphrase_env}, which is not set or empty")
+    engine = EngineTable(model, backend=backend, url=url, remote_model=remote_model)
+    state = "state"
+    if system:
+        state, socket = f"/var/lib/dropbeard/{name}", f"ipc:///run/dropbeard/{name}/engine.sock"
+        engine = msgspec.structs.replace(engine, endpoint=socket)
     made = make_node(
         NodePlan(
             name=name,
             host=host,
             port=port,
-            engine=EngineTable(model, backend=backend, url=url, remote_model=remote_model),
+            engine=engine,
             passphrase=passphrase,
             passphrase_env=passphrase_env,
+            state=state,
         ),
         directory,
     )

@@ -18,7 +18,10 @@ INTERRUPTED: Final = 130
 VERBS: Final = {
     "bench": ("dropbeard.cli.bench:bench_command", "Measure a group on this machine (in a checkout)."),
     "blame": ("dropbeard.cli.blame:blame_command", "Find who signed what nobody honest signs, and write the evidence."),
+    "check": ("dropbeard.cli.check:check_command", "Check a node's configuration, keys and files before it runs."),
+    "config": ("dropbeard.cli.config:config_command", "Show a configuration with the source of each value."),
     "demo": ("dropbeard.cli.demo:demo_command", "Four owners on this machine classify pictures and certify it."),
+    "drain": ("dropbeard.cli.drain:drain_command", "End a running node without a failed request."),
     "engine": ("dropbeard.cli.engine:engine_command", "Compile a model for a GPU, and check what an engine computes."),
     "group": ("dropbeard.cli.group:group_command", "Make a group's genesis from its owners' cards."),
     "init": ("dropbeard.cli.init:init_command", "Make an owner's keys, node configuration and public card."),
@@ -28,6 +31,8 @@ VERBS: Final = {
     "replay": ("dropbeard.cli.replay:replay_command", "Run a node's recorded core again, turn by turn."),
     "run": ("dropbeard.cli.run:run_command", "Run a node or an engine until it is told to stop."),
     "simulate": ("dropbeard.cli.simulate:simulate_command", "Run the protocol in a deterministic simulated world."),
+    "status": ("dropbeard.cli.status:status_command", "Ask a running node how it is; the exit code is a health check."),
+    "systemd": ("dropbeard.cli.systemd:systemd_command", "Show and install the service units."),
     "verify": ("dropbeard.cli.verify:verify_command", "Check an inference certificate or a piece of evidence offline."),
 }
 
@@ -74,13 +79,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
         wrong.show()
         return wrong.exit_code
     except DropbeardError as wrong:
-        click.echo(f"{PROGRAM}: {one_line(str(wrong))}", err=True)
+        say(wrong)
         return wrong.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo(f"{PROGRAM}: interrupted", err=True)
         return INTERRUPTED
     except BrokenPipeError:
         return 1
+
+
+def say(wrong: DropbeardError) -> None:
+    """An expected error, in its line."""
+    click.echo(f"{PROGRAM}: {one_line(str(wrong))}", err=True)
 
 
 def one_line(text: str) -> str:

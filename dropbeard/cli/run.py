@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from dropbeard.cli.main import run
+from dropbeard.cli.main import run, say
+from dropbeard.errors import DropbeardError
+
+if TYPE_CHECKING:
+    from dropbeard.daemon.files import NodeFiles
 
 
 @click.group("run")
 def run_command() -> None:
-    """Run a daemon in the foreground; SIGTERM or Ctrl-C ends it cleanly."""
+    """Run a daemon in the foreground; SIGTERM or Ctrl-C ends it cleanly.
+
+    Exit code 0: it was told to end; 1: a restart may help; 65: the node's disk does not hold all that it promised;
+    78: configuration, keys, a model or a package must be mended first.
+    """
 
 
 @run_command.command("node")
 @click.argument("config", type=click.Path(path_type=Path))
 def node_command(config: Path) -> int:
     """Run the node that CONFIG describes: agreement, client and peer sockets, journal."""
-    from dropbeard.daemon.files import read_node_files
     from dropbeard.daemon.node import run_node
 
-    return run_node(read_node_files(config))
+    return _run(run_node, config)
 
 
 @run_command.command("engine")
@@ -30,9 +39,19 @@ def node_command(config: Path) -> int:
 def engine_command(config: Path) -> int:
     """Run the engine that CONFIG describes: one model behind an ipc socket, no keys, no network."""
     from dropbeard.daemon.engine import run_engine
+
+    return _run(run_engine, config)
+
+
+def _run(daemon: Callable[[NodeFiles], int], config: Path) -> int:
+    """A daemon's own exit codes tell a service manager whether another start may help (errors.py)."""
     from dropbeard.daemon.files import read_node_files
 
-    return run_engine(read_node_files(config))
+    try:
+        return daemon(read_node_files(config))
+    except DropbeardError as wrong:
+        say(wrong)
+        return wrong.daemon_exit_code
 
 
 def node_main() -> None:

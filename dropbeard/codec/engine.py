@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 from typing import Any, assert_never
 
 from dropbeard.codec.guard import at_most, close_message, exactly, open_message, schema
@@ -11,10 +12,12 @@ from dropbeard.types import limits
 from dropbeard.types.engine_messages import (
     DETAIL_BYTES_MAX,
     MODEL_NAME_BYTES_MAX,
+    SIZES_MAX,
     TICKETS_AT_ONCE_MAX,
     TICKETS_MAX,
     EngineAnswers,
     EngineFailure,
+    EngineFigures,
     EngineReady,
     FailReason,
     FromEngine,
@@ -32,6 +35,10 @@ from dropbeard.types.task import InputKind
 ANSWER_BYTES = 40
 """Room that one answer takes beside its output."""
 
+SIZE_BYTES = 16
+"""Room that the count of one size of batches takes."""
+
+_COUNTS = ("queued", "batches", "inputs", "busy_us", "refused", "shed", "bad_input", "failed")
 _KINDS = {int(kind): kind for kind in InputKind}
 _TICKET = struct.Struct("<QQIBIII32s")
 
@@ -105,6 +112,8 @@ def encode_from_engine(message: FromEngine) -> bytes:
     size = 1024
     if isinstance(message, EngineAnswers):
         size += sum(ANSWER_BYTES + len(output) for _, output in message.answers)
+    if isinstance(message, EngineFigures):
+        size += SIZE_BYTES * len(message.sizes)
     return close_message(lambda m: _put_from_engine(m, message), schema("engine").FromEngine, size)
 
 
@@ -126,8 +135,33 @@ def _put_from_engine(frame: Any, message: FromEngine) -> None:
             into = frame.init("notLoaded")
             into.version, into.digest = message.version, message.digest
             into.detail = cut_text(message.detail, DETAIL_BYTES_MAX)
+        case EngineFigures():
+            _put_figures(frame.init("figures"), message)
         case _:
             assert_never(message)
+
+
+def _put_figures(into: Any, figures: EngineFigures) -> None:
+    into.version = figures.version
+    for name in _COUNTS:
+        setattr(into, _camel(name), getattr(figures, name))
+    for row, (inputs, batches) in zip(into.init("sizes", len(figures.sizes)), figures.sizes, strict=True):
+        row.inputs, row.batches = inputs, batches
+
+
+def _take_figures(row: Any) -> EngineFigures:
+    rows = at_most(row.sizes, SIZES_MAX, "sizes of batches")
+    sizes = tuple((size.inputs, size.batches) for size in rows)
+    if any(a[0] >= b[0] for a, b in pairwise(sizes)):
+        raise MessageInvalid("sizes of batches do not ascend")
+    counts: dict[str, Any] = {name: getattr(row, _camel(name)) for name in _COUNTS}
+    return EngineFigures(version=Version(row.version), sizes=sizes, **counts)
+
+
+def _camel(name: str) -> str:
+    """A field's name in the schema."""
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)
 
 
 def cut_text(text: str, bytes_max: int) -> str:
@@ -168,6 +202,8 @@ def _take_from_engine(frame: Any) -> FromEngine:
         row = frame.notLoaded
         digest = Digest(exactly(row.digest, 32, "a digest"))
         return LoadFailure(Version(row.version), digest, take_text(row.detail, DETAIL_BYTES_MAX, "a detail"))
+    if which == "figures":
+        return _take_figures(frame.figures)
     raise MessageInvalid(f"an engine frame holds {which!r}")
 
 

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import queue
+import select
 import threading
 import time
 from collections.abc import Sequence
@@ -18,11 +19,14 @@ from dropbeard.codec.engine import decode_to_engine, encode_from_engine
 from dropbeard.daemon.clocks import read_clocks
 from dropbeard.daemon.engine_models import Models
 from dropbeard.daemon.files import NodeFiles
+from dropbeard.daemon.notify import Notifier
+from dropbeard.daemon.probe import Probe
 from dropbeard.daemon.process import StopSignal, die_with_parent, keep_memory, log_to_stderr, pace_garbage
+from dropbeard.daemon.starts import Starts
 from dropbeard.errors import MessageInvalid
 from dropbeard.serving.pipeline import Job, Outcome
 from dropbeard.storage.files import read_genesis
-from dropbeard.transport.engine_link import EngineListener
+from dropbeard.transport.engine_link import EngineListener, check_free
 from dropbeard.types.engine_messages import (
     EngineAnswers,
     EngineFailure,
@@ -40,6 +44,7 @@ log = logging.getLogger("dropbeard.engine")
 
 POLL_MS: Final = 500
 FIGURES_S: Final = 60.0
+TELL_S: Final = 5.0
 NODES_MAX: Final = 16
 """Connections that hear of loaded models: one node, and what is left of its earlier lives."""
 
@@ -52,23 +57,52 @@ def run_engine(files: NodeFiles) -> int:
     die_with_parent()
     keep_memory()
     log_to_stderr(files.config.log_level)
+    for text in files.unknown:
+        log.warning("environment-unknown %s", text)
+    check_free(files.engine_endpoint)  # before the record of another engine's starts is touched
+    starts, notifier, stop = Starts(files.engine_endpoint), Notifier(), StopSignal()
+    try:
+        if _waited(starts, notifier, stop):
+            _serve(files, starts, notifier, stop)
+    except BaseException as wrong:
+        starts.failed(str(wrong) or type(wrong).__name__)
+        raise
+    starts.ended()
+    return 0
+
+
+def _waited(starts: Starts, notifier: Notifier, stop: StopSignal) -> bool:
+    """Slow a crash loop down; False when the wait was ended by a signal."""
+    if starts.wait_s:
+        text = f"crash loop: {starts.failed_in_row} starts failed in a row, waiting {starts.wait_s:g} s"
+        log.warning("engine-backs-off %s", text)
+        with notifier.patience(text):
+            select.select([stop.fd], [], [], starts.wait_s)
+    return not stop.asked
+
+
+def _serve(files: NodeFiles, starts: Starts, notifier: Notifier, stop: StopSignal) -> None:
+    """Load the model, serve until asked to stop."""
+    starts.loading()
     group = read_genesis(files.genesis)
-    server = _Server(StopSignal())
+    server = _Server(stop, starts, notifier)
     server.models = Models(files, group, server.deliver, server.wake)
     started = time.monotonic()
-    server.models.load_first()
+    with notifier.patience(f"loading {files.config.engine.model}"):
+        server.models.load_first()
     warm_s = time.monotonic() - started
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     listener = EngineListener(context, files.engine_endpoint)
     settings = files.config.engine
     log.info("engine-ready model=%s backend=%s warm_s=%.2f", settings.model, settings.backend, warm_s)
+    starts.serving()
+    notifier.ready(f"serving {settings.model} on {settings.backend}")
     threading.Thread(target=server.models.watch, name="watch", daemon=True).start()
     try:
         server.serve(listener)
     finally:
         listener.close()
         context.term()
-    return 0
 
 
 class _Server:
@@ -77,8 +111,12 @@ class _Server:
     models: Models
     _listener: EngineListener
 
-    def __init__(self, stop: StopSignal) -> None:
+    def __init__(self, stop: StopSignal, starts: Starts, notifier: Notifier) -> None:
         self._stop = stop
+        self._starts = starts
+        self._notifier = notifier
+        self._probe = Probe(notifier, lambda: self.models.loaded)
+        self._tell_at = 0.0
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self._woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._routes: dict[int, tuple[bytes, int]] = {}
@@ -109,12 +147,16 @@ class _Server:
         while not self._stop.asked:
             poller.poll(POLL_MS)
             self._log_figures()
+            self._starts.look()
+            self._probe.look(time.monotonic())
+            self._tell_figures()
             self._send_outcomes()
             for told in self.models.news():
                 for route in self._nodes:
                     self._listener.send(route, encode_from_engine(told))
             for route, data, inputs in self._listener.receive():
                 self._take(route, data, inputs)
+        self._notifier.stopping()
         self.models.drain()
         self._send_outcomes()
         self._log_figures(last=True)
@@ -132,6 +174,15 @@ class _Server:
             if self._figures.get(version) != figures:
                 self._figures[version] = figures
                 log.info("engine-figures model=%s version=%d %s", held.ready.model, version, figures)
+
+    def _tell_figures(self) -> None:
+        """Every TELL_S, to the nodes: the engine has no network of its own to be watched by."""
+        if time.monotonic() < self._tell_at:
+            return
+        self._tell_at = time.monotonic() + TELL_S
+        for version, held in self.models.loaded.items():
+            for route in self._nodes:
+                self._listener.send(route, encode_from_engine(held.pipeline.counted(version)))
 
     def _take(self, route: bytes, data: bytes, inputs: Sequence[bytes]) -> None:
         try:
@@ -198,11 +249,16 @@ class _Server:
     def _send(self, outcome: Outcome) -> None:
         """Back under the node's own ticket, on the connection that it came by."""
         if isinstance(outcome, EngineFailure):
+            if outcome.ticket < 0:  # a probe that was refused proves nothing
+                return
             route, ticket = self._routes.pop(outcome.ticket)
             self._listener.send(route, encode_from_engine(replace(outcome, ticket=ticket)))
             return
         by_route: dict[bytes, list[tuple[int, bytes]]] = {}
         for number, output in outcome.answers:
+            if number < 0:
+                self._probe.passed(number)
+                continue
             route, ticket = self._routes.pop(number)
             by_route.setdefault(route, []).append((ticket, output))
         for route, rows in by_route.items():

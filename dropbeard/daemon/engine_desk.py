@@ -26,6 +26,7 @@ from dropbeard.types.engine_messages import (
     TICKETS_AT_ONCE_MAX,
     EngineAnswers,
     EngineFailure,
+    EngineFigures,
     EngineReady,
     FailReason,
     FromEngine,
@@ -79,8 +80,27 @@ class EngineDesk:
         self._loaded: dict[Version, EngineReady] = {}
         self._asked: dict[Version, Digest] = {}
         self.next_update: SignedUpdate | None = None
+        self.lost = 0
+        """How often the engine went away."""
+        self.figures: dict[Version, EngineFigures] = {}
+        """What the engine last said of itself, by the versions that it has loaded."""
         self.failed: str | None = None
         """Why the model of ``next_update`` is not loaded."""
+
+    @property
+    def at_engine(self) -> int:
+        """Requests that the engine has and did not answer yet."""
+        return len(self._tickets)
+
+    @property
+    def credits(self) -> int:
+        """How many it takes at once; 0 while it is away."""
+        return self._credits
+
+    @property
+    def loaded(self) -> tuple[Version, ...]:
+        """Versions that the engine has loaded."""
+        return tuple(sorted(self._loaded))
 
     def sockets(self) -> list[zmq.Socket[bytes]]:
         """What the loop waits on."""
@@ -105,7 +125,9 @@ class EngineDesk:
         self._tickets.clear()
         self._loaded.clear()
         self._asked.clear()
+        self.figures.clear()
         self._credits = 0
+        self.lost += 1
         log.warning("engine-lost")
         return [EngineWasLost()]
 
@@ -120,6 +142,10 @@ class EngineDesk:
                 return [] if known is None else [InferenceFailed(known.request, _REASONS[reason], detail)]
             case LoadFailure():
                 return self._not_loaded(message)
+            case EngineFigures(version):
+                if version in self._loaded:
+                    self.figures[version] = message
+                return []
             case _:
                 assert_never(message)
 
@@ -201,6 +227,7 @@ class EngineDesk:
         for old in [held for held in self._loaded if held < version and held not in busy and version in self._loaded]:
             if self._link.send([encode_to_engine(UnloadModel(old))]):
                 del self._loaded[old]
+                self.figures.pop(old, None)
 
     def hand_over(self, orders: Sequence[Infer]) -> list[Event]:
         """Send work to the engine; what it cannot take comes back as failed."""

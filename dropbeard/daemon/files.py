@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from dropbeard.errors import ConfigInvalid
 from dropbeard.storage.files import read_text
+from dropbeard.types.config_sources import sourced_config
 from dropbeard.types.limits import CARD_BYTES_MAX
-from dropbeard.types.node_config import NodeConfig, config_from_toml
+from dropbeard.types.node_config import NodeConfig
 
 IPC: Final = "ipc://"
 
@@ -21,6 +23,10 @@ class NodeFiles:
 
     config: NodeConfig
     path: Path
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Where each value came from, by dotted key."""
+    unknown: tuple[str, ...] = ()
+    """What to say of environment variables that look like ours and are none."""
 
     def _at(self, name: str) -> Path:
         return (self.path.parent / name).resolve()
@@ -38,17 +44,23 @@ class NodeFiles:
     @property
     def node_key(self) -> Path:
         """The node's signing key."""
-        return self._at(self.config.keys.node)
+        return self._private(self.config.keys.node)
 
     @property
     def curve_key(self) -> Path:
         """The node's transport key."""
-        return self._at(self.config.keys.curve)
+        return self._private(self.config.keys.curve)
 
     @property
     def salt(self) -> Path:
         """The secret that salts commitments."""
-        return self._at(self.config.keys.salt)
+        return self._private(self.config.keys.salt)
+
+    def _private(self, name: str) -> Path:
+        """A key file; the credential of its name, where systemd hands one to this service."""
+        given = os.environ.get("CREDENTIALS_DIRECTORY")
+        credential = None if given is None else Path(given) / Path(name).name
+        return credential if credential is not None and credential.exists() else self._at(name)
 
     @property
     def engine_endpoint(self) -> str:
@@ -70,4 +82,5 @@ class NodeFiles:
 def read_node_files(path: Path) -> NodeFiles:
     """A node's configuration file."""
     text = read_text(path, CARD_BYTES_MAX, "the configuration")
-    return NodeFiles(config_from_toml(text, str(path)), path.resolve())
+    found = sourced_config(text, str(path), os.environ)
+    return NodeFiles(found.config, path.resolve(), found.sources, found.unknown)

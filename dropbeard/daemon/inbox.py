@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import assert_never
@@ -14,7 +15,7 @@ from dropbeard.codec.catchup import decode_catchup
 from dropbeard.codec.client import decode_to_node
 from dropbeard.codec.peer import decode_lanes, decode_votes
 from dropbeard.errors import InputInvalid, MessageInvalid
-from dropbeard.types.ids import ClientKey, OwnerId, RequestId
+from dropbeard.types.ids import ClientKey, Height, OwnerId, RequestId
 from dropbeard.types.messages import (
     BatchNotice,
     FetchOutcome,
@@ -22,6 +23,7 @@ from dropbeard.types.messages import (
     PeerMessage,
     Rejected,
     RejectReason,
+    Status,
     Submit,
     Submits,
     Welcome,
@@ -36,6 +38,12 @@ class Inbox:
     def __init__(self, state: ReplicaState) -> None:
         self._state = state
         self.dropped: Counter[str] = Counter()
+        self.draining = False
+        """New requests are turned away."""
+        self.heard: dict[OwnerId, int] = {}
+        """When each peer was last heard of on any socket, in monotonic microseconds."""
+        self.heights: dict[OwnerId, Height] = {}
+        """The final height that each peer last claimed."""
 
     def from_votes(self, sender: OwnerId, data: bytes) -> list[Event]:
         """A frame of the votes socket."""
@@ -65,9 +73,12 @@ class Inbox:
         return self._from_peer(sender, message)
 
     def _from_peer(self, sender: OwnerId, message: PeerMessage) -> list[Event]:
+        self.heard[sender] = time.monotonic_ns() // 1000
         if not is_worth_handling(self._state, message, self._state.judge.checker):
             self.dropped["known or not signed as it says"] += 1
             return []
+        if isinstance(message, Status):
+            self.heights[sender] = message.final_height
         if isinstance(message, BatchNotice):
             return [BatchCame(sender, message.signed)]
         return [PeerSpoke(sender, message)]
@@ -110,6 +121,10 @@ class Inbox:
             submit.options,
             given.digest(),
         )
+        if self.draining and asked.id not in self._state.mine:
+            retry_us = self._state.group.parameters.status_interval_us
+            detail = "this node is being stopped and takes nothing new"
+            return SendClient(client, Rejected(asked.id, RejectReason.BUSY, retry_us, detail))
         try:
             self._state.group.task.check_input(given)
         except InputInvalid as wrong:

@@ -37,6 +37,7 @@ class NodePlan:
     passphrase: str | None = None
     passphrase_env: str | None = None
     genesis: str = "genesis.toml"
+    state: str = "state"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def _fill(plan: NodePlan, scratch: Path, model: bytes) -> None:
     config = NodeConfig(
         name=plan.name,
         genesis=plan.genesis,
-        state="state",
+        state=plan.state,
         keys=KeysTable("node.key", "curve.key", "salt.key", plan.passphrase_env),
         engine=plan.engine,
     )

@@ -6,6 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Set
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,10 +25,13 @@ from dropbeard.daemon.files import NodeFiles
 from dropbeard.daemon.identity import Identity, identify
 from dropbeard.daemon.inbox import Inbox
 from dropbeard.daemon.new_node import read_salt
+from dropbeard.daemon.notify import Notifier
 from dropbeard.daemon.outbox import Outbox
 from dropbeard.daemon.process import StopSignal, die_with_parent, keep_memory, log_to_stderr, pace_garbage
 from dropbeard.daemon.recording import Recorder
+from dropbeard.daemon.status_desk import StatusDesk
 from dropbeard.daemon.updates import UpdateDesk
+from dropbeard.daemon.vitals import Sockets, TimedWriter, Vitals
 from dropbeard.errors import MessageInvalid, StorageFailed
 from dropbeard.signing.curve import load_curve_secret
 from dropbeard.signing.guard import Guard
@@ -42,6 +46,7 @@ from dropbeard.transport.options import listening_at
 from dropbeard.transport.peers import PeerLink
 from dropbeard.transport.zap import ZapHandler
 from dropbeard.types.group import Group
+from dropbeard.types.status import NodeStatus
 
 log = logging.getLogger("dropbeard.node")
 
@@ -52,6 +57,11 @@ GATHER_SHARE: Final = 64
 GATHER_MAX_US: Final = 4_000
 GATHER_MIN_US: Final = 200
 """Less is not worth a sleep."""
+
+DRAIN_MAX_US: Final = 4_000_000
+"""From being asked to stop to the end, whatever is still under way."""
+
+DRAIN_POLL_US: Final = 20_000
 
 COUNTERS_EVERY_US: Final = 60_000_000
 """How often counts of dropped and unsent messages are logged, if they changed."""
@@ -65,6 +75,8 @@ def run_node(files: NodeFiles) -> int:
     die_with_parent()
     keep_memory()
     log_to_stderr(files.config.log_level)
+    for text in files.unknown:
+        log.warning("environment-unknown %s", text)
     group = read_genesis(files.genesis)
     identity = identify(
         group,
@@ -72,17 +84,31 @@ def run_node(files: NodeFiles) -> int:
         load_curve_secret(files.curve_key),
         read_salt(files.salt),
     )
+    notifier, stop = Notifier(), StopSignal()
     store = SqliteStore(files.state)
     try:
         recorded = Recorded(files.state, files.config.record) if files.config.record else None
-        node = Node(group, identity, store, files.engine_endpoint, files.state, files.config.listen, recorded)
+        with notifier.patience("replaying the journal"):
+            node = Node(group, identity, store, files, notifier, recorded)
         try:
-            node.serve(StopSignal())
+            with _metrics(files):
+                node.serve(stop)
         finally:
             node.close()
     finally:
         store.close()
     return 0
+
+
+def _metrics(files: NodeFiles) -> AbstractContextManager[object]:
+    """The metrics page, if the configuration asks for one: who asks for none does not load its library."""
+    config = files.config
+    if not config.metrics_port:
+        return nullcontext()
+    from dropbeard.daemon.metrics_server import metrics_served
+
+    log.info("metrics-served address=%s port=%d", config.metrics_address, config.metrics_port)
+    return metrics_served(files.state, config.metrics_address, config.metrics_port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +127,8 @@ class Node:
         group: Group,
         identity: Identity,
         store: SqliteStore,
-        engine_endpoint: str,
-        state: Path,
-        listen: str | None = None,
+        files: NodeFiles,
+        notifier: Notifier,
         recorded: Recorded | None = None,
     ) -> None:
         journal, guard = Journal(store), Guard()
@@ -114,18 +139,20 @@ class Node:
         for record in records:
             _promise_again(guard, self.state, record)
         self._recorder = None if recorded is None else Recorder(recorded.directory, self.state, recorded.turns)
-        signer = NodeSigner(identity.node_key, guard)
+        signer, writer = NodeSigner(identity.node_key, guard), TimedWriter(journal)
         if self._recorder is None:
-            self.turn = Turn(self.state, signer, journal)
+            self.turn = Turn(self.state, signer, writer)
         else:
-            self.turn = Turn(self.state, self._recorder.signer(signer), self._recorder.writer(journal))
+            self.turn = Turn(self.state, self._recorder.signer(signer), self._recorder.writer(writer))
         self.turn.send_again(restore(self.state, records, now))
         self._counted: Counter[str] = Counter()
         self._next_count_us = now.monotonic_us + COUNTERS_EVERY_US
+        self._notifier = notifier
+        self._drain_until_us: int | None = None
         self._inbox = Inbox(self.state)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
-            self._connect(group, identity, engine_endpoint, listen, state)
+            self._connect(group, identity, files, writer)
         except BaseException:
             self._context.destroy(linger=0)
             raise
@@ -139,35 +166,63 @@ class Node:
             self.state.chain.final.header.height,
         )
 
-    def _connect(self, group: Group, identity: Identity, engine_endpoint: str, listen: str | None, state: Path) -> None:
-        me, curve = identity.owner.id, identity.curve
+    def _connect(self, group: Group, identity: Identity, files: NodeFiles, writer: TimedWriter) -> None:
+        me, curve, listen = identity.owner.id, identity.curve, files.config.listen
         peers = frozenset(owner.curve_key for owner in group.owners if owner.id != me)
         self._zap = ZapHandler(self._context, {"votes": peers, "lanes": peers, "catchup": peers, "clients": None})
         self._votes = PeerLink(self._context, group, me, curve, "votes", listen)
         self._lanes = PeerLink(self._context, group, me, curve, "lanes", listen)
         self._catchup = PeerLink(self._context, group, me, curve, "catchup", listen)
         self._clients = ClientListener(self._context, listening_at(identity.owner.endpoints.clients, listen), curve)
-        self._engine = EngineLink(self._context, engine_endpoint)
+        self._engine = EngineLink(self._context, files.engine_endpoint)
         self._desk = EngineDesk(self._engine, lambda: (self.state.own_model.version, self.state.own_model.model))
-        self._updates = UpdateDesk(state, self.state, self._desk)
+        self._updates = UpdateDesk(files.state, self.state, self._desk)
         self._outbox = Outbox(self.state, self._votes, self._lanes, self._catchup, self._clients)
+        self._sockets = Sockets(self._votes, self._lanes, self._catchup, self._clients, self._zap)
+        started_us = self.state.now.monotonic_us
+        self._vitals = Vitals(files, identity, self.state, self._desk, self._inbox, self._sockets, writer, started_us)
+        self._status = StatusDesk(self._context, files.state, self._tell, self.drain, self._notifier)
+
+    def _tell(self) -> NodeStatus:
+        return self._vitals.gather(read_clocks().monotonic_us)
+
+    def drain(self) -> None:
+        """Take no new requests; ``serve`` ends when those under way are in final blocks, within DRAIN_MAX_US."""
+        if self._drain_until_us is None:
+            self._drain_until_us = read_clocks().monotonic_us + DRAIN_MAX_US
+            self._vitals.draining = self._inbox.draining = True
+            self._notifier.stopping()
+            log.info("node-drains open=%d", len(self.state.open_mine))
+
+    def _is_over(self, poller: zmq.Poller, stop: StopSignal) -> bool:
+        if stop.asked and self._drain_until_us is None:
+            poller.unregister(stop.fd)  # it stays readable
+            self.drain()
+        if self._drain_until_us is None:
+            return False
+        return not self.state.open_mine or read_clocks().monotonic_us >= self._drain_until_us
 
     def serve(self, stop: StopSignal) -> None:
-        """Turn after turn until asked to stop."""
+        """Turn after turn until asked to stop; then what is under way is finished, within DRAIN_MAX_US."""
         pace_garbage()
+        self._notifier.ready(f"view {self.state.view}, height {self.state.chain.final.header.height}")
         poller = zmq.Poller()
-        sockets = [self._zap.socket, self._clients.socket, *self._desk.sockets()]
+        sockets = [self._zap.socket, self._clients.socket, *self._desk.sockets(), *self._status.sockets()]
         for source in (*sockets, *self._peer_sockets(), stop.fd):
             poller.register(source, zmq.POLLIN)
         wake_at_us = 0
         pending: list[Event] = []
-        while not stop.asked:
-            wait_us = 0 if pending else min(max(0, wake_at_us - read_clocks().monotonic_us), POLL_MAX_US)
+        while not self._is_over(poller, stop):
+            wait_max_us = POLL_MAX_US if self._drain_until_us is None else DRAIN_POLL_US
+            wait_us = 0 if pending else min(max(0, wake_at_us - read_clocks().monotonic_us), wait_max_us)
             ready = self._gathered(poller, {source for source, _ in poller.poll(-(-wait_us // 1000))})
             events = [*pending, *self._hear(ready)]
             now = read_clocks()
+            self._status.answer(now.monotonic_us, ready)
             if events or now.monotonic_us >= wake_at_us:
+                self._vitals.stages.came(events, now.monotonic_us)
                 outcome = self.turn.run(events, now)
+                self._vitals.stages.sent(outcome.outgoing, read_clocks().monotonic_us)
                 if self._recorder is not None:
                     self._recorder.note(events, now)
                 pending = self._desk.hand_over(self._outbox.send(outcome.outgoing))
@@ -186,11 +241,8 @@ class Node:
         time.sleep(pause_us / 1e6)
         return {*ready, *(source for source, _ in poller.poll(0))}
 
-    def _links(self) -> tuple[PeerLink, ...]:
-        return self._votes, self._lanes, self._catchup
-
     def _peer_sockets(self) -> list[zmq.Socket[bytes]]:
-        return [socket for link in self._links() for socket in link.sockets()]
+        return [socket for link in self._sockets.links for socket in link.sockets()]
 
     def _hear(self, ready: Set[object]) -> list[Event]:
         """Drain every socket that is readable, without blocking."""
@@ -217,10 +269,7 @@ class Node:
         if now_us < self._next_count_us:
             return
         self._next_count_us = now_us + COUNTERS_EVERY_US
-        counts = Counter(self._inbox.dropped)
-        counts.update({f"refused {domain}": n for domain, n in self._zap.refused.items()})
-        counts.update({f"to {peer}": n for link in self._links() for peer, n in link.not_sent.items()})
-        counts.update({f"client {why}": n for why, n in self._clients.not_sent.items()})
+        counts = self._inbox.dropped + self._sockets.dropped() + self._sockets.not_sent(self.state.group)
         if counts != self._counted:
             self._counted = counts
             log.info(
@@ -231,7 +280,8 @@ class Node:
         """Close every socket; what is queued to peers gets a moment to leave."""
         if self._recorder is not None:
             self._recorder.close()
-        for link in self._links():
+        self._status.close()
+        for link in self._sockets.links:
             link.close()
         self._clients.close()
         self._engine.close()

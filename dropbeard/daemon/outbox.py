@@ -12,7 +12,7 @@ from dropbeard.agreement.turn import Outgoing
 from dropbeard.codec.catchup import encode_catchup
 from dropbeard.codec.client import encode_to_client
 from dropbeard.codec.peer import encode_lanes, encode_votes
-from dropbeard.errors import StorageFailed
+from dropbeard.errors import ReplicaHalted
 from dropbeard.transport.clients import ClientListener
 from dropbeard.transport.peers import PeerLink
 from dropbeard.types.ids import OwnerId
@@ -63,7 +63,7 @@ class Outbox:
                 case Report(accused, offence):
                     self._report(accused, offence)
                 case Halt(reason):
-                    raise StorageFailed(reason)
+                    raise ReplicaHalted(reason)
                 case _:
                     assert_never(effect)
         return work

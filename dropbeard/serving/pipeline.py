@@ -13,7 +13,8 @@ from typing import Final
 from dropbeard.errors import EngineFailed, InputInvalid
 from dropbeard.serving.batching import Admission, BatchCost, Batcher
 from dropbeard.serving.engine import Engine, Prepared
-from dropbeard.types.engine_messages import EngineAnswers, EngineFailure, FailReason
+from dropbeard.types.engine_messages import EngineAnswers, EngineFailure, EngineFigures, FailReason
+from dropbeard.types.ids import Version
 from dropbeard.types.task import Input
 
 WAIT_S: Final = 0.2
@@ -98,6 +99,26 @@ class Pipeline:
             "engine_s": round(stats.busy_us / 1e6, 3),
             **{name: counts.get(name, 0) for name in COUNTED},
         }
+
+    def counted(self, version: Version) -> EngineFigures:
+        """The same for the node, which knows the model by its version."""
+        stats = self._engine.stats()
+        with self._changed:
+            queued, sizes, counts = len(self._batcher), sorted(self._sizes.items()), dict(self._counts)
+        return EngineFigures(
+            version=version,
+            queued=queued,
+            batches=stats.batches,
+            inputs=stats.inputs,
+            busy_us=stats.busy_us,
+            sizes=tuple(sizes),
+            **{name: counts.get(name, 0) for name in COUNTED},
+        )
+
+    def batches(self) -> int:
+        """How many batches were answered."""
+        with self._changed:
+            return sum(self._sizes.values())
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until everything submitted was delivered; False when that took too long."""

@@ -85,9 +85,15 @@ def read_private_file(path: Path) -> bytes:
 def _check_private(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise KeyInvalid(f"{path} is no regular file; name the key file itself")
-    if status.st_mode & _OTHERS:
+    if status.st_mode & (stat.S_IRWXO if _is_credential(path) else _OTHERS):
         mode = stat.S_IMODE(status.st_mode)
         raise KeyInvalid(f"{path} is open to others (mode {mode:04o}); run: chmod 600 {shlex.quote(str(path))}")
+
+
+def _is_credential(path: Path) -> bool:
+    """Is it where systemd puts a service's own credentials? Group bits are the mask of an access list there."""
+    given = os.environ.get("CREDENTIALS_DIRECTORY")
+    return given is not None and path.parent == Path(given)
 
 
 def _sync_directory(directory: Path) -> None:

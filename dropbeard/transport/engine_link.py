@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 from collections import Counter
 from collections.abc import Container, Sequence
@@ -40,6 +41,21 @@ def socket_path(endpoint: str) -> Path:
     return Path(path)
 
 
+def check_free(endpoint: str) -> None:
+    """Whether an engine may listen here: ZeroMQ would silently take a live socket file over; a dead one is only a
+    leftover. TransportFailed, or ConfigInvalid, when it may not.
+    """
+    path = socket_path(endpoint)
+    if not path.exists():
+        return
+    if not stat.S_ISSOCK(path.stat().st_mode):
+        raise TransportFailed(f"{path} exists and is no socket; remove it or name another path")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        if probe.connect_ex(str(path)) == 0:
+            raise TransportFailed(f"another engine listens on {path}; stop it or name another path")
+
+
 class EngineListener:
     """The engine's end: hears tickets, answers on the connection they came by."""
 
@@ -50,7 +66,7 @@ class EngineListener:
         prepare(self.socket, INPUT_FRAME_BYTES_MAX, TICKETS_QUEUED_MAX)
         self.socket.set(zmq.ROUTER_MANDATORY, 1)
         try:
-            self._refuse_second_engine()
+            check_free(endpoint)
             self._path.parent.mkdir(parents=True, exist_ok=True)
             bind(self.socket, endpoint)
             self._path.chmod(SOCKET_MODE)
@@ -60,19 +76,6 @@ class EngineListener:
         except (TransportFailed, ConfigInvalid):
             self.socket.close()
             raise
-
-    def _refuse_second_engine(self) -> None:
-        """ZeroMQ would silently take a live socket file over; a dead one is only a leftover."""
-        import socket
-
-        if not self._path.exists():
-            return
-        if not stat.S_ISSOCK(self._path.stat().st_mode):
-            raise TransportFailed(f"{self._path} exists and is no socket; remove it or name another path")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.settimeout(1.0)
-            if probe.connect_ex(str(self._path)) == 0:
-                raise TransportFailed(f"another engine listens on {self._path}; stop it or name another path")
 
     def receive(self) -> list[tuple[bytes, bytes, list[bytes]]]:
         """(route, header frame, inputs' frames) of what is waiting; never blocks."""

@@ -93,11 +93,32 @@ class EngineFailure:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class EngineFigures:
+    """What was done with one version since it was loaded. ``sizes``: (inputs in a batch, such batches), ascending;
+    ``busy_us``: microseconds inside the model; ``shed``: too late to be run.
+    """
+
+    version: Version
+    queued: int
+    batches: int
+    inputs: int
+    busy_us: int
+    refused: int
+    shed: int
+    bad_input: int
+    failed: int
+    sizes: tuple[tuple[int, int], ...]
+
+
 ToEngine = NodeHello | InferTickets | LoadModel | UnloadModel
-FromEngine = EngineReady | EngineAnswers | EngineFailure | LoadFailure
+FromEngine = EngineReady | EngineAnswers | EngineFailure | LoadFailure | EngineFigures
 
 TICKETS_MAX = 4_096
 """Answers in one message, and the most credits an engine may grant."""
+
+SIZES_MAX = 4_096
+"""Different sizes of batches."""
 
 TICKETS_AT_ONCE_MAX = 256
 """Tickets in one message."""

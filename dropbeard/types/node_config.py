@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+import ipaddress
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
 import msgspec
 
 from dropbeard.errors import ConfigInvalid
 from dropbeard.types.cards import check_endpoint
-from dropbeard.types.toml_text import read_toml, table
+from dropbeard.types.toml_text import convert_plain, read_plain, table
 
 Backend = Literal["onnx", "openvino", "tensorrt", "oip", "synthetic"]
 
@@ -18,6 +20,7 @@ ENGINE_NUMBER_MAX: Final = 4_096
 """Threads, inputs in a batch, inputs waiting: none is ever larger."""
 
 DEVICE_MAX: Final = 255
+PORT_MAX: Final = 65_535
 SERVICE_US_MAX: Final = 60_000_000
 
 
@@ -63,8 +66,15 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     record: int = 0
     """Turns of the core to keep for ``dropbeard replay``, in the state directory; 0: none. They hold inputs."""
+    metrics_port: int = 0
+    """Where Prometheus finds the node's and its engine's figures; 0: nowhere."""
+    metrics_address: str = "127.0.0.1"
+    """Address of that port: whoever reaches it reads the figures."""
     listen: str | None = None
     """Address to listen on instead of the genesis' host: 0.0.0.0 behind NAT, or where the genesis has a host name."""
+
+    client_networks: tuple[str, ...] = ()
+    """Networks of clients, as 192.0.2.0/24, for ``dropbeard systemd install --config``; none: no list is made."""
 
     def to_toml(self) -> str:
         """The file's text."""
@@ -74,7 +84,10 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "state": self.state,
             "log_level": self.log_level,
             "record": self.record,
+            "metrics_port": self.metrics_port,
+            "metrics_address": self.metrics_address,
             "listen": self.listen,
+            "client_networks": self.client_networks or None,
         }
         keys = table("[keys]", msgspec.structs.asdict(self.keys))
         return "\n".join([table("", head), keys, table("[engine]", msgspec.structs.asdict(self.engine))])
@@ -82,13 +95,32 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def config_from_toml(text: str, what: str) -> NodeConfig:
     """Read a configuration; ConfigInvalid names the key that is wrong."""
-    config = read_toml(text, NodeConfig, what)
+    return config_from_plain(read_plain(text, what), text, what)
+
+
+def config_from_plain(plain: Mapping[str, Any], text: str, what: str) -> NodeConfig:
+    """The same of tables that were read from ``text``."""
+    config = convert_plain(plain, text, NodeConfig, what)
     if config.listen is not None:
         check_endpoint(f"tcp://{config.listen}:1", f"{what}: listen")
+    for network in config.client_networks:
+        check_network(network, what)
+    if not 0 <= config.metrics_port <= PORT_MAX:
+        raise ConfigInvalid(f"{what}: metrics_port is {config.metrics_port}, must be between 0 (off) and {PORT_MAX}")
+    if config.metrics_port:
+        check_endpoint(f"tcp://{config.metrics_address}:{config.metrics_port}", f"{what}: metrics_address")
     if not 0 <= config.record <= RECORD_MAX:
         raise ConfigInvalid(f"{what}: record is {config.record}, must be between 0 and {RECORD_MAX} turns")
     check_engine(config.engine, what)
     return config
+
+
+def check_network(text: str, what: str) -> None:
+    """ConfigInvalid unless it is the address of a network or a host."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as wrong:
+        raise ConfigInvalid(f"{what}: client_networks holds {text!r}, write networks as 192.0.2.0/24") from wrong
 
 
 def check_engine(engine: EngineTable, what: str) -> None:

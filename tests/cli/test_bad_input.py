@@ -27,6 +27,10 @@ def child(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
     )
 
 
+MENDED_BY_A_PERSON = 78
+"""A daemon's exit code that a service manager does not answer with another start."""
+
+
 def refused(result: subprocess.CompletedProcess[str], *parts: str, code: int = 1) -> None:
     assert result.returncode == code, result.stderr
     assert "Traceback" not in result.stderr
@@ -76,33 +80,37 @@ def test_an_engine_without_fetched_models_says_how_to_get_them(home: Path, tmp_p
     genesis = home / "genesis.toml"
     assert genesis.exists()
     result = child("run", "engine", str(home / "solo.toml"), DROPBEARD_CACHE=str(tmp_path / "empty"))
-    refused(result, "dropbeard models fetch imagenet")
+    refused(result, "dropbeard models fetch imagenet", code=MENDED_BY_A_PERSON)
     assert not (home / "engine.sock").exists()
 
 
 def test_a_missing_configuration_is_refused(tmp_path: Path) -> None:
-    refused(child("run", "node", str(tmp_path / "no.toml")), "cannot read")
+    refused(child("run", "node", str(tmp_path / "no.toml")), "cannot read", code=MENDED_BY_A_PERSON)
 
 
 def test_a_missing_genesis_is_refused(home: Path) -> None:
     (home / "genesis.toml").unlink()
-    refused(child("run", "node", str(home / "solo.toml")), "cannot read the genesis file")
+    refused(child("run", "node", str(home / "solo.toml")), "cannot read the genesis file", code=MENDED_BY_A_PERSON)
 
 
 def test_a_genesis_that_is_not_one_is_refused(home: Path) -> None:
     (home / "genesis.toml").write_bytes(b"\xff\xfe\x00")
-    refused(child("run", "node", str(home / "solo.toml")), "not text")
+    refused(child("run", "node", str(home / "solo.toml")), "not text", code=MENDED_BY_A_PERSON)
 
 
 def test_a_readable_key_is_refused_with_the_command_that_mends_it(home: Path) -> None:
     (home / "node.key").chmod(0o644)
-    refused(child("run", "node", str(home / "solo.toml")), "chmod")
+    refused(child("run", "node", str(home / "solo.toml")), "chmod", code=MENDED_BY_A_PERSON)
 
 
 def test_another_owners_key_is_refused(home: Path, tmp_path: Path) -> None:
     assert run(["init", "other", "--dir", str(tmp_path / "other")]) == 0
     (home / "node.key").write_bytes((tmp_path / "other" / "node.key").read_bytes())
-    refused(child("run", "node", str(home / "solo.toml")), "no owner of the genesis has this node key")
+    refused(
+        child("run", "node", str(home / "solo.toml")),
+        "no owner of the genesis has this node key",
+        code=MENDED_BY_A_PERSON,
+    )
 
 
 def test_a_taken_port_is_refused(home: Path) -> None:
@@ -128,13 +136,13 @@ def test_a_damaged_journal_is_refused_with_its_place(home: Path) -> None:
 def test_an_engine_socket_path_that_is_too_long_is_refused(home: Path, tmp_path: Path) -> None:
     config = home / "solo.toml"
     config.write_text(config.read_text().replace("ipc://engine.sock", f"ipc://{'x' * 120}.sock"))
-    refused(child("run", "node", str(config)), "at most 107 work")
+    refused(child("run", "node", str(config)), "at most 107 work", code=MENDED_BY_A_PERSON)
 
 
 def test_an_unknown_key_in_the_configuration_is_refused(home: Path) -> None:
     config = home / "solo.toml"
     config.write_text(config.read_text().replace("log_level", "loglevel"))
-    refused(child("run", "node", str(config)), "did you mean `log_level`")
+    refused(child("run", "node", str(config)), "did you mean `log_level`", code=MENDED_BY_A_PERSON)
 
 
 def test_verify_refuses_what_is_no_certificate(home: Path, tmp_path: Path) -> None:

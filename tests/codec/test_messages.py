@@ -16,6 +16,7 @@ from dropbeard.types.blocks import Header, Justification, LaneTip, Page, QuorumC
 from dropbeard.types.engine_messages import (
     EngineAnswers,
     EngineFailure,
+    EngineFigures,
     EngineReady,
     FailReason,
     FromEngine,
@@ -152,6 +153,7 @@ FROM_ENGINE: list[FromEngine] = [
     EngineAnswers(((1, b"x"), (2, b""))),
     EngineFailure(3, FailReason.TOO_LATE, "too late"),
     LoadFailure(Version(2), D, "no such model"),
+    EngineFigures(Version(1), 2, 3, 4, 2**63, 6, 7, 8, 9, ((1, 2), (8, 1))),
 ]
 
 

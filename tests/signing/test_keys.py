@@ -214,3 +214,18 @@ def test_a_file_over_the_limit_is_refused_and_one_at_it_is_read(tmp_path: Path) 
 def ec_pem(der: bytes) -> bytes:
     """PKCS8 DER in PEM armour."""
     return b"-----BEGIN PRIVATE KEY-----\n" + b64encode(der) + b"\n-----END PRIVATE KEY-----\n"
+
+
+def test_a_credential_of_systemd_may_have_the_mask_of_an_access_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd gives a service read access by an access list: the mode then reads 0440 though the group has none."""
+    write_private_key(tmp_path / "node.key", KEY)
+    (tmp_path / "node.key").chmod(0o440)
+    with pytest.raises(KeyInvalid, match="open to others"):
+        load_private_key(tmp_path / "node.key")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert load_private_key(tmp_path / "node.key").public == KEY.public
+    (tmp_path / "node.key").chmod(0o444)
+    with pytest.raises(KeyInvalid, match="open to others"):
+        load_private_key(tmp_path / "node.key")

@@ -1,0 +1,77 @@
+"""How often an owner agreed with the group, as far as clients disclosed their certificates to it (rule 5.6).
+
+A node never sees its clients' certificates: who answered what is opened to the client alone. What clients hand over is
+put as files into one directory, and only valid certificates of the group count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dropbeard.errors import CertificateInvalid, CertificateUnreadable
+from dropbeard.types.certificates import decode_certificate
+from dropbeard.types.group import Group
+from dropbeard.types.limits import CERTIFICATE_BYTES_MAX
+from dropbeard.verification.aggregate import plurality
+from dropbeard.verification.certificate import Verified, verify
+
+DIRECTORY: Final = "disclosed"
+FILES_MAX: Final = 1_000
+"""The newest of them are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Of ``certificates`` that check, ``decided`` name a class and hold this owner's answer; in ``agreed`` it is that
+    class. ``refused`` files are no valid certificate of the group.
+    """
+
+    certificates: int
+    decided: int
+    agreed: int
+    refused: int
+
+    @property
+    def rate(self) -> float | None:
+        """None: not known."""
+        return self.agreed / self.decided if self.decided else None
+
+
+def agreement_of(owner: str, group: Group, directory: Path) -> Agreement:
+    """Read every ``*.dbcert`` in ``directory``, the newest FILES_MAX; a directory that is not there holds none."""
+    found = sorted(directory.glob("*.dbcert"), key=_age)[:FILES_MAX]
+    certificates = decided = agreed = refused = 0
+    seen: set[bytes] = set()
+    for path in found:
+        verified = _read(path, group)
+        if verified is None:
+            refused += 1
+            continue
+        if verified.request in seen:  # a second copy would count twice
+            continue
+        seen.add(verified.request)
+        certificates += 1
+        label = plurality(verified).label
+        own = next((row for row in verified.answers if row.name == owner), None)
+        if label is not None and own is not None:
+            decided += 1
+            agreed += own.classification.choices[0][0] == label
+    return Agreement(certificates, decided, agreed, refused)
+
+
+def _age(path: Path) -> float:
+    try:
+        return -path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _read(path: Path, group: Group) -> Verified | None:
+    try:
+        with path.open("rb") as file:
+            data = file.read(CERTIFICATE_BYTES_MAX + 1)
+        return verify(decode_certificate(data), group)
+    except (OSError, CertificateInvalid, CertificateUnreadable):
+        return None
