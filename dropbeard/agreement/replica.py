@@ -42,6 +42,7 @@ from dropbeard.agreement.finality import finalize_ready
 from dropbeard.agreement.holding import apply_towards
 from dropbeard.agreement.lane_store import fits_group
 from dropbeard.agreement.ordering import drive_view, on_proposal, repeat_after_us, vote_on_proposals
+from dropbeard.agreement.passing import next_passing_us, pass_on
 from dropbeard.agreement.proposing import proposal_wait_us
 from dropbeard.agreement.recovering import on_fetch_input, on_input, run_failed_again, want_inputs
 from dropbeard.agreement.replica_state import ReplicaState, scaled_timeouts
@@ -223,7 +224,7 @@ def _end_turn(state: ReplicaState) -> list[Effect]:
 def _exchange(state: ReplicaState) -> list[Effect]:
     """Status and fetches, which bind nobody."""
     want_reported(state)
-    said = send_status(state) if state.may_speak else []
+    said = [*send_status(state), *pass_on(state)] if state.may_speak else []
     return [*said, *send_fetches(state)]
 
 
@@ -239,6 +240,7 @@ def _next_wake(state: ReplicaState) -> int:
     best = state.chain.block(digest)
     if best is not None and state.may_speak and state.group.leader(state.view) == state.me:
         times.append(state.mono + proposal_wait_us(state, best))
+    times += next_passing_us(state)
     if state.ticks:
         times.append(state.mono + (state.ticks[0][0] - state.wall))
     if state.missing:

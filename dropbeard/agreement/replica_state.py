@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dropbeard.agreement.chain import Chain
 from dropbeard.agreement.events import Now
@@ -32,7 +33,7 @@ from dropbeard.types.ids import (
 from dropbeard.types.lanes import SignedPromise, SignedUpdate
 from dropbeard.types.limits import PERSISTED_MAX
 from dropbeard.types.membership import SignedChange
-from dropbeard.types.messages import SnapshotNotice
+from dropbeard.types.messages import AnyCertificate, SnapshotNotice
 from dropbeard.types.requests import Opening, Request
 from dropbeard.types.succession import Succession
 from dropbeard.types.task import Input
@@ -100,6 +101,13 @@ class Fetch:
     attempts: int
 
 
+class Passing(NamedTuple):
+    """A certificate that peers may lack, and when those that have not shown that they hold it are sent it."""
+
+    certificate: AnyCertificate
+    due_us: int
+
+
 @dataclass(slots=True)
 class Engine:
     """The engine as it last reported itself; None fields while it is away."""
@@ -140,6 +148,8 @@ class ReplicaState:
     waiting_to_finalize: dict[tuple[View, Digest], None] = field(default_factory=dict)
     waiting_finalizations: dict[Digest, None] = field(default_factory=dict)
     """Headers with a finalization in ``chain.finalizations`` whose path is not complete yet."""
+    passing: dict[tuple[type, View], Passing] = field(default_factory=dict)
+    """By kind and view: certificates that may have to be passed on (rule 3.4)."""
     silent: dict[OwnerId, None] = field(default_factory=dict)
     burnt: bool = False
     """Our last turn as leader was nullified (rule 3.3)."""

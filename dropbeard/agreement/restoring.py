@@ -66,6 +66,7 @@ def restore(state: ReplicaState, records: Iterable[Record], now: Now) -> list[Ef
             case _:
                 assert_never(record)
     state.wanted.clear()
+    state.passing.clear()
     return _own_proposal_again(state)
 
 

@@ -8,12 +8,13 @@ from dropbeard.agreement.accusing import accuse_by_vote
 from dropbeard.agreement.booting import note_vote, stop_if_signed_without_us
 from dropbeard.agreement.effects import Broadcast, CastVote, Effect
 from dropbeard.agreement.holding import justify, persist_block, persist_certificate
+from dropbeard.agreement.passing import pass_on_later
 from dropbeard.agreement.replica_state import ReplicaState, Round
 from dropbeard.signing.guard import VIEWS_KEPT
 from dropbeard.types.blocks import Page, QuorumCertificate, Signatures
 from dropbeard.types.ids import Digest, OwnerId, Signature, View
 from dropbeard.types.limits import PAGE_VIEWS, VIEW_WINDOW
-from dropbeard.types.messages import AnyCertificate, CertificateNotice, PageNotice
+from dropbeard.types.messages import AnyCertificate, PageNotice
 from dropbeard.types.statements import Finalize, Notarize, Nullify, Vote
 from dropbeard.types.votes import SignedVote
 
@@ -123,7 +124,7 @@ def note_own_vote(round_: Round, signed: SignedVote) -> None:
 
 
 def on_certificate(state: ReplicaState, certificate: AnyCertificate) -> list[Effect]:
-    """Take a quorum certificate: pass it on, move views, remember what may be finalized (rule 3.5)."""
+    """Take a quorum certificate: move views, remember what may be finalized, and whom to pass it on (rule 3.5)."""
     if knows_certificate(state, certificate):
         return []
     vote = certificate.vote
@@ -131,7 +132,8 @@ def on_certificate(state: ReplicaState, certificate: AnyCertificate) -> list[Eff
     if isinstance(vote, Finalize):
         state.chain.finalizations[vote.header] = QuorumCertificate(vote, certificate.signatures)
         state.waiting_finalizations[vote.header] = None
-        return [*accused, Broadcast(CertificateNotice(certificate))]
+        pass_on_later(state, certificate)
+        return accused
     round_ = state.round(vote.view)
     if isinstance(vote, Notarize):
         if not round_.notarizations:
@@ -145,7 +147,8 @@ def on_certificate(state: ReplicaState, certificate: AnyCertificate) -> list[Eff
         _blame_leader(state, vote.view, round_)
     if vote.view >= state.view:
         _enter(state, View(vote.view + 1))
-    return [*accused, Broadcast(CertificateNotice(certificate)), *_spread_full_page(state, vote.view)]
+    pass_on_later(state, certificate)
+    return [*accused, *_spread_full_page(state, vote.view)]
 
 
 def _spread_full_page(state: ReplicaState, view: View) -> list[Effect]:
