@@ -16,12 +16,9 @@ from dropbeard.agreement.events import Event
 from dropbeard.daemon import node
 from dropbeard.daemon.engine_desk import EngineDesk
 from dropbeard.daemon.files import read_node_files
-from dropbeard.daemon.identity import Identity
 from dropbeard.daemon.local_group import LocalGroup
 from dropbeard.daemon.supervisor import Child
-from dropbeard.daemon.updates import UpdateDesk
 from dropbeard.transport.engine_link import EngineLink
-from dropbeard.types.group import Group
 from dropbeard.types.ids import Digest, Version
 
 
@@ -66,16 +63,14 @@ class CoupledNode(node.Node):
 
     batch_max = 1
 
-    def _connect(self, group: Group, identity: Identity, engine_endpoint: str, listen: str | None, state: Path) -> None:
-        super()._connect(group, identity, engine_endpoint, listen, state)
-        self._desk = TurnsDesk(
+    def _engine_desk(self) -> EngineDesk:
+        return TurnsDesk(
             self._engine,
             lambda: (self.state.own_model.version, self.state.own_model.model),
             lambda: self.state.own_tip.height,
             lambda: self.state.final_lane_height(self.state.me),
             self.batch_max,
         )
-        self._updates = UpdateDesk(state, self.state, self._desk)
 
 
 class CoupledGroup(LocalGroup):

@@ -175,13 +175,16 @@ class Node:
         self._catchup = PeerLink(self._context, group, me, curve, "catchup", listen)
         self._clients = ClientListener(self._context, listening_at(identity.owner.endpoints.clients, listen), curve)
         self._engine = EngineLink(self._context, files.engine_endpoint)
-        self._desk = EngineDesk(self._engine, lambda: (self.state.own_model.version, self.state.own_model.model))
+        self._desk = self._engine_desk()
         self._updates = UpdateDesk(files.state, self.state, self._desk)
         self._outbox = Outbox(self.state, self._votes, self._lanes, self._catchup, self._clients)
         self._sockets = Sockets(self._votes, self._lanes, self._catchup, self._clients, self._zap)
         started_us = self.state.now.monotonic_us
         self._vitals = Vitals(files, identity, self.state, self._desk, self._inbox, self._sockets, writer, started_us)
         self._status = StatusDesk(self._context, files.state, self._tell, self.drain, self._notifier)
+
+    def _engine_desk(self) -> EngineDesk:
+        return EngineDesk(self._engine, lambda: (self.state.own_model.version, self.state.own_model.model))
 
     def _tell(self) -> NodeStatus:
         return self._vitals.gather(read_clocks().monotonic_us)

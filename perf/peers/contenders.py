@@ -150,7 +150,7 @@ def _asked(
             client.kill()
     seen = msgspec.json.decode(printed, type=Seen)
     costs = {"client": seen.cpu_s * 1e6 / max(1, seen.answered)}
-    yield Sample(seen.seconds, seen.answered, seen.failed, seen.latencies_ms, costs)
+    yield Sample(seen.seconds, seen.answered, seen.failed, latencies_ms=seen.latencies_ms, cpu_us=costs)
 
 
 @contextmanager

@@ -16,7 +16,8 @@ def contender(name: str, *rates: float) -> Contender:
     rounds = iter(rates)
 
     def measure(seconds: float, warm_s: float) -> Sample:
-        return Sample(1.0, round(next(rounds)), 0, [10.0, 20.0], {"node a": 30.0, "engine a": 60.0, "client": 5.0})
+        costs = {"node a": 30.0, "engine a": 60.0, "client": 5.0}
+        return Sample(1.0, round(next(rounds)), latencies_ms=[10.0, 20.0], cpu_us=costs)
 
     return Contender(name, measure)
 
@@ -44,7 +45,7 @@ def test_alone_ours_is_held_against_nothing() -> None:
 
 
 def test_the_tail_is_the_99th_percentile_over_the_median() -> None:
-    assert tail_of(Sample(1.0, 100, 0, [float(number) for number in range(1, 101)])) == pytest.approx(100 / 51)
+    assert tail_of(Sample(1.0, 100, latencies_ms=[float(number) for number in range(1, 101)])) == pytest.approx(100 / 51)
     assert tail_of(Sample()) == 0.0
 
 
