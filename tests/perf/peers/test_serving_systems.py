@@ -45,7 +45,8 @@ def test_alone_ours_is_held_against_nothing() -> None:
 
 
 def test_the_tail_is_the_99th_percentile_over_the_median() -> None:
-    assert tail_of(Sample(1.0, 100, latencies_ms=[float(number) for number in range(1, 101)])) == pytest.approx(100 / 51)
+    latencies_ms = [float(number) for number in range(1, 101)]
+    assert tail_of(Sample(1.0, 100, latencies_ms=latencies_ms)) == pytest.approx(100 / 51)
     assert tail_of(Sample()) == 0.0
 
 
