@@ -66,6 +66,8 @@ struct Figures {
   badInput @7 :UInt64;
   failed @8 :UInt64;
   sizes @9 :List(Size);
+  copiedUs @10 :UInt64;
+  # Of busyUs: copying batches to where the library takes them, and answers back.
 }
 
 struct FromEngine {

@@ -81,7 +81,8 @@ def _engine(engine: EnginePart) -> Iterator[str]:
         mean = row.inputs / max(1, row.batches)
         yield (
             f"  version {row.version}: {row.queued} queued, {row.inputs} inputs in {row.batches} batches "
-            f"(mean {mean:.1f}), {_time(row.busy_us)} in the model, {row.shed} shed, {row.refused} refused, "
+            f"(mean {mean:.1f}), {_time(row.busy_us)} in the model "
+            f"({_time(row.copied_us)} of it copying), {row.shed} shed, {row.refused} refused, "
             f"{row.failed} failed"
         )
 

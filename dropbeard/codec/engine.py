@@ -38,7 +38,7 @@ ANSWER_BYTES = 40
 SIZE_BYTES = 16
 """Room that the count of one size of batches takes."""
 
-_COUNTS = ("queued", "batches", "inputs", "busy_us", "refused", "shed", "bad_input", "failed")
+_COUNTS = ("queued", "batches", "inputs", "busy_us", "copied_us", "refused", "shed", "bad_input", "failed")
 _KINDS = {int(kind): kind for kind in InputKind}
 _TICKET = struct.Struct("<QQIBIII32s")
 

@@ -107,6 +107,7 @@ def _engine(engine: EnginePart) -> Iterator[Metric]:
         "engine_batches_total": ("Batches that were run.", "batches", 1.0),
         "engine_inputs_total": ("Inputs that were run.", "inputs", 1.0),
         "engine_busy_seconds_total": ("Time inside the model.", "busy_us", 1e6),
+        "engine_copy_seconds_total": ("Of that, time for copies to and from it.", "copied_us", 1e6),
         "engine_shed_total": ("Inputs that were too late to be run.", "shed", 1.0),
         "engine_refused_total": ("Inputs that found the queue full.", "refused", 1.0),
         "engine_bad_inputs_total": ("Inputs that were no picture.", "bad_input", 1.0),

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from dropbeard.errors import ConfigInvalid, EngineFailed, ExtraMissing
 from dropbeard.serving.engine import Prepared
-from dropbeard.serving.image_engine import Shapes, one_line
+from dropbeard.serving.image_engine import Copies, Shapes, one_line
 from dropbeard.serving.manifest import Manifest
 
 INSTALL: Final = "pip install 'dropbeard[oip]'"
@@ -71,9 +71,10 @@ class OipRunner:
         self._binary = BINARY in server.get("extensions", [])
         return Shapes(*(tuple(_shape(one) for one in tensors) for tensors in (inputs, outputs)))
 
-    def run(self, batch: Sequence[Prepared]) -> npt.NDArray[np.generic]:
+    def run(self, batch: Sequence[Prepared], copies: Copies) -> npt.NDArray[np.generic]:
         """One request."""
-        given = np.stack(batch)
+        with copies.timed():
+            given = np.stack(batch)
         logits: npt.NDArray[np.generic] = self._said(lambda client: self._infer(client, given))
         return logits
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from dropbeard.errors import EngineFailed, ExtraMissing
 from dropbeard.serving.engine import Prepared
-from dropbeard.serving.image_engine import Shapes, Streams, one_line
+from dropbeard.serving.image_engine import Copies, Shapes, Streams, one_line
 from dropbeard.serving.manifest import Manifest
 
 try:
@@ -58,11 +58,13 @@ class OnnxRunner:
         self._input, self._name = inputs[0].name, manifest.name
         return Shapes(tuple(tuple(one.shape[1:]) for one in inputs), tuple(tuple(one.shape[1:]) for one in outputs))
 
-    def run(self, batch: Sequence[Prepared]) -> npt.NDArray[np.generic]:
+    def run(self, batch: Sequence[Prepared], copies: Copies) -> npt.NDArray[np.generic]:
         """One run of a session that is free."""
         with self._streams.one() as (session, memory):
             try:
-                logits: npt.NDArray[np.generic] = session.run(None, {self._input: memory.fill(batch)})[0]
+                with copies.timed():
+                    given = memory.fill(batch)
+                logits: npt.NDArray[np.generic] = session.run(None, {self._input: given})[0]
             except Exception as error:  # as in open
                 raise EngineFailed(f"ONNX Runtime cannot run {self._name}: {one_line(error)}") from error
         return logits

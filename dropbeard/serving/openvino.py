@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from dropbeard.errors import EngineFailed, ExtraMissing
 from dropbeard.serving.engine import Prepared
-from dropbeard.serving.image_engine import Shape, Shapes, Streams, one_line
+from dropbeard.serving.image_engine import Copies, Shape, Shapes, Streams, one_line
 from dropbeard.serving.manifest import Manifest
 
 try:
@@ -56,12 +56,15 @@ class OpenvinoRunner:
         self._name = manifest.name
         return Shapes(tuple(map(_shape, compiled.inputs)), tuple(map(_shape, compiled.outputs)))
 
-    def run(self, batch: Sequence[Prepared]) -> npt.NDArray[np.generic]:
+    def run(self, batch: Sequence[Prepared], copies: Copies) -> npt.NDArray[np.generic]:
         """One inference of a request that is free; the result is copied out of the request's own memory."""
         with self._streams.one() as (request, memory):
             try:
-                request.infer([memory.fill(batch)])
-                logits: npt.NDArray[np.generic] = np.array(request.get_output_tensor(0).data)
+                with copies.timed():
+                    given = memory.fill(batch)
+                request.infer([given])
+                with copies.timed():
+                    logits: npt.NDArray[np.generic] = np.array(request.get_output_tensor(0).data)
             except Exception as error:  # as in open
                 raise EngineFailed(f"OpenVINO cannot run {self._name}: {one_line(error)}") from error
         return logits

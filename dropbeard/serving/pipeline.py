@@ -86,7 +86,7 @@ class Pipeline:
         return [EngineFailure(job.ticket, FailReason.BUSY, "the engine's queue is full") for job in refused]
 
     def figures(self) -> dict[str, float]:
-        """What was done since the start: counts, mean batch and its 90th percentile, seconds in the engine, queue."""
+        """What was done since the start: counts, mean batch and its 90th percentile, seconds in the engine."""
         stats = self._engine.stats()
         with self._changed:
             queued, sizes, counts = len(self._batcher), dict(self._sizes), dict(self._counts)
@@ -97,6 +97,7 @@ class Pipeline:
             "batch_mean": round(stats.inputs / max(1, stats.batches), 2),
             "batch_p90": _percentile(sizes, 0.9),
             "engine_s": round(stats.busy_us / 1e6, 3),
+            "copies_s": round(stats.copied_us / 1e6, 3),
             **{name: counts.get(name, 0) for name in COUNTED},
         }
 
@@ -111,6 +112,7 @@ class Pipeline:
             batches=stats.batches,
             inputs=stats.inputs,
             busy_us=stats.busy_us,
+            copied_us=stats.copied_us,
             sizes=tuple(sizes),
             **{name: counts.get(name, 0) for name in COUNTED},
         )

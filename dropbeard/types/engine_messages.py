@@ -96,7 +96,7 @@ class EngineFailure:
 @dataclass(frozen=True, slots=True)
 class EngineFigures:
     """What was done with one version since it was loaded. ``sizes``: (inputs in a batch, such batches), ascending;
-    ``busy_us``: microseconds inside the model; ``shed``: too late to be run.
+    ``busy_us``: microseconds inside the model, ``copied_us``: of them for copies to and from it; ``shed``: too late.
     """
 
     version: Version
@@ -104,6 +104,7 @@ class EngineFigures:
     batches: int
     inputs: int
     busy_us: int
+    copied_us: int
     refused: int
     shed: int
     bad_input: int

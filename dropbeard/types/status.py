@@ -119,6 +119,7 @@ class FiguresPart(Part, frozen=True):
     batches: int
     inputs: int
     busy_us: int
+    copied_us: int
     refused: int
     shed: int
     bad_input: int

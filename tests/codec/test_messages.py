@@ -153,7 +153,7 @@ FROM_ENGINE: list[FromEngine] = [
     EngineAnswers(((1, b"x"), (2, b""))),
     EngineFailure(3, FailReason.TOO_LATE, "too late"),
     LoadFailure(Version(2), D, "no such model"),
-    EngineFigures(Version(1), 2, 3, 4, 2**63, 6, 7, 8, 9, ((1, 2), (8, 1))),
+    EngineFigures(Version(1), 2, 3, 4, 2**63, 5, 6, 7, 8, 9, ((1, 2), (8, 1))),
 ]
 
 

@@ -76,7 +76,7 @@ def sample_engine() -> parts.EnginePart:
         next_version=None,
         update_failure=None,
         starts=parts.StartsPart(3, 1, "serving", 0.0, "killed"),
-        figures=[parts.FiguresPart(2, 1, 10, 40, 2_000_000, 1, 2, 3, 4, {1: 2, 3: 4, 300: 4})],
+        figures=[parts.FiguresPart(2, 1, 10, 40, 2_000_000, 500_000, 1, 2, 3, 4, {1: 2, 3: 4, 300: 4})],
     )
 
 
@@ -148,6 +148,7 @@ def test_figures_come_in_base_units() -> None:
     assert value("dropbeard_uptime_seconds") == 90
     assert value("dropbeard_peer_round_trip_seconds", owner="bob") == 0.004
     assert value("dropbeard_engine_busy_seconds_total", version="2") == 2
+    assert value("dropbeard_engine_copy_seconds_total", version="2") == 0.5
     assert value("dropbeard_request_duration_seconds_sum", stage="total") == pytest.approx(0.4215)
     assert value("dropbeard_request_duration_seconds_count", stage="total") == 3
     assert value("dropbeard_journal_size_bytes") == 300

@@ -172,7 +172,7 @@ def _client_and_engine(made: _Tapped) -> list[Sample]:
     ]
     told: list[FromEngine] = [EngineReady("m", model, Version(1), 4), EngineAnswers(((1, b"x" * 12),))]
     told.append(LoadFailure(Version(2), model, "no such model"))
-    told.append(EngineFigures(Version(1), 2, 3, 4, 5, 6, 7, 8, 9, ((1, 2), (8, 1))))
+    told.append(EngineFigures(Version(1), 2, 3, 4, 5, 1, 6, 7, 8, 9, ((1, 2), (8, 1))))
     return [
         *(Sample("to node", (encode_to_node(message),), lambda f: decode_to_node(f[0])) for message in to_node),
         *(Sample("to engine", (encode_to_engine(m),), lambda f: decode_to_engine(f[0])) for m in asked),

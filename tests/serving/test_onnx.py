@@ -67,6 +67,13 @@ def test_batches_that_run_at_once_are_answered_as_one_after_the_other(
         assert list(callers.map(engine.infer, batches)) == [engine.infer(batch) for batch in batches]
 
 
+def test_copies_are_a_part_of_the_time_that_a_batch_took(engine: ImageEngine) -> None:
+    before = engine.stats()
+    engine.infer([engine.prepare(plain(1, 2, 3))] * 8)
+    after = engine.stats()
+    assert before.copied_us < after.copied_us < after.busy_us - before.busy_us
+
+
 def test_no_inputs_have_no_outputs(engine: ImageEngine) -> None:
     assert engine.infer([]) == []
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from dropbeard.errors import EngineFailed
 from dropbeard.serving.engine import Prepared
-from dropbeard.serving.image_engine import Shape, Shapes
+from dropbeard.serving.image_engine import Copies, Shape, Shapes
 from dropbeard.serving.manifest import Manifest
 from dropbeard.serving.tensorrt.device import ANSWER_S, CudaThread, cuda_thread
 from dropbeard.serving.tensorrt.libraries import Libraries, load_libraries
@@ -169,12 +169,14 @@ class TensorrtRunner:
             self._free.put(slot)
         return Shapes((tensors[0].shape,), (tensors[1].shape,))
 
-    def run(self, batch: Sequence[Prepared]) -> npt.NDArray[np.generic]:
+    def run(self, batch: Sequence[Prepared], copies: Copies) -> npt.NDArray[np.generic]:
         """Through a free slot; with all of them taken, wait for the first that lands."""
         with self._slot() as slot:
-            slot.fill(batch)
+            with copies.timed():
+                slot.fill(batch)
             self._thread.launch(slot)
-            return slot.take()
+            with copies.timed():
+                return slot.take()
 
     @contextlib.contextmanager
     def _slot(self) -> Iterator[Slot]:
