@@ -32,6 +32,7 @@ VERBS: Final = {
     "run": ("dropbeard.cli.run:run_command", "Run a node or an engine until it is told to stop."),
     "simulate": ("dropbeard.cli.simulate:simulate_command", "Run the protocol in a deterministic simulated world."),
     "status": ("dropbeard.cli.status:status_command", "Ask a running node how it is; the exit code is a health check."),
+    "top": ("dropbeard.cli.top:top_command", "Watch the whole group, live, in this terminal."),
     "systemd": ("dropbeard.cli.systemd:systemd_command", "Show and install the service units."),
     "verify": ("dropbeard.cli.verify:verify_command", "Check an inference certificate or a piece of evidence offline."),
 }

@@ -13,7 +13,7 @@ NOT_KNOWN = "not known"
 def lines(status: NodeStatus, agreement: Agreement) -> Iterator[str]:
     """One screen."""
     health = "DEGRADED" if status.problems else "HEALTHY"
-    up = _time(status.uptime_us)
+    up = time_text(status.uptime_us)
     yield f"{health}  {status.owner} of {status.group} ({status.group_id[:12]})  up {up}, start {status.boot}"
     for problem in status.problems:
         yield f"  problem: {problem}"
@@ -26,7 +26,7 @@ def lines(status: NodeStatus, agreement: Agreement) -> Iterator[str]:
 
 
 def _chain(chain: ChainPart) -> Iterator[str]:
-    idle = "" if chain.idle_us is None else f", last block {_time(chain.idle_us)} ago"
+    idle = "" if chain.idle_us is None else f", last block {time_text(chain.idle_us)} ago"
     doing = ", catching up" if chain.catching_up else ""
     yield f"epoch {chain.epoch}  view {chain.view} led by {chain.leader}  height {chain.height}{idle}"
     yield f"{chain.lag} blocks behind{doing}, {chain.failures} failed views in a row"
@@ -43,10 +43,10 @@ def _peers(chain: ChainPart) -> Iterator[str]:
         if peer is None:
             rows.append((owner, "self", "-", "-", str(chain.height), lanes.get(owner, "-"), held))
             continue
-        heard = "never" if peer.heard_us_ago is None else f"{_time(peer.heard_us_ago)} ago"
+        heard = "never" if peer.heard_us_ago is None else f"{time_text(peer.heard_us_ago)} ago"
         height = "-" if peer.height is None else str(peer.height)
         link = "up" if peer.connected else "down"
-        rows.append((owner, link, heard, _time(peer.round_trip_us), height, lanes.get(owner, "-"), held))
+        rows.append((owner, link, heard, time_text(peer.round_trip_us), height, lanes.get(owner, "-"), held))
     yield from _table(rows)
 
 
@@ -58,7 +58,7 @@ def _requests(requests: RequestsPart) -> Iterator[str]:
     if requests.outcomes:
         yield "  since the start: " + ", ".join(f"{count} {name}" for name, count in requests.outcomes.items())
     rows = [("stage", "last minute", "p50", "p99")]
-    rows += [(row.stage, str(row.recent), _time(row.p50_us), _time(row.p99_us)) for row in requests.stages]
+    rows += [(row.stage, str(row.recent), time_text(row.p50_us), time_text(row.p99_us)) for row in requests.stages]
     yield from _table(rows)
 
 
@@ -81,8 +81,8 @@ def _engine(engine: EnginePart) -> Iterator[str]:
         mean = row.inputs / max(1, row.batches)
         yield (
             f"  version {row.version}: {row.queued} queued, {row.inputs} inputs in {row.batches} batches "
-            f"(mean {mean:.1f}), {_time(row.busy_us)} in the model "
-            f"({_time(row.copied_us)} of it copying), {row.shed} shed, {row.refused} refused, "
+            f"(mean {mean:.1f}), {time_text(row.busy_us)} in the model "
+            f"({time_text(row.copied_us)} of it copying), {row.shed} shed, {row.refused} refused, "
             f"{row.failed} failed"
         )
 
@@ -115,11 +115,11 @@ def _disk(disk: DiskPart) -> str:
     share = 100 * disk.free_bytes / max(1, disk.total_bytes)
     return (
         f"disk: {disk.free_bytes >> 20} MiB free ({share:.0f} %), journal {disk.journal_bytes >> 20} MiB in "
-        f"{disk.records} records, sync p50 {_time(disk.sync.p50_us)}, p99 {_time(disk.sync.p99_us)}"
+        f"{disk.records} records, sync p50 {time_text(disk.sync.p50_us)}, p99 {time_text(disk.sync.p99_us)}"
     )
 
 
-def _time(us: int | None) -> str:
+def time_text(us: int | None) -> str:
     """A duration in the unit that suits it."""
     if us is None:
         return "-"

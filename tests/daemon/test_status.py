@@ -127,6 +127,8 @@ def test_a_healthy_node_tells_what_it_did(local: LocalGroup, ask: Asker, capsys:
     shown = capsys.readouterr().out
     assert "HEALTHY  alice of local" in shown
     assert "40 agreed" in shown
+    assert run(["top", "--frames", "1", *map(str, local.configs)]) == 0
+    assert capsys.readouterr().out.count("healthy") == 4
 
 
 def test_an_engine_that_crashes_in_a_loop_degrades_its_node_and_is_named(local: LocalGroup, ask: Asker) -> None:
@@ -154,6 +156,7 @@ def test_a_node_that_sees_too_few_others_is_degraded_and_one_that_is_down_is_2(l
     assert status["problems"] == ["2 replicas in sight, the group needs 3 to agree on anything"]
     assert ask(local.configs[1]) == (2, {})
     assert run(["status", str(local.configs[1].with_name("none.toml"))]) == 2
+    assert run(["top", "--frames", "2", "--every", "0.1", str(local.configs[1])]) == 2
 
 
 def test_a_drained_node_ends_well_and_no_request_fails(
