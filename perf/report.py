@@ -93,7 +93,7 @@ def _stages(profiles: Sequence[Row], path: Path) -> None:
     from matplotlib import colormaps, pyplot
 
     canvas, axes = pyplot.subplots(1, len(profiles), figsize=(4 + 3 * len(profiles), 6), layout="constrained")
-    canvas.suptitle("CPU of a node for a request, by stage: shares of samples of what the kernel counted")
+    canvas.suptitle("CPU of a node for a request, by stage")
     stages = sorted({stage for profile in profiles for stage in cpu_by_stage(profile)})
     colours = dict(zip(stages, colormaps["tab20"].colors, strict=False))
     for profile, one in zip(profiles, axes if len(profiles) > 1 else [axes], strict=True):
@@ -103,12 +103,14 @@ def _stages(profiles: Sequence[Row], path: Path) -> None:
             bottom += height
         one.set(xlabel=f"{profile['certified_per_s']:g} requests/s", ylabel="microseconds", xlim=(-0.5, 0.5))
     handles = [pyplot.Rectangle((0, 0), 1, 1, color=colours[stage], label=stage) for stage in stages]
-    canvas.legend(handles=handles, fontsize="small", loc="outside right upper")
+    canvas.legend(handles=handles, fontsize="small", loc="outside right center")
     _keep(canvas, path)
 
 
 def cpu_by_stage(profile: Row) -> dict[str, float]:
-    """Microseconds of each stage of a profile but waiting, largest first: together what the process used."""
+    """Microseconds of each stage of a profile but waiting, largest first: together what the process used. Waiting for
+    the disk counts for its stage, as samples cannot tell it from work.
+    """
     busy = {stage: float(us) for stage, us in profile["stages_us"].items() if stage != IDLE}
     whole = sum(busy.values())
     shares = sorted(busy.items(), key=lambda row: -row[1])
