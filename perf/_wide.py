@@ -7,6 +7,7 @@ import ctypes
 import json
 import os
 import select
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -97,6 +98,9 @@ class WideArea:
 
     def try_namespaces(self) -> None:
         """Make them, or remember why not."""
+        if shutil.which("nsenter") is None:
+            self.why = "nsenter is not here"
+            return
         try:
             self._emulator = Emulator("perf._switch", self.sites.one_way_ms)
         except DropbeardError as wrong:
