@@ -126,6 +126,8 @@ class EchoLoad:
         self._run(in_flight, warm_s)
         before, started = self._done, time.monotonic()
         self._run(in_flight, seconds)
+        if self._done == before:
+            raise SystemExit("the echo answered nothing; this machine has too much else to do")
         return (self._done - before) / (time.monotonic() - started)
 
     def _run(self, in_flight: int, seconds: float) -> None:

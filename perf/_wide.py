@@ -6,6 +6,8 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import select
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,6 +27,7 @@ from perf._switch import CLONE_NEWNET, address
 
 Emulation = Literal["namespaces", "relay"]
 STOP_S: Final = 5.0
+ANSWER_S: Final = 30.0
 CHANNELS: Final = ("votes", "lanes", "clients", "catchup")
 
 
@@ -55,7 +58,8 @@ class Emulator:
         try:
             self._process.stdin.write(f"{line}\n")
             self._process.stdin.flush()
-            answer = self._process.stdout.readline()
+            said_something = select.select([self._process.stdout], [], [], ANSWER_S)[0]
+            answer = self._process.stdout.readline() if said_something else ""
         except OSError as wrong:
             raise DropbeardError(f"the emulation ended: {wrong.strerror}") from wrong
         if not answer:
@@ -94,6 +98,9 @@ class WideArea:
 
     def try_namespaces(self) -> None:
         """Make them, or remember why not."""
+        if shutil.which("nsenter") is None:
+            self.why = "nsenter is not here"
+            return
         try:
             self._emulator = Emulator("perf._switch", self.sites.one_way_ms)
         except DropbeardError as wrong:

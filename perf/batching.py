@@ -32,7 +32,7 @@ QUICK_IN_FLIGHT: Final = (32, 256)
 P99_MAX_MS: Final = 500.0
 RUNS: Final = 3
 SECONDS: Final = 4.0
-QUICK_SECONDS: Final = 2.0
+QUICK_SECONDS: Final = 1.5
 WARM_S: Final = 1.0
 Point = dict[str, Any]
 

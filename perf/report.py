@@ -1,22 +1,28 @@
-"""A folder with plots, the figures and a hardware card, from results: ``python -m perf.report FOLDER RESULT...``.
+"""A folder with plots, the figures and a hardware card: ``python -m perf.report FOLDER [--quick] [RESULT...]``.
 
-A result is what ``dropbeard bench NAME --json``, ``perf/reproduce_800.py --json`` or ``python -m perf.profile`` prints.
-What can be drawn is: throughput against latency, CPU for a request by stage, scaling with n, the wide area. The plots
-need matplotlib (extra ``perf``); without it the rest is written and a line says so.
+Without results it measures: the benches whose figures are drawn, and profiles of a node. A result is what
+``dropbeard bench NAME --json``, ``perf/reproduce_800.py --json`` or ``python -m perf.profile`` prints. What can be
+drawn is: throughput against latency, CPU for a request by stage, scaling with n, the wide area. The plots need
+matplotlib (extra ``perf``); without it the rest is written and a line says so.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from perf._hardware import card, write_card
+from perf._measure import ROOT
+from perf.ordering import LARGE_IN_FLIGHT, LARGE_SIDE, SMALL_IN_FLIGHT, SMALL_SIDE
 
 RATE_OF_THE_PAPER: Final = 800.0
+DRAWN: Final = ("ordering", "scaling", "wan")
+IDLE: Final = "idle"
 WIDTH: Final = 50
 """Columns of a bar of the text chart."""
 
@@ -84,17 +90,31 @@ def _rates(figures: Sequence[Row], path: Path) -> None:
 
 
 def _stages(profiles: Sequence[Row], path: Path) -> None:
-    canvas, axes = _axes("A node's time for a request, by stage")
-    stages = list(dict.fromkeys(stage for profile in profiles for stage in profile["stages_us"]))
-    names = [f"{profile['input_bytes']} bytes\n{profile['certified_per_s']:g}/s" for profile in profiles]
-    bottoms = [0.0] * len(profiles)
-    for stage in stages:
-        heights = [float(profile["stages_us"].get(stage, 0.0)) for profile in profiles]
-        axes.bar(names, heights, bottom=bottoms, label=stage, width=0.5)
-        bottoms = [below + height for below, height in zip(bottoms, heights, strict=True)]
-    axes.set_ylabel("microseconds of samples")
-    axes.legend(fontsize="small", bbox_to_anchor=(1.0, 1.0), loc="upper left")
+    from matplotlib import colormaps, pyplot
+
+    canvas, axes = pyplot.subplots(1, len(profiles), figsize=(4 + 3 * len(profiles), 6), layout="constrained")
+    canvas.suptitle("CPU of a node for a request, by stage")
+    stages = sorted({stage for profile in profiles for stage in cpu_by_stage(profile)})
+    colours = dict(zip(stages, colormaps["tab20"].colors, strict=False))
+    for profile, one in zip(profiles, axes if len(profiles) > 1 else [axes], strict=True):
+        bottom = 0.0
+        for stage, height in cpu_by_stage(profile).items():
+            one.bar([f"{profile['input_bytes']} bytes"], [height], bottom=[bottom], color=colours[stage], width=0.5)
+            bottom += height
+        one.set(xlabel=f"{profile['certified_per_s']:g} requests/s", ylabel="microseconds", xlim=(-0.5, 0.5))
+    handles = [pyplot.Rectangle((0, 0), 1, 1, color=colours[stage], label=stage) for stage in stages]
+    canvas.legend(handles=handles, fontsize="small", loc="outside right center")
     _keep(canvas, path)
+
+
+def cpu_by_stage(profile: Row) -> dict[str, float]:
+    """Microseconds of each stage of a profile but waiting, largest first: together what the process used. Waiting for
+    the disk counts for its stage, as samples cannot tell it from work.
+    """
+    busy = {stage: float(us) for stage, us in profile["stages_us"].items() if stage != IDLE}
+    whole = sum(busy.values())
+    shares = sorted(busy.items(), key=lambda row: -row[1])
+    return {stage: us * float(profile["cpu_us"]) / whole for stage, us in shares} if whole else {}
 
 
 def _scaling(figures: Sequence[Row], path: Path) -> None:
@@ -144,14 +164,37 @@ def write_report(folder: Path, results: Sequence[str]) -> None:
     (folder / "README.md").write_text("\n".join(lines) + "\n")
 
 
+def measured(folder: Path, quick: bool) -> list[Path]:
+    """Results of everything that is drawn, kept in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    short = ["--quick"] if quick else []
+    runs = {name: ["perf", name, "--json", *short] for name in DRAWN}
+    for side, in_flight in ((SMALL_SIDE, SMALL_IN_FLIGHT), (LARGE_SIDE, LARGE_IN_FLIGHT)):
+        runs[f"profile-{side}"] = ["perf.profile", f"--side={side}", f"--in-flight={in_flight}"]
+    kept = []
+    for name, command in runs.items():
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        done = subprocess.run(
+            [sys.executable, "-m", *command], stdout=subprocess.PIPE, text=True, cwd=ROOT, check=False
+        )
+        if done.returncode:
+            print(f"{name} failed, the report goes on without it", file=sys.stderr)
+            continue
+        kept.append(folder / f"{name}.json")
+        kept[-1].write_text(done.stdout)
+    return kept
+
+
 def main() -> int:
     """Write one folder."""
     parser = argparse.ArgumentParser(prog="python -m perf.report", description="Plots and a hardware card.")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("results", type=Path, nargs="+")
+    parser.add_argument("results", type=Path, nargs="*", help="measured now when none is named")
+    parser.add_argument("--quick", action="store_true", help="short runs")
     chosen = parser.parse_args()
     try:
-        write_report(chosen.folder, [path.read_text() for path in chosen.results])
+        results = chosen.results or measured(chosen.folder, chosen.quick)
+        write_report(chosen.folder, [path.read_text() for path in results])
     except (OSError, ValueError, KeyError) as wrong:
         raise SystemExit(f"no report: {wrong!r}; results are what `dropbeard bench NAME --json` prints") from wrong
     return 0

@@ -99,7 +99,7 @@ def test_the_process_at_the_other_end_of_a_connection_is_found() -> None:
 
 def relayed(direct_clients: bool) -> tuple[float, bytes]:
     """Seconds until what was sent through a relay came back from an echo, and what came."""
-    host, behind = "127.0.0.1", "127.0.0.2"
+    host, behind = "127.77.0.1", "127.77.0.2"
     with socket.create_server((behind, 0)) as server:
         port = server.getsockname()[1]
 
