@@ -61,6 +61,12 @@ CAST: Final = (
 CHANGES_SHARE: Final = 0.15
 """Schedules in which owners join, leave or change their node keys."""
 
+PRUNING_SHARE: Final = 0.2
+"""Schedules that last longer than retention, with small snapshots and more crashes."""
+
+RETENTION_MIN_US: Final = SECOND
+"""The shortest retention that a genesis may have."""
+
 TWINS_EVERY: Final = 5
 """Every fifth seed runs one key in two instances."""
 
@@ -97,6 +103,10 @@ class Options:
     end_us: int
     changes: int = 0
     """Membership changes that the owners sign (rule 8.4)."""
+    snapshot_interval: int = SIMULATED.snapshot_interval
+    """Heights between snapshots, and so between checkpoints (rule 7.1)."""
+    retention_us: int = SIMULATED.retention_us
+    """How long an outcome is shown; journals are pruned after that (rules 4.6, 7.1)."""
     without: frozenset[int] = frozenset()
     """Numbers of planned events that are left out, to make a failing schedule smaller."""
 
@@ -166,9 +176,27 @@ def options_for(seed: int, n: int | None = None, byzantine: str = "auto", stretc
         end_us=heal_us + 9 * SECOND,
         changes=_changes(seed),
     )
-    if made.byzantine or made.crashes or made.partitions or made.one_way_cuts or made.loss:
+    if not (made.byzantine or made.crashes or made.partitions or made.one_way_cuts or made.loss):
+        made = replace(made, crashes=1)
+    return _pruned(made)
+
+
+def _pruned(made: Options) -> Options:
+    """Drawn apart: snapshots and checkpoints come often, and what they stand for goes while the schedule lasts."""
+    rng = random.Random(f"pruning {made.seed}")
+    some, longer_us = rng.random() < PRUNING_SHARE, rng.randint(1_500, 3_000) * MILLISECOND
+    often = rng.choice((2, 3, 4, 8))
+    if not some:
         return made
-    return replace(made, crashes=1)
+    return replace(
+        made,
+        requests=2 * made.requests,
+        crashes=made.crashes + rng.randint(1, 5),
+        heal_us=made.heal_us + longer_us,
+        end_us=made.end_us + longer_us,
+        snapshot_interval=often,
+        retention_us=RETENTION_MIN_US,
+    )
 
 
 def _changes(seed: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dropbeard.agreement.events import EngineWasLost
@@ -40,9 +41,8 @@ def spoil_disks(world: World, what: str, rng: random.Random) -> None:
         if DISK_TROUBLE.get(world.roles[liar.owner]) != what:
             continue
         if what == "roll-back":
-            records = replica.disk.records
-            earlier = tuple(records[: int(rng.random() * len(records))])
-            replica.disk.roll_back(Snapshot(earlier, replica.disk.boot))
+            days = replica.disk.days or [Snapshot((), (), replica.disk.boot)]
+            replica.disk.roll_back(replace(days[int(rng.random() * len(days))], boot=replica.disk.boot))
         elif what == "rot" and replica.disk.records:
             replica.disk.rot()
         replica.up = False

@@ -29,7 +29,7 @@ from dropbeard.simulator.network import HEALED_DELAY_US, Network
 from dropbeard.simulator.options import SIMULATED, Options
 from dropbeard.simulator.oracle import Oracle
 from dropbeard.simulator.people import RETRY_US, SERVICE_MAX_US, WALL_US, Asked, Clients, answer, next_update
-from dropbeard.simulator.plan import FLOOD_REQUESTS, START_US, Planned, plan_for
+from dropbeard.simulator.plan import DISK_TROUBLE, FLOOD_REQUESTS, START_US, Planned, plan_for
 from dropbeard.simulator.replica import SimulatedReplica
 from dropbeard.simulator.trouble import crash, fill_disk, lose_engine, spoil_disks
 from dropbeard.simulator.wiretap import Wiretap, without_signatures
@@ -92,6 +92,7 @@ class World:
             replica.up = replica.owner < options.n
             if replica.owner in self.roles:
                 replica.disk.lies = self.roles[replica.owner] == "lying-disk"
+                replica.disk.days = [] if DISK_TROUBLE.get(self.roles[replica.owner]) == "roll-back" else None
                 luck = random.Random(f"liar {options.seed} {replica.seat}")
                 self.liars[replica.seat] = make_liar(self.roles[replica.owner], replica, self.keys, luck)
                 self.liars[replica.seat].fellows = self.oracle.liars

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from dropbeard.simulator.disk import SimulatedDisk, SimulatedStore
 from dropbeard.storage.records import Journal
 from dropbeard.storage.sqlite_store import SqliteStore
+from dropbeard.storage.stores import Store
 
 RECORDS = [b"first", b"second record", b"", bytes(range(256)) * 40, b"the fifth and last"]
 """Two commits' worth; the fourth needs more than one page of a database."""
 
 
-class OpenStore(Protocol):
+class OpenStore(Store, Protocol):
     """A store that a process holds."""
 
     boot: int
-
-    def append(self, rows: Sequence[bytes]) -> None: ...
-
-    def rows(self) -> Iterator[bytes]: ...
-
-    def cut(self, keep: int) -> bool: ...
 
     def close(self) -> None: ...
 
@@ -97,10 +92,10 @@ class SimulatedMedium:
         return SimulatedStore(self.disk)
 
     def rows(self) -> list[bytes]:
-        return list(self.disk.records)
+        return list(self.disk.records.values())
 
     def put(self, rows: Sequence[bytes]) -> None:
-        self.disk.records = list(rows)
+        self.disk.records = dict(enumerate(rows, 1))
 
     def fill(self, store: OpenStore) -> None:
         self.disk.full = True
