@@ -39,7 +39,6 @@ from dropbeard.agreement.standing import (
 from dropbeard.agreement.whole_state import Snapshot
 from dropbeard.types.ids import NO_DIGEST, Height, TimeUs, View
 from dropbeard.types.journal import Piece
-from dropbeard.types.limits import CHECKPOINT_BYTES_TURN
 
 MILESTONES_A_RETENTION = 2
 """Kept checkpoints for each retention: more of them free space sooner and take some themselves."""
@@ -47,8 +46,12 @@ MILESTONES_A_RETENTION = 2
 
 @dataclass(slots=True)
 class Checkpointing:
-    """The checkpoint under way, of one process: after a crash another one is begun."""
+    """The checkpoint under way, of one process: after a crash another one is begun.
 
+    ``piece_bytes_max``: what one turn encodes of it, and one record.
+    """
+
+    piece_bytes_max: int
     parts: Iterator[Record] | None = None
     height: Height = Height(0)
     kept: bool = False
@@ -103,7 +106,7 @@ def guarded_view(state: ReplicaState) -> View:
 
 
 def next_piece(state: ReplicaState, under_way: Checkpointing, first: bool) -> Piece | None:
-    """What goes to the journal with this turn: at most CHECKPOINT_BYTES_TURN bytes and one record."""
+    """What goes to the journal with this turn."""
     forget = _forgettable(state)
     if under_way.parts is None:
         return None if forget is None else Piece(under_way.height, forget=forget)
@@ -112,7 +115,7 @@ def next_piece(state: ReplicaState, under_way: Checkpointing, first: bool) -> Pi
     for record in under_way.parts:
         parts.append(encode_record(record))
         size += len(parts[-1])
-        if size >= CHECKPOINT_BYTES_TURN:
+        if size >= under_way.piece_bytes_max:
             break
     else:
         under_way.parts = None

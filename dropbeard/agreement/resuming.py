@@ -136,11 +136,13 @@ def _open_again(state: ReplicaState, record: OwnRecord) -> None:
 
 
 def _take_above(state: ReplicaState, record: Record) -> None:
-    """Nothing of it counts as written: the checkpoint goes when a newer one is whole."""
+    """Nothing of it counts as written, since the checkpoint goes when a newer one is whole; but for batches of our own,
+    which always have a row, and one alone."""
     match record:
         case BatchRecord(signed):
             take_batch(state, signed)
             if signed.batch.owner == state.me:
+                state.note_persisted(signed.batch.digest)
                 follow_own(state, signed.batch)
         case CertificateRecord(certificate):
             on_certificate(state, certificate)

@@ -38,7 +38,7 @@ from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.types.ids import Epoch, Signature, View
 from dropbeard.types.journal import Piece
 from dropbeard.types.lanes import SignedBatch
-from dropbeard.types.limits import CHECKPOINT_PAUSE_US
+from dropbeard.types.limits import CHECKPOINT_BYTES_TURN, CHECKPOINT_PAUSE_US
 from dropbeard.types.messages import BatchNotice, Proposal
 from dropbeard.types.statements import Notarize, Statement
 from dropbeard.types.votes import SignedVote
@@ -78,7 +78,13 @@ class Outcome:
 class Turn:
     """Runs turns of one replica."""
 
-    def __init__(self, state: ReplicaState, signer: StatementSigner, writer: RecordWriter) -> None:
+    def __init__(
+        self,
+        state: ReplicaState,
+        signer: StatementSigner,
+        writer: RecordWriter,
+        piece_bytes_max: int = CHECKPOINT_BYTES_TURN,
+    ) -> None:
         self.state = state
         self._signer = signer
         self._writer = writer
@@ -86,7 +92,7 @@ class Turn:
         self._records: list[bytes] = []
         self._outgoing: list[Outgoing] = []
         self._wake_at_us = 0
-        self._under_way = Checkpointing()
+        self._under_way = Checkpointing(piece_bytes_max)
 
     def run(self, events: Sequence[Event], now: Now) -> Outcome:
         """Handle the events, let the replica act until nothing new comes of it, commit, and hand out the rest."""

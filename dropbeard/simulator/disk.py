@@ -38,7 +38,8 @@ class SimulatedDisk:
     """The medium, which outlives every store opened on it.
 
     ``full`` refuses what is written; ``lies`` acknowledges without syncing, so that its owner counts among the f.
-    ``crash_before`` and ``crash_after`` make the next commit the last act of a life: before its sync, or after it.
+    ``crash_before`` and ``crash_after`` make the next commit the last act of a life: before its sync, or after it; with
+    ``crash_beside`` the next one that writes a checkpoint or prunes.
     """
 
     def __init__(self, rng: random.Random) -> None:
@@ -59,12 +60,15 @@ class SimulatedDisk:
         self.lies = False
         self.crash_before = False
         self.crash_after = False
+        self.crash_beside = False
+        self._beside = False
 
     def write(self, change: Change) -> None:
         """Write without syncing: all of it, or nothing and StorageFailed."""
         if self.full:
             raise StorageFailed("the journal cannot be written: the disk is full; free space or check the disk")
         first = self._last() + 1
+        self._beside = bool(change.parts or change.pruned or change.dropped)
         self.unsynced += [_Write(number, row) for number, row in enumerate(change.rows, first)]
         self.unsynced += [_Write((generation, number), row) for generation, number, row in change.parts]
         self.unsynced += [_Write(number, stub) for number, stub in change.pruned]
@@ -72,7 +76,8 @@ class SimulatedDisk:
 
     def sync(self) -> None:
         """Make everything written so far durable, unless the disk lies or power goes now."""
-        if self.crash_before:
+        crashes = self._beside or not self.crash_beside
+        if self.crash_before and crashes:
             raise Crashed
         if not self.lies:
             self._apply(self.unsynced)
@@ -80,7 +85,7 @@ class SimulatedDisk:
             self._synced_boot = self.boot
             if self.days is not None:
                 self.days.append(self.snapshot())
-        if self.crash_after:
+        if self.crash_after and crashes:
             raise Crashed
 
     def _last(self) -> int:
@@ -115,7 +120,7 @@ class SimulatedDisk:
         self._apply(left)
         self.unsynced.clear()
         self.boot = self._synced_boot
-        self.held = self.crash_before = self.crash_after = False
+        self.held = self.crash_before = self.crash_after = self.crash_beside = False
 
     def rot(self) -> int:
         """Flip one bit of a synced row; the row's number, from 1."""

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass, replace
 from typing import Final
 
+from dropbeard.types.limits import CHECKPOINT_BYTES_TURN
 from dropbeard.types.parameters import MILLISECOND, SECOND, Parameters
 
 SEVEN_SHARE: Final = 0.03
@@ -105,6 +106,8 @@ class Options:
     """Membership changes that the owners sign (rule 8.4)."""
     snapshot_interval: int = SIMULATED.snapshot_interval
     """Heights between snapshots, and so between checkpoints (rule 7.1)."""
+    piece_bytes: int = CHECKPOINT_BYTES_TURN
+    """What one turn writes of a checkpoint."""
     retention_us: int = SIMULATED.retention_us
     """How long an outcome is shown; journals are pruned after that (rules 4.6, 7.1)."""
     without: frozenset[int] = frozenset()
@@ -195,6 +198,7 @@ def _pruned(made: Options) -> Options:
         heal_us=made.heal_us + longer_us,
         end_us=made.end_us + longer_us,
         snapshot_interval=often,
+        piece_bytes=rng.choice((256, 2_048, 16_384)),
         retention_us=RETENTION_MIN_US,
     )
 

@@ -24,6 +24,7 @@ from dropbeard.storage.rows import HEAD_BYTES, is_stub
 from dropbeard.types.ids import OwnerId, RequestId, Version
 from dropbeard.types.journal import Piece
 from dropbeard.types.lanes import LaneBatch
+from dropbeard.types.limits import CHECKPOINT_BYTES_TURN
 from dropbeard.types.messages import BatchNotice, PeerMessage
 from dropbeard.types.statements import Statement
 
@@ -72,8 +73,16 @@ class SimulatedReplica:
     """
 
     def __init__(
-        self, owner: OwnerId, seat: int, keys: Keys, clock: Clock, watcher: Watcher, lies: bool = False
+        self,
+        owner: OwnerId,
+        seat: int,
+        keys: Keys,
+        clock: Clock,
+        watcher: Watcher,
+        lies: bool = False,
+        piece_bytes: int = CHECKPOINT_BYTES_TURN,
     ) -> None:
+        self._piece_bytes = piece_bytes
         self.owner = owner
         self.seat = seat
         self.lies = lies
@@ -109,7 +118,7 @@ class SimulatedReplica:
         now, boot = self._clock.now_of(self.owner, self.seat), 0 if self.lies else store.boot
         secret = blake3(f"secret {self.owner}".encode()).digest()
         state = new_replica(group, self.owner, secret, now, self._keys.checker, boot)
-        turn = Turn(state, GuardedSigner(self.key, guard), WatchedJournal(journal, self._tell))
+        turn = Turn(state, GuardedSigner(self.key, guard), WatchedJournal(journal, self._tell), self._piece_bytes)
         resume(state, checkpoint, shelf, now)
         turn.send_again(restore(state, records, now))
         return turn

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 def crash(world: World, replica: SimulatedReplica, rng: random.Random) -> None:
-    """Now, or in the middle of its next commit."""
-    how = rng.randrange(3)
-    replica.disk.crash_before = how == 1
-    replica.disk.crash_after = how == 2
+    """Now, or in the middle of its next commit, or of the next one that writes a checkpoint or prunes."""
+    how = rng.randrange(5)
+    replica.disk.crash_before = how in (1, 3)
+    replica.disk.crash_after = how in (2, 4)
+    replica.disk.crash_beside = how > 2
     if how == 0:
         replica.up = False
     world.at(world.now_us + rng.randint(1_000, CRASH_MAX_US), lambda: world.restart(replica))

@@ -84,7 +84,9 @@ class World:
         owners = [*range(options.n), *(owner for owner, kind in self.roles.items() if kind == "twins")]
         owners += [int(spare.id) for spare in self.keys.spares]
         self.replicas = [
-            SimulatedReplica(OwnerId(owner), seat, self.keys, self, self, self.roles.get(owner) in UNGUARDED)
+            SimulatedReplica(
+                OwnerId(owner), seat, self.keys, self, self, self.roles.get(owner) in UNGUARDED, options.piece_bytes
+            )
             for seat, owner in enumerate(owners)
         ]
         self.network = Network(options, len(owners), self.rng)
@@ -232,7 +234,7 @@ class World:
 
     def restart(self, replica: SimulatedReplica) -> None:
         """Up again with what its disk kept, unless it is up or must never speak again."""
-        replica.disk.crash_before = replica.disk.crash_after = False
+        replica.disk.crash_before = replica.disk.crash_after = replica.disk.crash_beside = False
         if replica.up or replica.turn.state.halted is not None:
             return
         self.say(f"restart {replica.owner} with {len(replica.disk.records)} records")

@@ -86,7 +86,7 @@ class Journal:
             return []
         rows = self._store.peek(self._looked + 1, self._floor, PRUNED_ROWS_TURN)
         self._looked = rows[-1][0] if rows else self._floor
-        return list(thinned(rows, self._stays))
+        return thinned(rows, self._stays)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

@@ -56,16 +56,22 @@ def read_row(row: bytes, chain: Digest) -> bytes | str | None:
     return record if whole else "its chain value or length is wrong"
 
 
-def thinned(rows: Sequence[tuple[int, bytes]], stays: Callable[[bytes], bool]) -> Iterator[tuple[int, bytes | None]]:
-    """What becomes of the rows that do not stay: a stub before one that does, and at the end; otherwise nothing."""
+def thinned(rows: Sequence[tuple[int, bytes]], stays: Callable[[bytes], bool]) -> list[tuple[int, bytes | None]]:
+    """What becomes of the rows that do not stay: a stub before one that does, and at the end; otherwise nothing.
+
+    Stubs come first, then what goes from the highest down: a crash that leaves a part of it leaves gaps before stubs.
+    """
+    stubs: list[tuple[int, bytes | None]] = []
+    gone: list[tuple[int, bytes | None]] = []
     keeps = [not is_stub(row) and stays(row[HEAD_BYTES:]) for _, row in rows]
     for at, (number, row) in enumerate(rows):
         if keeps[at]:
             continue
         if at + 1 < len(rows) and not keeps[at + 1]:
-            yield number, None
+            gone.append((number, None))
         elif not is_stub(row):
-            yield number, stub_of(row)
+            stubs.append((number, stub_of(row)))
+    return [*stubs, *reversed(gone)]
 
 
 def unpruned(rows: Iterable[tuple[int, bytes]], first: int, last: int, chain: Digest | None) -> Iterator[bytes]:
@@ -77,7 +83,7 @@ def unpruned(rows: Iterable[tuple[int, bytes]], first: int, last: int, chain: Di
     expected = first
     for number, row in rows:
         if number > last:
-            return
+            break
         if is_stub(row):
             chain = chain_of(row)
         elif number != expected:
@@ -91,6 +97,8 @@ def unpruned(rows: Iterable[tuple[int, bytes]], first: int, last: int, chain: Di
             chain = chain_of(row)
             yield record
         expected = number + 1
+    if expected != last + 1:
+        raise damaged(expected, "no such row")
 
 
 MENDING: Final = "restore it from a copy made by this node, or take a new node key"

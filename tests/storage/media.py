@@ -38,6 +38,9 @@ class Medium(Protocol):
     def put(self, rows: Sequence[bytes]) -> None:
         """Exactly these rows, while no store is open."""
 
+    def change(self, at: int, row: bytes) -> None:
+        """Another row in the place of the one at index ``at`` of ``rows``, while no store is open."""
+
     def fill(self, store: OpenStore) -> None:
         """From now on the disk is full."""
 
@@ -68,6 +71,12 @@ class SqliteMedium:
             database.executemany("INSERT INTO records VALUES (?, ?)", enumerate(rows, 1))
         database.close()
 
+    def change(self, at: int, row: bytes) -> None:
+        with sqlite3.connect(self.directory / "journal.db") as database:
+            number = database.execute("SELECT number FROM records ORDER BY number LIMIT 1 OFFSET ?", (at,)).fetchone()
+            database.execute("UPDATE records SET row = ? WHERE number = ?", (row, *number))
+        database.close()
+
     def fill(self, store: OpenStore) -> None:
         self._allow(store, 1)
 
@@ -96,6 +105,9 @@ class SimulatedMedium:
 
     def put(self, rows: Sequence[bytes]) -> None:
         self.disk.records = dict(enumerate(rows, 1))
+
+    def change(self, at: int, row: bytes) -> None:
+        self.disk.records[list(self.disk.records)[at]] = row
 
     def fill(self, store: OpenStore) -> None:
         self.disk.full = True
