@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from dropbeard.audit.ledger import Audit, audit_ledger
+from dropbeard.audit.findings import Audit
+from dropbeard.audit.ledger import audit_ledger
 from dropbeard.audit.reading import read_records
 from dropbeard.daemon.files import read_node_files
 from dropbeard.daemon.local_group import OWNERS, LocalGroup

@@ -7,7 +7,7 @@ from dropbeard.agreement.effects import Effect, Persist, Report
 from dropbeard.agreement.records import EvidenceRecord
 from dropbeard.agreement.replica_state import ReplicaState, Round
 from dropbeard.evidence.kinds import BatchPair, Evidence, UnjustifiedVote, VotePair, encode_evidence
-from dropbeard.types.ids import Digest, OwnerId, Signature
+from dropbeard.types.ids import Digest, OwnerId, Signature, View
 from dropbeard.types.lanes import SignedBatch
 from dropbeard.types.limits import EVIDENCE_KEPT_MAX
 from dropbeard.types.statements import Finalize, Notarize, Nullify
@@ -29,7 +29,7 @@ def accuse(state: ReplicaState, evidence: Evidence) -> list[Effect]:
 def accuse_by_vote(state: ReplicaState, round_: Round, signed: SignedVote) -> list[Effect]:
     """Everything that a signer's new vote contradicts among its votes of that view (R1, R2, R2')."""
     effects: list[Effect] = []
-    for other in _votes_of(state, round_, signed):
+    for other in votes_of(state, round_, signed.vote.view, signed.signer):
         if other.vote != signed.vote and not _compatible(signed, other):
             effects += accuse(state, VotePair(other, signed))
     return effects
@@ -43,8 +43,9 @@ def _compatible(one: SignedVote, other: SignedVote) -> bool:
     return len(set(headers)) == 1
 
 
-def _votes_of(state: ReplicaState, round_: Round, signed: SignedVote) -> list[SignedVote]:
-    group, view, signer = state.group, signed.vote.view, signed.signer
+def votes_of(state: ReplicaState, round_: Round, view: View, signer: OwnerId) -> list[SignedVote]:
+    """Everything that one replica signed in a view, as far as it is here."""
+    group = state.group
     found: list[SignedVote] = []
     if signer in round_.nullifies:
         found.append(SignedVote(signer, Nullify(group.id, group.epoch, view), round_.nullifies[signer]))

@@ -40,7 +40,8 @@ class Block:
     """One known block. ``applied`` once its batches and its parent's state were in hand; ``refused`` says why it is
     invalid; ``complained``: its leader was reported, or sent what it starves; ``replied``: our own Finalize went to its
     clients; ``proved_by``: the header whose finalization covers it; ``lacks``: the batches that were missing
-    when it was last to be applied.
+    when it was last to be applied. Once final: ``unsealed``, its state root before a snapshot was mixed in, and
+    ``packed``, its entries, which are shown after ``applied`` is dropped.
     """
 
     header: Header
@@ -53,6 +54,8 @@ class Block:
     replied: bool = False
     proved_by: Digest | None = None
     lacks: tuple[LaneTip, ...] = ()
+    unsealed: Digest | None = None
+    packed: bytes = b""
 
 
 def genesis_header(group: Group) -> Header:
@@ -130,7 +133,7 @@ class Chain:
         for block in path:
             if block.applied is None:
                 raise AssertionError("a block becomes final only when it is applied")
-            block.proved_by = by.vote.header
+            block.proved_by, block.unsealed = by.vote.header, block.applied.unsealed
             if not block.header.is_closing:  # rule 8.4: it has no height of its own
                 self.base.merge(block.applied.delta, block.header.time, block.header.height)
                 self.heights[block.header.height] = block.header.digest

@@ -10,7 +10,7 @@ from dropbeard.agreement.ledger_state import StateView
 from dropbeard.agreement.records import SuccessionRecord
 from dropbeard.agreement.replica_state import Engine, OwnStage, ReplicaState
 from dropbeard.agreement.requests import run
-from dropbeard.agreement.snapshots import is_behind
+from dropbeard.agreement.snapshots import is_behind, is_unserved
 from dropbeard.agreement.tables import Succeeding
 from dropbeard.agreement.voting import on_certificate
 from dropbeard.evidence.judge import Judge
@@ -37,7 +37,7 @@ KEPT = frozenset(
         *("group", "me", "secret", "now", "judge", "chain", "lanes", "boot", "halted", "successions", "former"),
         *("awake", "next_status_us", "next_question_us", "persisted", "own_batch_us", "engine"),
         *("mine", "mine_by_client", "open_mine", "outbox", "ends", "placed", "missing", "run_again"),
-        *("own_model", "ticks", "ripe_ticks", "round_trips"),
+        *("own_model", "ticks", "ripe_ticks", "round_trips", "checkpoint", "milestones", "latest_deadline"),
     )
 )
 """What a replica takes along; everything else starts anew, since views, lanes and votes are of one epoch."""
@@ -115,7 +115,7 @@ def on_succession(state: ReplicaState, given: Succession) -> list[Effect]:
     """Our epoch is over: follow by its blocks, or by a snapshot when they are too many. It was checked."""
     if given.epoch != state.group.epoch or len(state.successions) >= SUCCESSIONS_MAX:
         return []
-    if state.chain.hollow is None and not is_behind(state, given.last):
+    if state.chain.hollow is None and not is_behind(state, given.last) and not is_unserved(state):
         return on_certificate(state, given.finalization)
     jump(state, given)
     return [Persist(SuccessionRecord(given))]

@@ -79,6 +79,7 @@ def on_status(state: ReplicaState, sender: OwnerId, status: Status) -> list[Effe
         state.peer_tips[sender] = status.tips
         state.lacking_tips[sender] = list(status.tips)
     state.peer_views[sender] = status.view
+    state.peer_heights[sender] = max(status.final_height, state.peer_heights.get(sender, status.final_height))
     state.peer_stamps[sender] = (status.stamp, state.mono)
     for echo in status.echoes:
         if echo.owner == state.me:

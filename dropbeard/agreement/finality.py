@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 
 from dropbeard.agreement.chain import Block
-from dropbeard.agreement.effects import Effect
+from dropbeard.agreement.effects import Effect, Persist
 from dropbeard.agreement.epochs import carry_over, end_epoch
 from dropbeard.agreement.holding import (
     apply_towards,
@@ -14,12 +14,20 @@ from dropbeard.agreement.holding import (
     persist_certificate,
     persist_ordered,
 )
+from dropbeard.agreement.records import EntriesRecord
 from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.agreement.replies import reply_with_finalization
 from dropbeard.agreement.requests import close_own
-from dropbeard.agreement.snapshots import catch_up, fetch_root_state, is_behind
+from dropbeard.agreement.shelving import pack_entries, packed_requests
+from dropbeard.agreement.snapshots import (
+    catch_up,
+    cut_at,
+    fetch_root_state,
+    must_skip_to,
+    served_from,
+)
 from dropbeard.types.ids import Digest, Height, RequestId, TimeUs
-from dropbeard.types.limits import HISTORY_BLOCKS
+from dropbeard.types.limits import APPLIED_BLOCKS, HISTORY_BLOCKS
 
 
 def finalize_ready(state: ReplicaState) -> list[Effect]:
@@ -34,7 +42,7 @@ def finalize_ready(state: ReplicaState) -> list[Effect]:
             state.want("header", digest, state.chain.final.header.height)
         elif block.header.height <= state.chain.final.header.height and not block.header.is_closing:
             del state.waiting_finalizations[digest]
-        elif state.chain.hollow is not None or is_behind(state, block.header):
+        elif state.chain.hollow is not None or must_skip_to(state, block.header):
             effects += catch_up(state, block)
         elif apply_towards(state, block):
             del state.waiting_finalizations[digest]
@@ -57,6 +65,7 @@ def _make_final(state: ReplicaState, block: Block) -> list[Effect]:
         effects += _keep(state, step)
         _note_outcomes(state, step)
         effects += reply_with_finalization(state, step)
+        _forget_changes(state, step)
     effects += persist_certificate(state, state.chain.finalizations[block.header.digest])
     _forget_old(state)
     return effects
@@ -67,7 +76,22 @@ def _keep(state: ReplicaState, block: Block) -> list[Effect]:
     parent = state.chain.blocks[block.header.parent]
     ordered = ordered_batches(state, parent.header.cut, block.header.cut, state.me)
     rows = ordered if isinstance(ordered, dict) else {}
-    return [*persist_ordered(state, rows), *persist_block(state, block)]
+    shown: list[Effect] = []
+    if block.applied is not None and block.applied.entries:
+        block.packed = pack_entries(block.applied.entries)
+        shown.append(Persist(EntriesRecord(block.header.digest, block.packed)))
+    return [*persist_ordered(state, rows), *persist_block(state, block), *shown]
+
+
+def _forget_changes(state: ReplicaState, block: Block) -> None:
+    """Of a block well below the final one only its entries are asked for, in the form in which the journal has them;
+    and nobody needs lane batches so far down that who lacks them takes a snapshot (rule 7.1)."""
+    chain, height, interval = state.chain, block.header.height, state.group.parameters.snapshot_interval
+    old = chain.heights.get(Height(height - APPLIED_BLOCKS))
+    if old is not None:
+        chain.blocks[old].applied = None
+    if height % interval == 0:
+        state.lanes.forget_below(cut_at(state, served_from(state, block.header.height)))
 
 
 def _note_outcomes(state: ReplicaState, block: Block) -> None:
@@ -103,8 +127,8 @@ def _forget_blocks(state: ReplicaState, before: Height) -> None:
         return
     for height in range(state.chain.oldest, before + 1):
         block = state.chain.at(Height(height))
-        for entry in () if block.applied is None else block.applied.entries:
-            state.placed.pop(entry.request, None)
+        for request in packed_requests(block.packed):
+            state.placed.pop(request, None)
     top = state.chain.at(before).header
     if top.epoch == state.group.epoch:
         state.former.clear()

@@ -150,12 +150,19 @@ def persist_ordered(state: ReplicaState, ordered: Ordered) -> list[Effect]:
 
 def persist_block(state: ReplicaState, block: Block) -> list[Effect]:
     """Header and justification, with every page, unless the journal has them (rule 3.8)."""
-    if block.proposal is None or not state.note_persisted(block.header.digest):
+    whole = whole_proposal(state, block)
+    if whole is None or not state.note_persisted(block.header.digest):
         return []
-    pages = tuple(state.chain.pages[page] for page in block.proposal.justification.pages)
-    proposal = block.proposal
-    whole = Proposal(proposal.header, proposal.signature, proposal.justification, pages)
     return [Persist(BlockRecord(whole))]
+
+
+def whole_proposal(state: ReplicaState, block: Block) -> Proposal | None:
+    """A block's proposal with every page of its justification; None while one is lacking."""
+    proposal, held = block.proposal, state.chain.pages
+    if proposal is None or not all(page in held for page in proposal.justification.pages):
+        return None
+    pages = tuple(held[page] for page in proposal.justification.pages)
+    return Proposal(proposal.header, proposal.signature, proposal.justification, pages)
 
 
 def persist_certificate(state: ReplicaState, certificate: AnyCertificate) -> list[Effect]:

@@ -8,6 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
+from dropbeard.agreement.standing import (
+    BucketRecord,
+    GuardRecord,
+    HeldSnapshotRecord,
+    OwnRecord,
+    StandingRecord,
+    encode_bucket,
+    encode_own,
+    encode_standing,
+    read_bucket,
+    read_own,
+    read_standing,
+)
 from dropbeard.errors import MessageInvalid
 from dropbeard.types import limits, wire
 from dropbeard.types.blocks import (
@@ -20,12 +33,12 @@ from dropbeard.types.blocks import (
     read_signatures,
 )
 from dropbeard.types.group import Group
-from dropbeard.types.ids import OwnerId, Signature
+from dropbeard.types.ids import Digest, Height, LaneHeight, OwnerId, Signature
 from dropbeard.types.lanes import SignedBatch, decode_batch
 from dropbeard.types.messages import AnyCertificate, Proposal
 from dropbeard.types.requests import Opening, decode_openings, encode_openings
 from dropbeard.types.succession import Succession, decode_succession
-from dropbeard.types.votes import SignedVote, encode_signed_vote, encode_vote, read_signed_vote, read_vote
+from dropbeard.types.votes import FINALIZE, SignedVote, encode_signed_vote, encode_vote, read_signed_vote, read_vote
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +99,18 @@ class SuccessionRecord:
     succession: Succession
 
 
+@dataclass(frozen=True, slots=True)
+class EntriesRecord:
+    """A final block's entries as ``shelving.pack_entries`` lays them out: shown to clients until retention has passed,
+    without applying the block again."""
+
+    header: Digest
+    packed: bytes
+
+
+Checkpointed = StandingRecord | HeldSnapshotRecord | BucketRecord | OwnRecord | GuardRecord
+"""What stands in a checkpoint and nowhere else."""
+
 Record = (
     VoteRecord
     | BlockRecord
@@ -95,6 +120,8 @@ Record = (
     | EvidenceRecord
     | SnapshotRecord
     | SuccessionRecord
+    | EntriesRecord
+    | Checkpointed
 )
 
 
@@ -121,15 +148,47 @@ def encode_record(record: Record) -> bytes:
             return wire.u8(7) + wire.long_bytes(header.body) + wire.long_bytes(small) + rows
         case SuccessionRecord(succession):
             return wire.u8(8) + succession.encode()
+        case EntriesRecord(digest, packed):
+            return wire.u8(9) + digest + packed
+        case _:
+            return _encode_checkpointed(record)
+
+
+def _encode_checkpointed(record: Checkpointed) -> bytes:
+    match record:
+        case StandingRecord():
+            return wire.u8(10) + encode_standing(record)
+        case HeldSnapshotRecord(height, small):
+            return wire.u8(11) + wire.u64(height) + small
+        case BucketRecord():
+            return wire.u8(12) + encode_bucket(record)
+        case OwnRecord():
+            return wire.u8(13) + encode_own(record)
+        case GuardRecord(data):
+            return wire.u8(14) + data
         case _:
             assert_never(record)
 
 
 def may_promise(data: bytes, owner: OwnerId) -> bool:
     """Could these bytes be a vote, or a lane batch of this owner? A look at fixed places, without decoding."""
-    if data[:1] == b"\x03":
-        return int.from_bytes(data[BATCH_OWNER_AT : BATCH_OWNER_AT + 2], "little") == owner
-    return data[:1] == b"\x01"
+    place = lane_place(data)
+    return data[:1] == b"\x01" if place is None else place[0] == owner
+
+
+def is_audit(data: bytes) -> bool:
+    """Is this record, by its first bytes, of the audit chain, which is never pruned (rule 7.1)? Headers with their
+    justifications, finalizations, evidence, and what ended epochs."""
+    return data[:1] in (b"\x02", b"\x06", b"\x08") or data[:2] == b"\x05" + wire.u8(FINALIZE)
+
+
+def lane_place(data: bytes) -> tuple[OwnerId, LaneHeight] | None:
+    """Lane and height of a batch record, without decoding; None of another record."""
+    if data[:1] != b"\x03":
+        return None
+    at = BATCH_OWNER_AT
+    owner, height = data[at : at + 2], data[at + 6 : at + 14]
+    return OwnerId(int.from_bytes(owner, "little")), LaneHeight(int.from_bytes(height, "little"))
 
 
 def decode_record(data: bytes, group: Group) -> Record:
@@ -157,10 +216,26 @@ def decode_record(data: bytes, group: Group) -> Record:
         record = SnapshotRecord(header, reader.long_bytes(), reader.take(reader.remaining))
     elif kind == 8:
         record = SuccessionRecord(decode_succession(reader.take(reader.remaining), group.id))
+    elif kind == 9:
+        record = EntriesRecord(Digest(reader.take(32)), reader.take(reader.remaining))
     else:
-        raise MessageInvalid(f"a journal record has unknown kind {kind}")
+        record = _read_checkpointed(reader, kind, group)
     reader.end()
     return record
+
+
+def _read_checkpointed(reader: wire.Reader, kind: int, group: Group) -> Checkpointed:
+    if kind == 10:
+        return read_standing(reader, group.id)
+    if kind == 11:
+        return HeldSnapshotRecord(Height(reader.u64()), reader.take(reader.remaining))
+    if kind == 12:
+        return read_bucket(reader)
+    if kind == 13:
+        return read_own(reader)
+    if kind == 14:
+        return GuardRecord(reader.take(reader.remaining))
+    raise MessageInvalid(f"a journal record has unknown kind {kind}")
 
 
 def _encode_proposal(proposal: Proposal) -> bytes:

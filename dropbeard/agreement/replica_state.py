@@ -10,12 +10,14 @@ from dropbeard.agreement.chain import Chain
 from dropbeard.agreement.events import Now
 from dropbeard.agreement.lane_store import LaneStore
 from dropbeard.agreement.ledger import Applied
+from dropbeard.agreement.standing import Milestone
 from dropbeard.agreement.tables import ModelInForce
 from dropbeard.evidence.judge import Judge, Verdict
 from dropbeard.types.blocks import Cut, Header, LaneTip, Notarization, Nullification
 from dropbeard.types.checking import SignatureChecker
 from dropbeard.types.group import FIRST_VERSION, Group
 from dropbeard.types.ids import (
+    GENESIS_HEIGHT,
     GENESIS_VIEW,
     NO_DIGEST,
     ClientKey,
@@ -165,6 +167,14 @@ class ReplicaState:
     latest_votes: dict[OwnerId, SignedVote] = field(default_factory=dict)
     latest_promises: dict[OwnerId, SignedPromise] = field(default_factory=dict)
     transfer: Transfer | None = None
+    unserved: Height | None = None
+    """The final height above which nobody serves what we lack, so that a snapshot must bring us on (rule 7.2)."""
+    checkpoint: Height = GENESIS_HEIGHT
+    """Height of the latest checkpoint that was begun (rule 7.1)."""
+    milestones: list[Milestone] = field(default_factory=list)
+    """Kept checkpoints, ascending, before which everything is still owed to somebody."""
+    latest_deadline: TimeUs = NO_TIME
+    """Of any request that was ever admitted here."""
     successions: dict[Epoch, Succession] = field(default_factory=dict)
     """What ended each epoch that we left (rule 8.4)."""
     former: dict[Epoch, LaneStore] = field(default_factory=dict)
@@ -179,6 +189,8 @@ class ReplicaState:
     lacking_tips: dict[OwnerId, list[LaneTip]] = field(default_factory=dict)
     """Tips that a peer reported and below which we may lack batches."""
     peer_views: dict[OwnerId, View] = field(default_factory=dict)
+    peer_heights: dict[OwnerId, Height] = field(default_factory=dict)
+    """The highest final height that each peer reported (rule 7.1)."""
     reported_us: dict[Digest, int] = field(default_factory=dict)
     """When we first told everyone that we hold a batch above the final cut (rule 3.6)."""
     prepared: dict[Digest, Applied] = field(default_factory=dict)

@@ -5,17 +5,19 @@ from __future__ import annotations
 from dropbeard.agreement.chain import Block
 from dropbeard.agreement.effects import Effect, SendClient
 from dropbeard.agreement.replica_state import OwnStage, ReplicaState
+from dropbeard.agreement.shelving import shown_entries, shown_tree
 from dropbeard.types.blocks import Header, Signatures
 from dropbeard.types.entries import Entry
 from dropbeard.types.ids import ClientKey, Digest, RequestId, Signature
 from dropbeard.types.limits import LINKS_MAX, REPLY_ENTRIES_MAX
+from dropbeard.types.merkle import Tree
 from dropbeard.types.messages import Openings, Reply
 
 
 def reply_with_own_signature(state: ReplicaState, header: Digest, signature: Signature) -> list[Effect]:
     """With our Finalize vote: the block's entries to each client, under our signature."""
     block = state.chain.block(header)
-    if block is None or block.applied is None or not block.applied.entries:
+    if block is None or not shown_entries(block):
         return []
     block.replied = True
     return _replies(block, (block.header,), ((state.me, signature),))
@@ -42,20 +44,19 @@ def _proof_of(state: ReplicaState, block: Block, top: Digest | None) -> tuple[tu
 
 def _replies(block: Block, headers: tuple[Header, ...], signatures: Signatures) -> list[Effect]:
     by_client: dict[ClientKey, list[tuple[int, Entry]]] = {}
-    for index, entry in enumerate(block.applied.entries if block.applied is not None else ()):
+    entries = shown_entries(block)
+    for index, entry in enumerate(entries):
         by_client.setdefault(entry.client, []).append((index, entry))
     effects: list[Effect] = []
+    tree = shown_tree(block, entries)
     for client, rows in by_client.items():
         for first in range(0, len(rows), REPLY_ENTRIES_MAX):
             part = rows[first : first + REPLY_ENTRIES_MAX]
-            effects.append(SendClient(client, _reply(block, headers, signatures, part)))
+            effects.append(SendClient(client, _reply(tree, headers, signatures, part)))
     return effects
 
 
-def _reply(block: Block, headers: tuple[Header, ...], signatures: Signatures, rows: list[tuple[int, Entry]]) -> Reply:
-    if block.applied is None:
-        raise AssertionError("a reply needs an applied block")
-    tree = block.applied.tree
+def _reply(tree: Tree, headers: tuple[Header, ...], signatures: Signatures, rows: list[tuple[int, Entry]]) -> Reply:
     return Reply(headers, signatures, tuple(rows), tree.count, tree.multiproof([index for index, _ in rows]))
 
 
@@ -73,7 +74,7 @@ def answer_retry(state: ReplicaState, client: ClientKey, request: RequestId) -> 
         promised = tuple(opening for version, opening in own.openings.items() if version != unsaid)
         effects += [SendClient(client, Openings(promised))] if promised else []
     blocks = [state.chain.block(digest) for digest in state.placed.get(request, ())]
-    held = [block for block in blocks if block is not None and block.applied is not None]
+    held = [block for block in blocks if block is not None and (block.applied is not None or block.packed)]
     if not held:
         return effects
     # A supplement too far above the base to be linked to it must not take the base's own proof away.
@@ -81,8 +82,8 @@ def answer_retry(state: ReplicaState, client: ClientKey, request: RequestId) -> 
     top = next((top for top in tops if _proof_of(state, held[0], top) is not None), None)
     for block in held:
         proof = _proof_of(state, block, top)
-        entries = () if block.applied is None else block.applied.entries
+        entries = shown_entries(block) if proof is not None else ()
         rows = [(i, entry) for i, entry in enumerate(entries) if (entry.request, entry.client) == (request, client)]
         if proof is not None and rows:
-            effects.append(SendClient(client, _reply(block, *proof, rows)))
+            effects.append(SendClient(client, _reply(shown_tree(block, entries), *proof, rows)))
     return effects

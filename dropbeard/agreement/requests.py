@@ -40,6 +40,7 @@ def admit(state: ReplicaState, request: Request, given: Input) -> list[Effect]:
     known = request.id
     own = OwnRequest(request.client, request.deadline, request.patience_us, request.body, OwnStage.RUNNING)
     own.asked = (request, given)
+    state.latest_deadline = max(state.latest_deadline, request.deadline)
     state.mine[known] = own
     state.open_mine[known] = None
     state.mine_by_client[request.client] = state.mine_by_client.get(request.client, 0) + 1

@@ -18,6 +18,7 @@ from dropbeard.agreement.records import (
     BatchRecord,
     BlockRecord,
     CertificateRecord,
+    EntriesRecord,
     EvidenceRecord,
     OpeningsRecord,
     Record,
@@ -28,7 +29,9 @@ from dropbeard.agreement.records import (
 from dropbeard.agreement.replica_state import OwnRequest, OwnStage, ReplicaState
 from dropbeard.agreement.requests import follow_update
 from dropbeard.agreement.snapshots import install
+from dropbeard.agreement.standing import BucketRecord, GuardRecord, HeldSnapshotRecord, OwnRecord, StandingRecord
 from dropbeard.agreement.voting import on_certificate, on_vote
+from dropbeard.errors import MessageInvalid
 from dropbeard.types.blocks import LaneTip
 from dropbeard.types.ids import RequestId, Version, View
 from dropbeard.types.lanes import LaneBatch, SignedBatch
@@ -60,14 +63,23 @@ def restore(state: ReplicaState, records: Iterable[Record], now: Now) -> list[Ef
             case SuccessionRecord(succession):
                 jump(state, succession)
             case EvidenceRecord(data):
-                verdict = state.judge.verdict_of_file(data)
-                if verdict is not None:
-                    state.evidence[verdict] = data
+                restore_evidence(state, data)
+            case EntriesRecord():
+                pass  # the block is applied again
+            case StandingRecord() | HeldSnapshotRecord() | BucketRecord() | OwnRecord() | GuardRecord():
+                raise MessageInvalid("a journal's row holds what belongs in a checkpoint")
             case _:
                 assert_never(record)
     state.wanted.clear()
     state.passing.clear()
     return _own_proposal_again(state)
+
+
+def restore_evidence(state: ReplicaState, data: bytes) -> None:
+    """What we can show."""
+    verdict = state.judge.verdict_of_file(data)
+    if verdict is not None:
+        state.evidence[verdict] = data
 
 
 def _restore_said(state: ReplicaState, record: VoteRecord | BlockRecord | BatchRecord, openings: Opened) -> None:
@@ -78,7 +90,8 @@ def _restore_said(state: ReplicaState, record: VoteRecord | BlockRecord | BatchR
             on_vote(state, signed)
         case BlockRecord(proposal) if proposal.header.epoch == state.group.epoch:
             _return_to(state, proposal.header.view)
-            _restore_block(state, proposal)
+            restore_block(state, proposal)
+            state.note_persisted(proposal.header.digest)
         case BatchRecord(signed_batch) if signed_batch.batch.epoch == state.group.epoch:
             _restore_batch(state, signed_batch, openings)
         case _:
@@ -91,10 +104,9 @@ def _return_to(state: ReplicaState, view: View) -> None:
     state.view = max(state.view, view)
 
 
-def _restore_block(state: ReplicaState, proposal: Proposal) -> None:
+def restore_block(state: ReplicaState, proposal: Proposal) -> None:
     """The journal has every page; peers are sent those that a proposal carries and fetch the others (rule 3.2)."""
     on_proposal(state, proposal)
-    state.note_persisted(proposal.header.digest)
     block = state.chain.block(proposal.header.digest)
     if block is not None:
         block.proposal = replace(proposal, pages=tuple(page for page in proposal.pages if not is_full(page)))
@@ -102,26 +114,44 @@ def _restore_block(state: ReplicaState, proposal: Proposal) -> None:
 
 def _restore_batch(state: ReplicaState, signed: SignedBatch, openings: Opened) -> None:
     batch = signed.batch
-    state.lanes.add(signed, state.final_lane_height(batch.owner), named=True)
+    take_batch(state, signed)
     state.note_persisted(batch.digest)
-    note_promise(state, signed.statement)
     if batch.owner != state.me:
         return
-    state.own_tip = LaneTip(state.me, batch.lane_height, batch.digest)
-    state.own_time = batch.time
     for known, item in zip(batch.request_ids, batch.attestations, strict=True):
         own = state.mine.get(known)
         if own is None:
             own = OwnRequest(item.client, item.deadline, item.patience_us, item.body, OwnStage.PROMISED)
-            state.mine[known] = own
-            state.open_mine[known] = None
-            state.mine_by_client[item.client] = state.mine_by_client.get(item.client, 0) + 1
-            heapq.heappush(state.ends, (item.deadline, known))
-        own.stage = OwnStage.PROMISED
-        state.outbox.pop(known, None)
+            hold_open(state, known, own)
         opening = openings.get((known, batch.version))
         if opening is not None:
             own.openings[batch.version] = opening
+    follow_own(state, batch)
+
+
+def take_batch(state: ReplicaState, signed: SignedBatch) -> None:
+    """Anybody's batch, whether a cut names it or not."""
+    state.lanes.add(signed, state.final_lane_height(signed.batch.owner), named=True)
+    note_promise(state, signed.statement)
+
+
+def hold_open(state: ReplicaState, known: RequestId, own: OwnRequest) -> None:
+    """A request that we answered and that has no final outcome yet."""
+    state.mine[known] = own
+    state.open_mine[known] = None
+    state.mine_by_client[own.client] = state.mine_by_client.get(own.client, 0) + 1
+    state.latest_deadline = max(state.latest_deadline, own.deadline)
+    heapq.heappush(state.ends, (own.deadline, known))
+
+
+def follow_own(state: ReplicaState, batch: LaneBatch) -> None:
+    """Our lane goes on: its end, its promises, and what else stood in the batch."""
+    state.own_tip = LaneTip(state.me, batch.lane_height, batch.digest)
+    state.own_time = batch.time
+    for known in batch.request_ids:
+        if known in state.mine:
+            state.mine[known].stage = OwnStage.PROMISED
+        state.outbox.pop(known, None)
     _restore_items(state, batch)
 
 

@@ -8,6 +8,7 @@ from dropbeard.agreement.records import (
     BatchRecord,
     BlockRecord,
     CertificateRecord,
+    EntriesRecord,
     EvidenceRecord,
     OpeningsRecord,
     Record,
@@ -15,6 +16,7 @@ from dropbeard.agreement.records import (
     SuccessionRecord,
     VoteRecord,
 )
+from dropbeard.agreement.standing import BucketRecord, GuardRecord, HeldSnapshotRecord, OwnRecord, StandingRecord
 from dropbeard.evidence.pairs import Pool
 
 
@@ -29,7 +31,9 @@ def show(pool: Pool, record: Record) -> None:
             pool.add_batch(batch)
         case CertificateRecord(certificate):
             pool.add_certificate(certificate)
-        case OpeningsRecord() | EvidenceRecord() | SnapshotRecord() | SuccessionRecord():
+        case OpeningsRecord() | EvidenceRecord() | SnapshotRecord() | SuccessionRecord() | EntriesRecord():
+            pass
+        case StandingRecord() | HeldSnapshotRecord() | BucketRecord() | OwnRecord() | GuardRecord():
             pass
         case _:
             assert_never(record)

@@ -14,17 +14,70 @@ from dropbeard.agreement.requests import close_own
 from dropbeard.agreement.rows import base_from_rows
 from dropbeard.agreement.whole_state import snapshot_digest, snapshot_root
 from dropbeard.types import hashing
-from dropbeard.types.blocks import Header
-from dropbeard.types.ids import NO_DIGEST, Height, OwnerId, View
+from dropbeard.types.blocks import Cut, Header
+from dropbeard.types.ids import GENESIS_HEIGHT, NO_DIGEST, Height, OwnerId, View
 from dropbeard.types.messages import BucketNotice, FetchBucket, FetchSnapshot, SnapshotNotice
+from dropbeard.types.succession import empty_cut
 
 LAG_INTERVALS = 2
 """A replica that is this many snapshot intervals behind takes a snapshot; blocks are faster for less."""
+
+ATTEMPTS_IN_VAIN = 6
+"""Times that something is asked for before we take it that nobody has it any more."""
 
 
 def is_behind(state: ReplicaState, header: Header) -> bool:
     """Is this final header so far ahead that a snapshot is due?"""
     return header.height - state.chain.final.header.height > LAG_INTERVALS * _interval(state)
+
+
+def is_unserved(state: ReplicaState) -> bool:
+    """Did we ask in vain for headers or batches above our final height? Others have pruned them, and a snapshot is what
+    they still have (rule 7.1). Once found, it stays so until we get on."""
+    final = state.chain.final.header.height
+    if state.unserved == final:
+        return True
+    # A batch counts only when a block needs it: any liar reports tips that nobody has.
+    lacking = {tip.digest for block in state.chain.blocks.values() for tip in block.lacks}
+    for (kind, name, _), fetch in state.fetches.items():
+        if fetch.attempts >= ATTEMPTS_IN_VAIN and (kind == "header" or (kind == "batch" and name in lacking)):
+            state.unserved = final
+    return state.unserved == final
+
+
+def must_skip_to(state: ReplicaState, header: Header) -> bool:
+    """Is a snapshot due that this final header proves: because it is far ahead, or nobody serves the blocks between?"""
+    if is_behind(state, header):
+        return True
+    return _proved(state, header) > state.chain.final.header.height and is_unserved(state)
+
+
+def _proved(state: ReplicaState, header: Header) -> Height:
+    return Height((header.height // _interval(state) - 1) * _interval(state))
+
+
+def reported_height(state: ReplicaState) -> Height:
+    """The highest final height that a quorum reported, ourselves among it (rule 7.1)."""
+    heights = [state.peer_heights.get(peer, GENESIS_HEIGHT) for peer in state.peers]
+    ranked = sorted([*heights, state.chain.final.header.height], reverse=True)
+    return ranked[state.group.quorum - 1] if len(ranked) >= state.group.quorum else GENESIS_HEIGHT
+
+
+def served_from(state: ReplicaState, height: Height) -> Height:
+    """From where on lane batches are kept in memory for who is behind, seen from a final height: who is further behind
+    takes a snapshot that a quorum holds with its proof."""
+    interval = _interval(state)
+    proved = (reported_height(state) // interval - 1) * interval
+    return Height(max(0, min(proved, height - LAG_INTERVALS * interval)))
+
+
+def cut_at(state: ReplicaState, height: Height) -> Cut:
+    """What this epoch had ordered at a height; nothing of any lane when that was before it, or is not known."""
+    digest = state.chain.heights.get(height)
+    block = None if digest is None else state.chain.block(digest)
+    if block is None or block.header.epoch != state.group.epoch:
+        return empty_cut(state.group)
+    return block.header.cut
 
 
 def _interval(state: ReplicaState) -> int:
@@ -33,7 +86,7 @@ def _interval(state: ReplicaState) -> int:
 
 def catch_up(state: ReplicaState, block: Block) -> list[Effect]:
     """Fetch headers down from a finalized block to the snapshot it proves, then the snapshot, then install it."""
-    proved = Height((block.header.height // _interval(state) - 1) * _interval(state))
+    proved = _proved(state, block.header)
     transfer = state.transfer
     if proved > state.chain.root.header.height and (transfer is None or transfer.header.height < proved):
         state.transfer = _begin(state, block, proved) or transfer
@@ -158,8 +211,8 @@ def on_fetch_snapshot(state: ReplicaState, sender: OwnerId, asked: FetchSnapshot
         return []
     if ended:
         root = NO_DIGEST  # the succession proves it
-    elif prover is not None and prover.applied is not None and state.chain.block(prover.header.parent) is not None:
-        root = prover.applied.unsealed
+    elif prover is not None and prover.unsealed is not None:
+        root = prover.unsealed
     else:
         return []
     outline = tuple((number, digest) for number, (digest, _) in snapshot.buckets.items())

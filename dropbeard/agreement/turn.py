@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
+from dropbeard.agreement.checkpoints import Checkpointing, begin, guarded_view, is_due, next_piece
 from dropbeard.agreement.effects import (
     Broadcast,
     CastVote,
@@ -34,8 +35,10 @@ from dropbeard.agreement.records import (
 )
 from dropbeard.agreement.replica import handle
 from dropbeard.agreement.replica_state import ReplicaState
-from dropbeard.types.ids import Signature
+from dropbeard.types.ids import Epoch, Signature, View
+from dropbeard.types.journal import Piece
 from dropbeard.types.lanes import SignedBatch
+from dropbeard.types.limits import CHECKPOINT_BYTES_TURN, CHECKPOINT_PAUSE_US
 from dropbeard.types.messages import BatchNotice, Proposal
 from dropbeard.types.statements import Notarize, Statement
 from dropbeard.types.votes import SignedVote
@@ -52,12 +55,16 @@ class StatementSigner(Protocol):
     def sign(self, statement: Statement) -> Signature:
         """64 bytes over ``statement.encode()``."""
 
+    def promised(self, epoch: Epoch, before: View) -> bytes:
+        """What the guard remembers, for a checkpoint; it signs nothing below view ``before`` any more."""
+
 
 class RecordWriter(Protocol):
     """The journal's writing end."""
 
-    def append(self, records: Sequence[bytes]) -> None:
-        """Make all of them durable in one commit; StorageFailed when it cannot be promised."""
+    def append(self, records: Sequence[bytes], piece: Piece | None = None) -> None:
+        """Make all of them durable in one commit, with a piece of a checkpoint; StorageFailed when that cannot be
+        promised."""
 
 
 @dataclass(slots=True)
@@ -71,7 +78,13 @@ class Outcome:
 class Turn:
     """Runs turns of one replica."""
 
-    def __init__(self, state: ReplicaState, signer: StatementSigner, writer: RecordWriter) -> None:
+    def __init__(
+        self,
+        state: ReplicaState,
+        signer: StatementSigner,
+        writer: RecordWriter,
+        piece_bytes_max: int = CHECKPOINT_BYTES_TURN,
+    ) -> None:
         self.state = state
         self._signer = signer
         self._writer = writer
@@ -79,6 +92,7 @@ class Turn:
         self._records: list[bytes] = []
         self._outgoing: list[Outgoing] = []
         self._wake_at_us = 0
+        self._under_way = Checkpointing(piece_bytes_max)
 
     def run(self, events: Sequence[Event], now: Now) -> Outcome:
         """Handle the events, let the replica act until nothing new comes of it, commit, and hand out the rest."""
@@ -89,11 +103,23 @@ class Turn:
             self._carry_out(handle(self.state, TurnEnded(), now))
             if not self._inbox:
                 break
-        if self._records:
-            self._writer.append(self._records)
+        piece = self._next_piece()
+        if self._records or piece is not None:
+            self._writer.append(self._records, piece)
+            self._under_way.written += sum(map(len, self._records))
+        if self._under_way.parts is not None:
+            self._wake_at_us = min(self._wake_at_us, now.monotonic_us + CHECKPOINT_PAUSE_US)
         outcome = Outcome(self._outgoing, self._wake_at_us)
         self._records, self._outgoing = [], []
         return outcome
+
+    def _next_piece(self) -> Piece | None:
+        """Part of a checkpoint: a new one is taken only when everything of this turn is in the state."""
+        state, under_way = self.state, self._under_way
+        first = under_way.parts is None and not self._inbox and is_due(state, under_way)
+        if first:
+            begin(state, under_way, self._signer.promised(state.group.epoch, guarded_view(state)))
+        return next_piece(state, under_way, first)
 
     def send_again(self, effects: Sequence[Effect]) -> None:
         """Queue effects of a restored replica for the next turn."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -15,6 +15,7 @@ from dropbeard.agreement.records import (
     BatchRecord,
     BlockRecord,
     CertificateRecord,
+    EntriesRecord,
     EvidenceRecord,
     OpeningsRecord,
     Record,
@@ -23,9 +24,12 @@ from dropbeard.agreement.records import (
     VoteRecord,
 )
 from dropbeard.agreement.rows import base_from_rows
+from dropbeard.agreement.standing import BucketRecord, GuardRecord, HeldSnapshotRecord, OwnRecord, StandingRecord
 from dropbeard.agreement.tables import Succeeding
+from dropbeard.audit.findings import Audit, BlockRow, ModelRow
+from dropbeard.audit.pruned import headers_below, snapshot_in
 from dropbeard.errors import LedgerInvalid, MessageInvalid
-from dropbeard.evidence.judge import Judge, Verdict
+from dropbeard.evidence.judge import Judge
 from dropbeard.evidence.justification import (
     AnyCertificate,
     certificate_checks,
@@ -39,51 +43,12 @@ from dropbeard.signing.signer import NodeKeyChecker
 from dropbeard.types.blocks import Header, LaneTip, Page
 from dropbeard.types.entries import EntryKind
 from dropbeard.types.group import FIRST_VERSION, Group
-from dropbeard.types.ids import GENESIS_HEIGHT, Digest, Epoch, Height, OwnerId, Signature, Version
+from dropbeard.types.ids import GENESIS_HEIGHT, Digest, Epoch, OwnerId, Signature, Version
 from dropbeard.types.lanes import LaneBatch, SignedBatch
 from dropbeard.types.membership import change_fault, following_group
 from dropbeard.types.messages import Proposal
 from dropbeard.types.statements import Finalize, Notarize
 from dropbeard.types.succession import Succession, root_header
-
-
-@dataclass(frozen=True, slots=True)
-class BlockRow:
-    """One final block, for people. ``time`` in microseconds since 1970."""
-
-    height: int
-    view: int
-    time: int
-    batches: int
-    agreed: int
-    expired: int
-    supplements: int
-
-
-@dataclass(frozen=True, slots=True)
-class ModelRow:
-    """From ``height`` on this version and model of an owner are in force."""
-
-    height: int
-    owner: OwnerId
-    version: Version
-    model: Digest
-
-
-@dataclass(slots=True)
-class Audit:
-    """What a replay found. ``start`` is 0 for the genesis, or the height of the snapshot that the node once took."""
-
-    start: Height
-    names: dict[OwnerId, str] = field(default_factory=dict)
-    """Of every owner in every epoch."""
-    blocks: list[BlockRow] = field(default_factory=list)
-    models: list[ModelRow] = field(default_factory=list)
-    marks: dict[Verdict, Height] = field(default_factory=dict)
-    usage: dict[OwnerId, int] = field(default_factory=dict)
-    signatures: int = 0
-    successions: list[Succession] = field(default_factory=list)
-    """What ended each epoch that is over, for whoever has the genesis alone; none where the ledger starts later."""
 
 
 class _Counting:
@@ -118,17 +83,21 @@ class _Held:
     successions: dict[Epoch, Succession] = field(default_factory=dict)
 
 
-def audit_ledger(group: Group, records: Iterable[Record]) -> Audit:
-    """Replay the chain below the highest finalized block; LedgerInvalid names the height and what does not check."""
-    held = _collect(records)
+def audit_ledger(group: Group, records: Iterable[Record], checkpoint: Sequence[Record] = ()) -> Audit:
+    """Replay the chain below the highest finalized block; LedgerInvalid names the height and what does not check.
+
+    With a ``checkpoint``, records before it are pruned but for the chain of headers, which is checked from its start.
+    """
+    held = _collect([*checkpoint, *records])
     replay = _Replay(group, held)
+    if checkpoint:
+        replay.skip_to(snapshot_in(checkpoint))
     while True:
-        path, start = _final_path(replay.group, replay.root, held)
+        path, start = _final_path(replay.group, replay.last, held)
         replay.begin(start)
-        for header in path:
-            replay.take(header)
-        if path:
-            replay.check_finalization(held.finalizations[path[-1].digest])
+        replay.follow(path)
+        if path or (checkpoint and replay.last.view >= 0):
+            replay.check_finalization(held.finalizations.get(replay.last.digest))
         if not replay.next_epoch():
             break
     audit = replay.audit
@@ -152,7 +121,9 @@ def _collect(records: Iterable[Record]) -> _Held:
                 held.snapshots[header.digest] = record
             case SuccessionRecord(succession):
                 held.successions[succession.epoch] = succession
-            case VoteRecord() | OpeningsRecord() | EvidenceRecord():
+            case VoteRecord() | OpeningsRecord() | EvidenceRecord() | EntriesRecord():
+                pass
+            case StandingRecord() | HeldSnapshotRecord() | BucketRecord() | OwnRecord() | GuardRecord():
                 pass
             case _:
                 assert_never(record)
@@ -214,6 +185,63 @@ class _Replay:
             raise LedgerInvalid(f"height {start.header.height}: the snapshot is malformed: {wrong}") from wrong
         self.last = start.header
         self.audit.start = start.header.height
+        for owner, model in sorted(self.base.models.items()):
+            if model.version > self._versions.get(owner, FIRST_VERSION):
+                self.audit.models.append(ModelRow(model.since, owner, model.version, model.model))
+            self._versions[owner] = model.version
+
+    def skip_to(self, start: SnapshotRecord) -> None:
+        """Check headers up to a snapshot, epoch after epoch, and stand on it."""
+        while self.group.epoch < start.header.epoch:
+            given = self.held.successions.get(self.group.epoch)
+            if given is None:
+                raise LedgerInvalid(f"what ended epoch {self.group.epoch} is missing")
+            self._check_headers(given.headers[0])
+            self._follow(given)
+        self._check_headers(start.header)
+        self.begin(start)
+
+    def _check_headers(self, top: Header) -> None:
+        """From the lowest header of this epoch that is there: the node took a snapshot where it is not the first."""
+        for header in headers_below(self.held.blocks, top, self.root):
+            self._check_header(header)
+
+    def _check_header(self, header: Header) -> None:
+        """What can be checked without lane batches; the lowest header of all that are there may hang in the air."""
+        if header.parent == self.last.digest or self.last is not self.root:
+            self._check_justification(header)
+        self.last = header
+        self.audit.headers += not header.is_closing
+        if header.digest in self.held.finalizations:
+            self.check_finalization(self.held.finalizations[header.digest])
+
+    def follow(self, path: Sequence[Header]) -> None:
+        """Block after block; where lane batches are missing, on to the next snapshot that the node took instead."""
+        at = 0
+        while at < len(path):
+            reached = self._next_snapshot(path[at:]) if self._lacks_batches(path[at]) else None
+            if reached is None:
+                self.take(path[at])
+                at += 1
+            else:
+                for header in path[at : at + reached + 1]:
+                    self._check_header(header)
+                at += reached + 1
+                self.begin(self.held.snapshots[self.last.digest])
+
+    def _lacks_batches(self, header: Header) -> bool:
+        below = {tip.owner: tip.height for tip in self.last.cut}
+        for tip in header.cut:
+            at = tip.digest
+            for _ in range(tip.height - below[tip.owner]):
+                signed = self.held.batches.get(at)
+                if signed is None:
+                    return True
+                at = signed.batch.parent
+        return False
+
+    def _next_snapshot(self, path: Sequence[Header]) -> int | None:
+        return next((at for at, header in enumerate(path) if header.digest in self.held.snapshots), None)
 
     def next_epoch(self) -> bool:
         """Into the epoch that the last block, or a succession that the node holds, hands over to (rule 8.4)."""
@@ -223,14 +251,17 @@ class _Replay:
             self._hand_over(self._closing()[-1], change.configuration)
             return True
         given = self.held.successions.get(self.group.epoch)
-        if given is None:
-            return False
+        if given is not None:
+            self._follow(given)
+        return given is not None
+
+    def _follow(self, given: Succession) -> None:
+        """Into the next epoch by its proof alone."""
         fault = succession_fault(self.group, given, self.checker)
         if fault is not None:
             raise LedgerInvalid(f"height {given.last.height}: what ended epoch {given.epoch} does not check: {fault}")
         self.audit.successions.append(given)
         self._hand_over(given.last, given.configuration)
-        return True
 
     def _note_succession(self, change: Succeeding) -> None:
         """The proof for strangers, from the blocks that were replayed, or as the node once took it."""
@@ -349,7 +380,7 @@ class _Replay:
             self._versions[owner] = model.version
             self.audit.models.append(ModelRow(header.height, owner, model.version, model.model))
 
-    def check_finalization(self, certificate: AnyCertificate) -> None:
+    def check_finalization(self, certificate: AnyCertificate | None) -> None:
         """The whole chain hangs on this one."""
-        if not certificate_checks(self.group, certificate, self.checker):
+        if certificate is None or not certificate_checks(self.group, certificate, self.checker):
             raise LedgerInvalid(f"height {self.last.height}: its finalization does not check")

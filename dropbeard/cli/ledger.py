@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from dropbeard.audit.ledger import Audit
+    from dropbeard.audit.findings import Audit
     from dropbeard.types.group import Group
 
 GENESIS = click.option(
@@ -42,7 +42,8 @@ def verify_ledger(directory: Path, genesis: Path | None, as_json: bool) -> int:
         click.echo(json.dumps({"valid": True} | figures))
         return 0
     since = "the genesis" if audit.start == 0 else f"the snapshot at height {audit.start}"
-    click.echo(f"VALID  group {group.name}, from {since} to height {figures['height']}")
+    click.echo(f"VALID  group {group.name}, replayed from {since} to height {figures['height']}")
+    _say_pruned(audit)
     click.echo(
         f"{figures['batches']} lane batches, {figures['agreed']} agreed, {figures['expired']} expired, "
         f"{figures['supplements']} supplements, {audit.signatures} signatures, {seconds} s"
@@ -95,6 +96,7 @@ def show_ledger(directory: Path, genesis: Path | None, first: int, last: int | N
     if as_json:
         click.echo(json.dumps(_figures(audit) | {"blocks": blocks, "models": models}))
         return 0
+    _say_pruned(audit)
     click.echo("  height    view  batches  agreed  expired  supplements")
     for row in rows:
         click.echo(f"{row.height:8} {row.view:7} {row.batches:8} {row.agreed:7} {row.expired:8} {row.supplements:12}")
@@ -107,10 +109,18 @@ def show_ledger(directory: Path, genesis: Path | None, first: int, last: int | N
     return 0
 
 
+def _say_pruned(audit: Audit) -> None:
+    if audit.headers:
+        click.echo(
+            f"of {audit.headers} blocks only headers, justifications and finalizations are checked: their lane batches "
+            "are pruned, or were passed over by a snapshot"
+        )
+
+
 def audit_of(directory: Path, genesis: Path | None) -> tuple[Group, Audit]:
     """The genesis, and the ledger of a state directory replayed."""
     from dropbeard.audit.ledger import audit_ledger
-    from dropbeard.audit.reading import UNREADABLE, read_records
+    from dropbeard.audit.reading import UNREADABLE, read_ledger
     from dropbeard.errors import ConfigInvalid
     from dropbeard.storage.files import read_genesis
 
@@ -119,7 +129,8 @@ def audit_of(directory: Path, genesis: Path | None) -> tuple[Group, Audit]:
     except ConfigInvalid as wrong:
         wrong.exit_code = UNREADABLE
         raise
-    return group, audit_ledger(group, read_records(directory, group))
+    held = read_ledger(directory, group)
+    return group, audit_ledger(group, held.records, held.checkpoint)
 
 
 def _genesis_beside(directory: Path) -> Path:
@@ -145,6 +156,7 @@ def _figures(audit: Audit) -> dict[str, Any]:
     ]
     return {
         "start": audit.start,
+        "headers": audit.headers,
         "height": audit.blocks[-1].height if audit.blocks else audit.start,
         "batches": sum(row.batches for row in audit.blocks),
         "agreed": sum(row.agreed for row in audit.blocks),

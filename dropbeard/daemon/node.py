@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Iterable, Iterator, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +14,11 @@ from typing import Final
 import zmq
 
 from dropbeard.agreement.effects import SendClient
-from dropbeard.agreement.events import Event, PeerConnected
-from dropbeard.agreement.records import BatchRecord, Record, VoteRecord, decode_record
+from dropbeard.agreement.events import Event, Now, PeerConnected
+from dropbeard.agreement.records import Record, decode_record, is_audit
 from dropbeard.agreement.replica_state import ReplicaState, new_replica
 from dropbeard.agreement.restoring import restore
+from dropbeard.agreement.resuming import promise_again, resume
 from dropbeard.agreement.turn import Turn
 from dropbeard.daemon.clocks import read_clocks
 from dropbeard.daemon.engine_desk import EngineDesk
@@ -131,13 +132,17 @@ class Node:
         notifier: Notifier,
         recorded: Recorded | None = None,
     ) -> None:
-        journal, guard = Journal(store), Guard()
+        journal, guard = Journal(store, is_audit), Guard()
         now = read_clocks()
         checker = NodeKeyChecker(group)
         self.state: ReplicaState = new_replica(group, identity.owner.id, identity.salt_secret, now, checker, store.boot)
-        records = _replay(journal, group)
-        for record in records:
-            _promise_again(guard, self.state, record)
+        found = journal.recover()
+        checkpoint = list(_decoded(found.checkpoint, group))
+        _resume(self.state, checkpoint, found.shelf, now)
+        records = list(_decoded(found.records, group))
+        if journal.torn:
+            log.warning("journal-torn records=%d: a write that was never acknowledged was cut off", journal.torn)
+        promise_again(guard, identity.owner.id, checkpoint, records)
         self._recorder = None if recorded is None else Recorder(recorded.directory, self.state, recorded.turns)
         signer, writer = NodeSigner(identity.node_key, guard), TimedWriter(journal)
         if self._recorder is None:
@@ -292,21 +297,16 @@ class Node:
         self._context.term()
 
 
-def _replay(journal: Journal, group: Group) -> list[Record]:
-    records = []
-    for number, data in enumerate(journal.replay(), start=1):
+def _decoded(rows: Iterable[bytes], group: Group) -> Iterator[Record]:
+    for data in rows:
         try:
-            records.append(decode_record(data, group))
+            yield decode_record(data, group)
         except MessageInvalid as wrong:
-            raise StorageFailed(f"journal record {number} is of another group or release: {wrong}") from wrong
-    if journal.torn:
-        log.warning("journal-torn records=%d: a write that was never acknowledged was cut off", journal.torn)
-    return records
+            raise StorageFailed(f"the journal is of another group or release: {wrong}") from wrong
 
 
-def _promise_again(guard: Guard, state: ReplicaState, record: Record) -> None:
-    """The guard learns every promise on disk before anything new is signed."""
-    if isinstance(record, VoteRecord):
-        guard.promise(record.signed.vote)
-    elif isinstance(record, BatchRecord) and record.signed.batch.owner == state.me:
-        guard.promise(record.signed.batch.promise)
+def _resume(state: ReplicaState, checkpoint: Iterable[Record], shelf: Iterable[bytes], now: Now) -> None:
+    try:
+        resume(state, checkpoint, shelf, now)
+    except MessageInvalid as wrong:
+        raise StorageFailed(f"the journal is of another group or release: {wrong}") from wrong

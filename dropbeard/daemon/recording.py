@@ -20,7 +20,8 @@ from typing import Any, BinaryIO, Final
 from dropbeard.agreement.events import Event, Now
 from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.agreement.turn import RecordWriter, StatementSigner
-from dropbeard.types.ids import Signature
+from dropbeard.types.ids import Epoch, Signature, View
+from dropbeard.types.journal import Piece
 from dropbeard.types.statements import Statement
 
 MAGIC: Final = b"DBRECD\0\x01"
@@ -111,11 +112,14 @@ class _HeardSigner:
         self._heard.append(signature)
         return signature
 
+    def promised(self, epoch: Epoch, before: View) -> bytes:
+        return self._signer.promised(epoch, before)
+
 
 class _HeardWriter:
     def __init__(self, writer: RecordWriter, heard: list[bytes]) -> None:
         self._writer, self._heard = writer, heard
 
-    def append(self, records: Sequence[bytes]) -> None:
-        self._writer.append(records)
+    def append(self, records: Sequence[bytes], piece: Piece | None = None) -> None:
+        self._writer.append(records, piece)
         self._heard += records

@@ -16,7 +16,8 @@ from dropbeard.daemon.recording import CHECKER, MAGIC, RecordedTurn
 from dropbeard.errors import DropbeardError
 from dropbeard.signing.signer import NodeKeyChecker
 from dropbeard.types.group import Group
-from dropbeard.types.ids import OwnerId, Signature
+from dropbeard.types.ids import Epoch, OwnerId, Signature, View
+from dropbeard.types.journal import Piece
 from dropbeard.types.statements import Statement
 
 ALLOWED: Final = ("dropbeard.types.", "dropbeard.agreement.", "dropbeard.evidence.")
@@ -80,7 +81,11 @@ class _Again:
         self.signed.append(statement)
         return self.signatures.pop(0)
 
-    def append(self, records: Sequence[bytes]) -> None:
+    def promised(self, epoch: Epoch, before: View) -> bytes:
+        """Checkpoints are no part of a turn's outcome: where they begin depends on the process."""
+        return b""
+
+    def append(self, records: Sequence[bytes], piece: Piece | None = None) -> None:
         self.records += records
 
 

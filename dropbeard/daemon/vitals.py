@@ -29,6 +29,7 @@ from dropbeard.transport.zap import ZapHandler
 from dropbeard.types.engine_messages import EngineFigures
 from dropbeard.types.group import Group
 from dropbeard.types.ids import OwnerId
+from dropbeard.types.journal import Piece
 from dropbeard.types.status import (
     STATUS_FORMAT,
     DiskPart,
@@ -60,16 +61,16 @@ class TimedWriter:
         self._journal = journal
         self.took = Durations()
 
-    def append(self, records: Sequence[bytes]) -> None:
+    def append(self, records: Sequence[bytes], piece: Piece | None = None) -> None:
         """As the journal does."""
         started_ns = time.monotonic_ns()
-        self._journal.append(records)
+        self._journal.append(records, piece)
         ended_ns = time.monotonic_ns()
         self.took.note((ended_ns - started_ns) // 1000, ended_ns // 1000)
 
     @property
     def records(self) -> int:
-        """Records in the journal."""
+        """Records that the journal ever took; old ones are pruned."""
         return self._journal.records
 
 

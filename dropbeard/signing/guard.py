@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import assert_never
 
 from dropbeard.errors import PromiseConflict
+from dropbeard.types import wire
 from dropbeard.types.group import GENESIS_EPOCH
-from dropbeard.types.ids import Digest, Epoch, LaneHeight, View
+from dropbeard.types.ids import NO_DIGEST, Digest, Epoch, LaneHeight, View
 from dropbeard.types.statements import Finalize, LanePromise, Notarize, Nullify, Statement
+from dropbeard.types.votes import FINALIZE, NOTARIZE, NULLIFY
 
 VIEWS_KEPT = 8_192
 """Views behind the highest promised one that are remembered; anything older is refused outright."""
@@ -28,6 +30,33 @@ class Guard:
         self._nullified: dict[View, None] = {}
         self._lane: tuple[LaneHeight, bytes] = (LaneHeight(0), b"")
         self._floor = View(0)
+
+    def encode(self, epoch: Epoch, before: View) -> bytes:
+        """Everything that it knows, for a checkpoint; from now on it signs nothing in views of ``epoch`` below
+        ``before``, which it forgets.
+
+        epoch u32, floor u64, u32 votes and each (kind u8, view u64, header 32), lane height u64, its promise.
+        """
+        if epoch == self._epoch:
+            self._raise_floor(max(self._floor, before))
+        rows = [wire.u8(NOTARIZE) + wire.u64(view) + header for view, header in self._notarized.items()]
+        rows += [wire.u8(FINALIZE) + wire.u64(view) + header for view, header in self._finalized.items()]
+        rows += [wire.u8(NULLIFY) + wire.u64(view) + NO_DIGEST for view in self._nullified]
+        head = wire.u32(self._epoch) + wire.u64(self._floor) + wire.u32(len(rows))
+        return head + b"".join(rows) + wire.u64(self._lane[0]) + self._lane[1]
+
+    def resume(self, data: bytes) -> None:
+        """Know again what ``encode`` gave; MessageInvalid on other bytes."""
+        reader = wire.Reader(data)
+        self._start_epoch(Epoch(reader.u32()))
+        self._floor = View(reader.u64())
+        for _ in range(reader.u32()):
+            kind, view, header = reader.u8(), View(reader.u64()), Digest(reader.take(32))
+            if kind == NULLIFY:
+                self._nullified[view] = None
+            else:
+                (self._notarized if kind == NOTARIZE else self._finalized)[view] = header
+        self._lane = LaneHeight(reader.u64()), reader.take(reader.remaining)
 
     def promise(self, statement: Statement) -> None:
         """Remember the statement, or raise PromiseConflict; the very same statement may be promised again."""
@@ -72,8 +101,10 @@ class Guard:
         self._lane = (batch.lane_height, batch.encode())
 
     def _forget_before(self, view: View) -> None:
-        if view < self._floor + VIEWS_KEPT // 4:
-            return
+        if view >= self._floor + VIEWS_KEPT // 4:
+            self._raise_floor(view)
+
+    def _raise_floor(self, view: View) -> None:
         for table in (self._notarized, self._finalized, self._nullified):
             for old in [v for v in table if v < view]:
                 del table[old]

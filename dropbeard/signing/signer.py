@@ -7,7 +7,7 @@ from typing import Final
 from dropbeard.signing.ecdsa_p256 import PrivateKey, PublicKey
 from dropbeard.signing.guard import Guard
 from dropbeard.types.group import Group
-from dropbeard.types.ids import OwnerId, Signature
+from dropbeard.types.ids import Epoch, OwnerId, Signature, View
 from dropbeard.types.statements import Statement
 
 CHECKED_MAX: Final = 16_384
@@ -25,6 +25,10 @@ class NodeSigner:
         """64 bytes over the statement; PromiseConflict when it contradicts an earlier one."""
         self._guard.promise(statement)
         return Signature(self._key.sign(statement.encode()))
+
+    def promised(self, epoch: Epoch, before: View) -> bytes:
+        """What the guard remembers, for a checkpoint; it signs nothing below view ``before`` any more."""
+        return self._guard.encode(epoch, before)
 
 
 class NodeKeyChecker:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from blake3 import blake3
@@ -15,7 +15,8 @@ from dropbeard.signing.signer import NodeKeyChecker
 from dropbeard.simulator.options import SIMULATED, Options
 from dropbeard.types.checking import SignatureChecker
 from dropbeard.types.group import Endpoints, Group, Owner
-from dropbeard.types.ids import Digest, OwnerId, Signature
+from dropbeard.types.ids import Digest, Epoch, OwnerId, Signature, View
+from dropbeard.types.parameters import Parameters
 from dropbeard.types.statements import Statement
 from dropbeard.types.task import TaskSchema
 
@@ -87,7 +88,7 @@ def make_keys(options: Options) -> Keys:
     made = tuple(_owner(i, secrets[i], public[i], owner_public[i]) for i in range(options.n + options.changes))
     owners, spares, fresh = made[: options.n], made[options.n :], tuple(public[options.n + options.changes :])
     task = TaskSchema("simulated", LABELS, 2, 1 << 16, 1 << 16)
-    group = Group("simulated", options.f, options.n - options.f, owners, task, SIMULATED)
+    group = Group("simulated", options.f, options.n - options.f, owners, task, _parameters(options))
     if options.real_keys:
         nodes: dict[bytes, Key] = dict(zip(public, real, strict=True))
         return Keys(group, tuple(real), tuple(cold), NodeKeyChecker(group), nodes, spares, fresh)
@@ -95,6 +96,10 @@ def make_keys(options: Options) -> Keys:
     cold_ones = tuple(_owner_key(secret) for secret in secrets)
     by_public: dict[bytes, Key] = dict(zip(public, stand_ins, strict=True))
     return Keys(group, stand_ins, cold_ones, _StandInChecker(group), by_public, spares, fresh)
+
+
+def _parameters(options: Options) -> Parameters:
+    return replace(SIMULATED, snapshot_interval=options.snapshot_interval, retention_us=options.retention_us)
 
 
 def _owner(number: int, secret: bytes, node_key: bytes, owner_key: bytes) -> Owner:
@@ -114,3 +119,7 @@ class GuardedSigner:
         """Promise, then sign with the key of the epoch."""
         self._guard.promise(statement)
         return Signature(self._key().sign(statement.encode()))
+
+    def promised(self, epoch: Epoch, before: View) -> bytes:
+        """What the guard remembers."""
+        return self._guard.encode(epoch, before)

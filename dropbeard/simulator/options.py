@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass, replace
 from typing import Final
 
+from dropbeard.types.limits import CHECKPOINT_BYTES_TURN
 from dropbeard.types.parameters import MILLISECOND, SECOND, Parameters
 
 SEVEN_SHARE: Final = 0.03
@@ -61,6 +62,12 @@ CAST: Final = (
 CHANGES_SHARE: Final = 0.15
 """Schedules in which owners join, leave or change their node keys."""
 
+PRUNING_SHARE: Final = 0.2
+"""Schedules that last longer than retention, with small snapshots and more crashes."""
+
+RETENTION_MIN_US: Final = SECOND
+"""The shortest retention that a genesis may have."""
+
 TWINS_EVERY: Final = 5
 """Every fifth seed runs one key in two instances."""
 
@@ -97,6 +104,12 @@ class Options:
     end_us: int
     changes: int = 0
     """Membership changes that the owners sign (rule 8.4)."""
+    snapshot_interval: int = SIMULATED.snapshot_interval
+    """Heights between snapshots, and so between checkpoints (rule 7.1)."""
+    piece_bytes: int = CHECKPOINT_BYTES_TURN
+    """What one turn writes of a checkpoint."""
+    retention_us: int = SIMULATED.retention_us
+    """How long an outcome is shown; journals are pruned after that (rules 4.6, 7.1)."""
     without: frozenset[int] = frozenset()
     """Numbers of planned events that are left out, to make a failing schedule smaller."""
 
@@ -166,9 +179,28 @@ def options_for(seed: int, n: int | None = None, byzantine: str = "auto", stretc
         end_us=heal_us + 9 * SECOND,
         changes=_changes(seed),
     )
-    if made.byzantine or made.crashes or made.partitions or made.one_way_cuts or made.loss:
+    if not (made.byzantine or made.crashes or made.partitions or made.one_way_cuts or made.loss):
+        made = replace(made, crashes=1)
+    return _pruned(made)
+
+
+def _pruned(made: Options) -> Options:
+    """Drawn apart: snapshots and checkpoints come often, and what they stand for goes while the schedule lasts."""
+    rng = random.Random(f"pruning {made.seed}")
+    some, longer_us = rng.random() < PRUNING_SHARE, rng.randint(1_500, 3_000) * MILLISECOND
+    often = rng.choice((2, 3, 4, 8))
+    if not some:
         return made
-    return replace(made, crashes=1)
+    return replace(
+        made,
+        requests=2 * made.requests,
+        crashes=made.crashes + rng.randint(1, 5),
+        heal_us=made.heal_us + longer_us,
+        end_us=made.end_us + longer_us,
+        snapshot_interval=often,
+        piece_bytes=rng.choice((256, 2_048, 16_384)),
+        retention_us=RETENTION_MIN_US,
+    )
 
 
 def _changes(seed: int) -> int:

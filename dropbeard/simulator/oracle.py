@@ -47,6 +47,8 @@ class Oracle:
     """Entries of each final block, by the reference ledger."""
     outcomes: dict[bytes, int] = field(default_factory=dict)
     """Agreed or expired, by request."""
+    decided: dict[bytes, int] = field(default_factory=dict)
+    """Block time of each outcome."""
     headers: dict[bytes, Header] = field(default_factory=dict)
     batches: dict[bytes, LaneBatch] = field(default_factory=dict)
     ordered: list[LaneBatch] = field(default_factory=list)
@@ -216,6 +218,8 @@ class Oracle:
             if _tree_root([_leaf(entry) for entry in self._with_models(entries)]) != header.entries_root:
                 self.flag(f"entries: the block at height {header.height} has other entries than its lanes give")
             for kind, request, _, _ in entries:
+                if kind in (1, 2):
+                    self.decided.setdefault(request, header.time)
                 if kind in (1, 2) and self.outcomes.setdefault(request, kind) != kind:
                     self.flag("two-outcomes: a request was agreed and expired")
                 if kind == 1:

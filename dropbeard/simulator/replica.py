@@ -10,17 +10,21 @@ from blake3 import blake3
 
 from dropbeard.agreement.events import BatchCame, EngineIsReady, Event, Now, PeerSpoke, RequestCame
 from dropbeard.agreement.inspection import is_worth_handling
-from dropbeard.agreement.records import BatchRecord, VoteRecord, decode_record, may_promise
+from dropbeard.agreement.records import BatchRecord, VoteRecord, decode_record, is_audit, may_promise
 from dropbeard.agreement.replica_state import new_replica
 from dropbeard.agreement.restoring import restore
+from dropbeard.agreement.resuming import promise_again, resume
 from dropbeard.agreement.turn import Outcome, Turn
 from dropbeard.errors import StorageFailed
 from dropbeard.signing.guard import Guard
 from dropbeard.simulator.disk import Crashed, SimulatedDisk, SimulatedStore
 from dropbeard.simulator.keys import GuardedSigner, Key, Keys
-from dropbeard.storage.records import HEAD_BYTES, Journal
+from dropbeard.storage.records import Journal
+from dropbeard.storage.rows import HEAD_BYTES, is_stub
 from dropbeard.types.ids import OwnerId, RequestId, Version
+from dropbeard.types.journal import Piece
 from dropbeard.types.lanes import LaneBatch
+from dropbeard.types.limits import CHECKPOINT_BYTES_TURN
 from dropbeard.types.messages import BatchNotice, PeerMessage
 from dropbeard.types.statements import Statement
 
@@ -32,9 +36,9 @@ class WatchedJournal:
         self._journal = journal
         self._committed = committed
 
-    def append(self, records: Sequence[bytes]) -> None:
+    def append(self, records: Sequence[bytes], piece: Piece | None = None) -> None:
         """Commit all records, or crash."""
-        self._journal.append(records)
+        self._journal.append(records, piece)
         self._committed(records)
 
 
@@ -69,8 +73,16 @@ class SimulatedReplica:
     """
 
     def __init__(
-        self, owner: OwnerId, seat: int, keys: Keys, clock: Clock, watcher: Watcher, lies: bool = False
+        self,
+        owner: OwnerId,
+        seat: int,
+        keys: Keys,
+        clock: Clock,
+        watcher: Watcher,
+        lies: bool = False,
+        piece_bytes: int = CHECKPOINT_BYTES_TURN,
     ) -> None:
+        self._piece_bytes = piece_bytes
         self.owner = owner
         self.seat = seat
         self.lies = lies
@@ -95,21 +107,19 @@ class SimulatedReplica:
     def _boot(self) -> Turn:
         group, guard = self._keys.group, NoGuard() if self.lies else Guard()
         store = SimulatedStore(self.disk)
-        journal = Journal(store)
-        stored = list(journal.replay())
+        journal = Journal(store, is_audit)
+        found = journal.recover()
+        checkpoint = [decode_record(data, group) for data in found.checkpoint]
+        shelf, records = list(found.shelf), [decode_record(data, group) for data in found.records]
         # A crash may leave records that nobody has heard of: they bind from now on.
-        self._tell(stored[self._told :])
-        self._told = len(stored)
-        records = [decode_record(data, group) for data in stored]
-        for record in records:
-            if isinstance(record, VoteRecord):
-                guard.promise(record.signed.vote)
-            elif isinstance(record, BatchRecord) and record.signed.batch.owner == self.owner:
-                guard.promise(record.signed.batch.promise)
+        self._tell([row[HEAD_BYTES:] for _, row in store.rows(self._told + 1)])
+        self._told = journal.records
+        promise_again(guard, self.owner, checkpoint, records)
         now, boot = self._clock.now_of(self.owner, self.seat), 0 if self.lies else store.boot
         secret = blake3(f"secret {self.owner}".encode()).digest()
         state = new_replica(group, self.owner, secret, now, self._keys.checker, boot)
-        turn = Turn(state, GuardedSigner(self.key, guard), WatchedJournal(journal, self._tell))
+        turn = Turn(state, GuardedSigner(self.key, guard), WatchedJournal(journal, self._tell), self._piece_bytes)
+        resume(state, checkpoint, shelf, now)
         turn.send_again(restore(state, records, now))
         return turn
 
@@ -147,12 +157,12 @@ class SimulatedReplica:
         return EngineIsReady(model.version, model.model, 1_000)
 
     def stored(self) -> list[bytes]:
-        """Every record on the disk."""
-        return [row[HEAD_BYTES:] for row in self.disk.records]
+        """Every record of the journal that was not pruned."""
+        return [row[HEAD_BYTES:] for row in self.disk.records.values() if not is_stub(row)]
 
     def has_stored(self, signature: bytes) -> bool:
         """Is the statement with this signature on the disk?"""
-        return any(signature in row for row in reversed(self.disk.records))
+        return any(signature in row for row in reversed(self.disk.records.values()))
 
     def hear(self, sender: int, message: PeerMessage) -> Event | None:
         """A peer's message as an event, unless it says nothing new or is not signed as it says."""

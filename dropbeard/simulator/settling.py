@@ -81,9 +81,20 @@ def is_settled(world: World) -> bool:
 
 
 def unobtainable(world: World) -> list[str]:
-    """A certificate of each ended request can be put together from what honest replicas show its client (5.2)."""
-    missing = [request for request in world.oracle.outcomes if not _is_obtainable(world, RequestId(request))]
-    return [f"unobtainable: {len(missing)} of {len(world.oracle.outcomes)} outcomes"] if missing else []
+    """A certificate of each ended request can be put together from what honest replicas show its client, all of them
+    come back from their disks, until retention has passed (4.6, 5.2, 7.3)."""
+    for replica in world.honest:
+        if replica.up:
+            replica.restart()
+    now = max(replica.turn.state.chain.final.header.time for replica in world.honest)
+    since, asked = now - world.options.retention_us, world.clients.asked
+    owed = [
+        name
+        for name, time in world.oracle.decided.items()
+        if min(time, asked[RequestId(name)].request.deadline) > since
+    ]
+    missing = [request for request in owed if not _is_obtainable(world, RequestId(request))]
+    return [f"unobtainable: {len(missing)} of {len(owed)} outcomes"] if missing else []
 
 
 def _is_obtainable(world: World, request: RequestId) -> bool:

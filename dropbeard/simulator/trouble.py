@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dropbeard.agreement.events import EngineWasLost
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
 
 
 def crash(world: World, replica: SimulatedReplica, rng: random.Random) -> None:
-    """Now, or in the middle of its next commit."""
-    how = rng.randrange(3)
-    replica.disk.crash_before = how == 1
-    replica.disk.crash_after = how == 2
+    """Now, or in the middle of its next commit, or of the next one that writes a checkpoint or prunes."""
+    how = rng.randrange(5)
+    replica.disk.crash_before = how in (1, 3)
+    replica.disk.crash_after = how in (2, 4)
+    replica.disk.crash_beside = how > 2
     if how == 0:
         replica.up = False
     world.at(world.now_us + rng.randint(1_000, CRASH_MAX_US), lambda: world.restart(replica))
@@ -40,9 +42,8 @@ def spoil_disks(world: World, what: str, rng: random.Random) -> None:
         if DISK_TROUBLE.get(world.roles[liar.owner]) != what:
             continue
         if what == "roll-back":
-            records = replica.disk.records
-            earlier = tuple(records[: int(rng.random() * len(records))])
-            replica.disk.roll_back(Snapshot(earlier, replica.disk.boot))
+            days = replica.disk.days or [Snapshot((), (), replica.disk.boot)]
+            replica.disk.roll_back(replace(days[int(rng.random() * len(days))], boot=replica.disk.boot))
         elif what == "rot" and replica.disk.records:
             replica.disk.rot()
         replica.up = False

@@ -29,7 +29,7 @@ from dropbeard.simulator.network import HEALED_DELAY_US, Network
 from dropbeard.simulator.options import SIMULATED, Options
 from dropbeard.simulator.oracle import Oracle
 from dropbeard.simulator.people import RETRY_US, SERVICE_MAX_US, WALL_US, Asked, Clients, answer, next_update
-from dropbeard.simulator.plan import FLOOD_REQUESTS, START_US, Planned, plan_for
+from dropbeard.simulator.plan import DISK_TROUBLE, FLOOD_REQUESTS, START_US, Planned, plan_for
 from dropbeard.simulator.replica import SimulatedReplica
 from dropbeard.simulator.trouble import crash, fill_disk, lose_engine, spoil_disks
 from dropbeard.simulator.wiretap import Wiretap, without_signatures
@@ -84,7 +84,9 @@ class World:
         owners = [*range(options.n), *(owner for owner, kind in self.roles.items() if kind == "twins")]
         owners += [int(spare.id) for spare in self.keys.spares]
         self.replicas = [
-            SimulatedReplica(OwnerId(owner), seat, self.keys, self, self, self.roles.get(owner) in UNGUARDED)
+            SimulatedReplica(
+                OwnerId(owner), seat, self.keys, self, self, self.roles.get(owner) in UNGUARDED, options.piece_bytes
+            )
             for seat, owner in enumerate(owners)
         ]
         self.network = Network(options, len(owners), self.rng)
@@ -92,6 +94,7 @@ class World:
             replica.up = replica.owner < options.n
             if replica.owner in self.roles:
                 replica.disk.lies = self.roles[replica.owner] == "lying-disk"
+                replica.disk.days = [] if DISK_TROUBLE.get(self.roles[replica.owner]) == "roll-back" else None
                 luck = random.Random(f"liar {options.seed} {replica.seat}")
                 self.liars[replica.seat] = make_liar(self.roles[replica.owner], replica, self.keys, luck)
                 self.liars[replica.seat].fellows = self.oracle.liars
@@ -231,7 +234,7 @@ class World:
 
     def restart(self, replica: SimulatedReplica) -> None:
         """Up again with what its disk kept, unless it is up or must never speak again."""
-        replica.disk.crash_before = replica.disk.crash_after = False
+        replica.disk.crash_before = replica.disk.crash_after = replica.disk.crash_beside = False
         if replica.up or replica.turn.state.halted is not None:
             return
         self.say(f"restart {replica.owner} with {len(replica.disk.records)} records")

@@ -12,11 +12,19 @@ from typing import Final
 
 from dropbeard.errors import StorageFailed
 from dropbeard.storage.mark import MENDING, Mark, sync_directory
+from dropbeard.storage.stores import PEEK_BYTES, Change
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 BUSY_TIMEOUT_S: Final = 1.0
 WAL_PAGES: Final = 4_096
 """Pages in the write-ahead log before SQLite copies them into the file."""
+
+QUERIES: Final = {
+    "records": "SELECT number, row FROM records WHERE number BETWEEN ? AND ? ORDER BY number",
+    "parts": "SELECT number, row FROM parts WHERE number BETWEEN ? AND ? ORDER BY number",
+}
+PARTS_MAX: Final = 1 << 24
+"""Parts of one checkpoint; its generation stands above them in a part's number."""
 
 
 class SqliteStore:
@@ -58,6 +66,7 @@ class SqliteStore:
         if version == 0:
             run("BEGIN IMMEDIATE")
             run("CREATE TABLE IF NOT EXISTS records (number INTEGER PRIMARY KEY, row BLOB NOT NULL)")
+            run("CREATE TABLE IF NOT EXISTS parts (number INTEGER PRIMARY KEY, row BLOB NOT NULL)")
             run(f"PRAGMA user_version={FORMAT}")
             run("COMMIT")
         rows = run("SELECT MAX(number) FROM records").fetchone()[0] or 0
@@ -66,14 +75,20 @@ class SqliteStore:
 
     def append(self, rows: Sequence[bytes]) -> None:
         """One transaction, synced."""
+        self.commit(Change(rows))
+
+    def commit(self, change: Change) -> None:
+        """One transaction, synced."""
         if self._failed:
             raise StorageFailed("the journal cannot be written since a write or sync failed; restart the node")
         try:
             self._database.execute("BEGIN IMMEDIATE")
-            self._database.executemany("INSERT INTO records VALUES (?, ?)", enumerate(rows, self._rows + 1))
+            self._database.executemany("INSERT INTO records VALUES (?, ?)", enumerate(change.rows, self._rows + 1))
+            self._change_others(change)
             self._database.execute("COMMIT")
-            self._rows += len(rows)
-            self._mark.acknowledge(self._rows)
+            self._rows += len(change.rows)
+            if change.rows:
+                self._mark.acknowledge(self._rows)
         except (sqlite3.Error, OSError) as wrong:
             # A full disk refuses before anything is promised, and SQLite takes the transaction back. After any other
             # failure nobody knows what the disk holds, and a sync that is tried again may succeed without its data:
@@ -82,18 +97,41 @@ class SqliteStore:
             self._failed = not full or self._database.in_transaction
             raise StorageFailed(f"the journal cannot be written: {wrong}; free space or check the disk") from wrong
 
-    def rows(self) -> Iterator[bytes]:
-        """Every row in order."""
-        seen = 0
-        try:
-            for number, row in self._database.execute("SELECT number, row FROM records ORDER BY number"):
-                if number != seen + 1 or not isinstance(row, bytes):
-                    raise StorageFailed(f"journal record {seen + 1} is damaged (no such row); {MENDING}")
-                seen = number
-                yield row
-        except sqlite3.Error as wrong:
-            raise StorageFailed(f"the journal cannot be read after record {seen}: {wrong}; {MENDING}") from wrong
+    def _change_others(self, change: Change) -> None:
+        """Parts and what is pruned; nothing for most commits."""
+        run = self._database.executemany
+        if change.parts:
+            run("INSERT INTO parts VALUES (?, ?)", ((_place(of, number), row) for of, number, row in change.parts))
+        if change.pruned:
+            stubs = [(stub, number) for number, stub in change.pruned if stub is not None]
+            run("UPDATE records SET row = ? WHERE number = ?", stubs)
+            run("DELETE FROM records WHERE number = ?", ((number,) for number, stub in change.pruned if stub is None))
+        if change.dropped:
+            run("DELETE FROM parts WHERE number = ?", ((_place(of, number),) for of, number in change.dropped))
+
+    def rows(self, first: int = 1) -> Iterator[tuple[int, bytes]]:
+        """Every row from number ``first`` on."""
+        seen = first - 1
+        for number, row in _read(self._database, "records", first):
+            seen = number
+            yield number, row
         self._check_end(seen)
+
+    def peek(self, first: int, last: int, most: int) -> Sequence[tuple[int, bytes]]:
+        """The beginnings of some rows."""
+        query = "SELECT number, substr(row, 1, ?) FROM records WHERE number BETWEEN ? AND ? ORDER BY number LIMIT ?"
+        try:
+            return self._database.execute(query, (PEEK_BYTES, first, last, most)).fetchall()
+        except sqlite3.Error as wrong:
+            raise StorageFailed(f"the journal cannot be read after record {first - 1}: {wrong}; {MENDING}") from wrong
+
+    def generations(self) -> Sequence[tuple[int, int]]:
+        """Every checkpoint with its last part's number."""
+        return _generations(self._database)
+
+    def parts(self, generation: int, first: int = 0) -> Iterator[bytes]:
+        """A checkpoint's parts."""
+        return _parts(self._database, generation, first)
 
     def _check_end(self, rows: int) -> None:
         if rows < self._mark.rows:
@@ -131,15 +169,26 @@ class ReadOnlyStore:
         """Never."""
         raise StorageFailed(f"a journal that was opened to be read takes no {len(rows)} rows")
 
-    def rows(self) -> Iterator[bytes]:
-        """Every row in order."""
-        try:
-            for (row,) in self._database.execute("SELECT row FROM records ORDER BY number"):
-                if not isinstance(row, bytes):
-                    raise StorageFailed("the journal holds a row that is no record")
-                yield row
-        except sqlite3.Error as wrong:
-            raise StorageFailed(f"the journal cannot be read: {wrong}") from wrong
+    def commit(self, change: Change) -> None:
+        """Never."""
+        self.append(change.rows)
+
+    def rows(self, first: int = 1) -> Iterator[tuple[int, bytes]]:
+        """Every row from number ``first`` on."""
+        return _read(self._database, "records", first)
+
+    def peek(self, first: int, last: int, most: int) -> Sequence[tuple[int, bytes]]:
+        """Never: nothing is pruned by who only reads."""
+        del first, last, most
+        return ()
+
+    def generations(self) -> Sequence[tuple[int, int]]:
+        """Every checkpoint with its last part's number."""
+        return _generations(self._database)
+
+    def parts(self, generation: int, first: int = 0) -> Iterator[bytes]:
+        """A checkpoint's parts."""
+        return _parts(self._database, generation, first)
 
     def cut(self, keep: int) -> bool:
         """Never."""
@@ -149,6 +198,43 @@ class ReadOnlyStore:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+
+def _place(generation: int, number: int) -> int:
+    return generation * PARTS_MAX + number
+
+
+def _read(
+    database: sqlite3.Connection, table: str, first: int, last: int = (1 << 63) - 1
+) -> Iterator[tuple[int, bytes]]:
+    """Rows of a table by number; StorageFailed after which one it cannot be read."""
+    seen = first - 1
+    try:
+        for number, row in database.execute(QUERIES[table], (first, last)):
+            if not isinstance(row, bytes):
+                raise StorageFailed(f"journal record {number} is damaged (no such row); {MENDING}")
+            seen = number
+            yield number, row
+    except sqlite3.Error as wrong:
+        raise StorageFailed(f"the journal cannot be read after record {seen}: {wrong}; {MENDING}") from wrong
+
+
+def _parts(database: sqlite3.Connection, generation: int, first: int) -> Iterator[bytes]:
+    rows = _read(database, "parts", _place(generation, first), _place(generation + 1, 0) - 1)
+    return (row for _, row in rows)
+
+
+def _generations(database: sqlite3.Connection) -> Sequence[tuple[int, int]]:
+    """One look at the index for each checkpoint, of which there are few."""
+    found, query = [], "SELECT MAX(number) FROM parts WHERE number < ?"
+    try:
+        below = (1 << 63) - 1
+        while (last := database.execute(query, (below,)).fetchone()[0]) is not None:
+            found.append((last // PARTS_MAX, last % PARTS_MAX))
+            below = _place(last // PARTS_MAX, 0)
+    except sqlite3.Error as wrong:
+        raise StorageFailed(f"the journal's checkpoints cannot be read: {wrong}; {MENDING}") from wrong
+    return found[::-1]
 
 
 def _lock(directory: Path) -> int:

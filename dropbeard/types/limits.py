@@ -87,6 +87,15 @@ SNAPSHOT_BUCKETS_MAX: Final = 100_000
 BULK_BYTES_MAX: Final = 64 << 20
 """The second frame on the catchup socket: an input, or one bucket of a snapshot."""
 
+CHECKPOINT_BYTES_TURN: Final = 256 << 10
+"""Bytes of a checkpoint that one turn encodes and writes: its votes wait about a millisecond for them."""
+
+CHECKPOINT_PAUSE_US: Final = 10_000
+"""Time to the next turn while a checkpoint is under way and nothing else is to be done."""
+
+APPLIED_BLOCKS: Final = 64
+"""Final blocks whose changes are kept as objects; of older ones there are entries in few bytes."""
+
 PERSISTED_MAX: Final = 65_536
 """Names of journaled blocks, batches and certificates remembered, so that none is written twice in a short time."""
 

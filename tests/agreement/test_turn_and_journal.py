@@ -26,6 +26,7 @@ from dropbeard.simulator.keys import GuardedSigner
 from dropbeard.types.blocks import Justification, Page
 from dropbeard.types.group import FIRST_VERSION
 from dropbeard.types.ids import Nonce, RequestId, TimeUs, Version
+from dropbeard.types.journal import Piece
 from dropbeard.types.messages import BatchNotice, Openings, Proposal
 from dropbeard.types.requests import Opening, Request
 from dropbeard.types.statements import Notarize
@@ -62,7 +63,7 @@ class Memory:
         self.commits: list[list[bytes]] = []
         self.fails = False
 
-    def append(self, records: Sequence[bytes]) -> None:
+    def append(self, records: Sequence[bytes], piece: Piece | None = None) -> None:
         if self.fails:
             raise StorageFailed("the disk is full")
         self.commits.append(list(records))
@@ -195,6 +196,6 @@ def test_every_record_comes_back_from_its_bytes_and_no_other_bytes_do(kind: str)
     }
     data = encode_record(records[kind])
     assert decode_record(data, GROUP) == records[kind]
-    for wrong in (data + b"\0", data[:-1], b"\x09" + data[1:], b""):
+    for wrong in (data + b"\0", data[:-1], b"\x0f" + data[1:], b""):
         with pytest.raises(MessageInvalid):
             decode_record(wrong, GROUP)

@@ -21,6 +21,7 @@ from dropbeard.simulator.world import World
 from dropbeard.storage.records import Journal
 from dropbeard.types.group import Group
 from dropbeard.types.ids import OwnerId
+from dropbeard.types.journal import Piece
 from dropbeard.types.parameters import MILLISECOND, SECOND
 from dropbeard.types.statements import Statement
 from dropbeard.types.votes import SignedVote
@@ -262,7 +263,7 @@ class Held:
     def __init__(self, records: list[bytes]) -> None:
         self._records = records
 
-    def append(self, records: Sequence[bytes]) -> None:
+    def append(self, records: Sequence[bytes], piece: Piece | None = None) -> None:
         self._records[:] = records
 
 

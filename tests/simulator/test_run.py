@@ -40,10 +40,8 @@ def test_a_schedule_with_real_keys_breaks_no_rule() -> None:
 
 def test_forgetting_old_blocks_breaks_nothing_and_bounds_what_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dropbeard.agreement.finality.HISTORY_BLOCKS", 24)
-    monkeypatch.setattr("dropbeard.simulator.options.SIMULATED", replace(SIMULATED, retention_us=SECOND))
-    monkeypatch.setattr("dropbeard.simulator.keys.SIMULATED", replace(SIMULATED, retention_us=SECOND))
     calm = replace(options_for(20, 4, "none", 8), loss=0.0, slow_share=0.0, crashes=0, partitions=0, one_way_cuts=0)
-    world = World(calm)
+    world = World(replace(calm, retention_us=SECOND))
     world.run()
     assert world.oracle.found == []
     for replica in world.replicas:

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from dropbeard.simulator.disk import SimulatedDisk, SimulatedStore
 from dropbeard.storage.records import Journal
 from dropbeard.storage.sqlite_store import SqliteStore
+from dropbeard.storage.stores import Store
 
 RECORDS = [b"first", b"second record", b"", bytes(range(256)) * 40, b"the fifth and last"]
 """Two commits' worth; the fourth needs more than one page of a database."""
 
 
-class OpenStore(Protocol):
+class OpenStore(Store, Protocol):
     """A store that a process holds."""
 
     boot: int
-
-    def append(self, rows: Sequence[bytes]) -> None: ...
-
-    def rows(self) -> Iterator[bytes]: ...
-
-    def cut(self, keep: int) -> bool: ...
 
     def close(self) -> None: ...
 
@@ -42,6 +37,9 @@ class Medium(Protocol):
 
     def put(self, rows: Sequence[bytes]) -> None:
         """Exactly these rows, while no store is open."""
+
+    def change(self, at: int, row: bytes) -> None:
+        """Another row in the place of the one at index ``at`` of ``rows``, while no store is open."""
 
     def fill(self, store: OpenStore) -> None:
         """From now on the disk is full."""
@@ -73,6 +71,12 @@ class SqliteMedium:
             database.executemany("INSERT INTO records VALUES (?, ?)", enumerate(rows, 1))
         database.close()
 
+    def change(self, at: int, row: bytes) -> None:
+        with sqlite3.connect(self.directory / "journal.db") as database:
+            number = database.execute("SELECT number FROM records ORDER BY number LIMIT 1 OFFSET ?", (at,)).fetchone()
+            database.execute("UPDATE records SET row = ? WHERE number = ?", (row, *number))
+        database.close()
+
     def fill(self, store: OpenStore) -> None:
         self._allow(store, 1)
 
@@ -97,10 +101,13 @@ class SimulatedMedium:
         return SimulatedStore(self.disk)
 
     def rows(self) -> list[bytes]:
-        return list(self.disk.records)
+        return list(self.disk.records.values())
 
     def put(self, rows: Sequence[bytes]) -> None:
-        self.disk.records = list(rows)
+        self.disk.records = dict(enumerate(rows, 1))
+
+    def change(self, at: int, row: bytes) -> None:
+        self.disk.records[list(self.disk.records)[at]] = row
 
     def fill(self, store: OpenStore) -> None:
         self.disk.full = True

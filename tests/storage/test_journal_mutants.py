@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from dropbeard.errors import StorageFailed
-from dropbeard.storage import records, sqlite_store
+from dropbeard.storage import records, rows, sqlite_store
 from dropbeard.storage.mark import Mark
-from dropbeard.storage.records import HEAD_BYTES, Journal
+from dropbeard.storage.records import Journal
+from dropbeard.storage.rows import HEAD_BYTES
 from dropbeard.types.ids import NO_DIGEST, Digest
 from tests.storage import test_journal_suite as suite
 from tests.storage import test_sqlite_damage as damage
@@ -28,18 +29,18 @@ def is_caught(check: Callable[..., None], *arguments: Any) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_mutant_that_checks_no_chain_is_caught(monkeypatch: Patch, tmp_path: Path, kind: str) -> None:
-    monkeypatch.setattr(records, "_read", lambda row, chain: row[HEAD_BYTES:])
+    monkeypatch.setattr(records, "read_row", lambda row, chain: row[HEAD_BYTES:])
     is_caught(suite.test_two_records_in_the_other_order_are_damage, suite.make_medium(kind, tmp_path / "a"))
     is_caught(suite.test_a_record_put_in_twice_is_damage, suite.make_medium(kind, tmp_path / "b"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_mutant_that_skips_a_corrupt_middle_is_caught(monkeypatch: Patch, tmp_path: Path, kind: str) -> None:
-    plain = records._read
+    plain = rows.read_row
 
     def skips(self: Journal) -> Iterator[bytes]:
         chain = NO_DIGEST
-        for row in self._store.rows():
+        for _, row in self._store.rows():
             record = plain(row, chain)
             if isinstance(record, bytes):
                 yield record
@@ -54,13 +55,13 @@ def test_a_mutant_that_skips_a_corrupt_middle_is_caught(monkeypatch: Patch, tmp_
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_mutant_that_cuts_off_any_damaged_end_is_caught(monkeypatch: Patch, tmp_path: Path, kind: str) -> None:
-    plain = records._read
+    plain = rows.read_row
 
     def lenient(row: bytes, chain: Digest) -> bytes | str | None:
         record = plain(row, chain)
         return record if isinstance(record, bytes) else None
 
-    monkeypatch.setattr(records, "_read", lenient)
+    monkeypatch.setattr(records, "read_row", lenient)
     monkeypatch.setattr(sqlite_store.SqliteStore, "cut", lambda self, keep: True)
     is_caught(
         suite.test_a_whole_last_record_under_another_length_is_damage_and_no_torn_write,

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dropbeard.errors import StorageFailed
-from dropbeard.storage.records import HEAD_BYTES, Journal
+from dropbeard.storage.records import Journal
+from dropbeard.storage.rows import HEAD_BYTES
 from tests.storage.media import RECORDS, Medium, SimulatedMedium, SqliteMedium, replayed, written
 
 LARGE_BYTES = 3 << 20
@@ -49,7 +50,7 @@ def test_a_large_record_comes_back(medium: Medium) -> None:
 
 
 def test_a_record_too_large_to_read_back_is_never_written(medium: Medium, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dropbeard.storage.records.RECORD_BYTES_MAX", 10)
+    monkeypatch.setattr("dropbeard.storage.rows.RECORD_BYTES_MAX", 10)
     store = medium.open()
     journal = Journal(store)
     list(journal.replay())
