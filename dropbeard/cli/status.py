@@ -47,6 +47,7 @@ def status_command(config: Path, as_json: bool, watch: bool, timeout: float, cer
 
 
 def _once(config: Path, as_json: bool, watch: bool, timeout: float, certificates: Path | None) -> int:
+    from dropbeard.cli.main import one_line
     from dropbeard.cli.status_view import lines
     from dropbeard.daemon.asking import ask_status
     from dropbeard.daemon.files import read_node_files
@@ -60,7 +61,7 @@ def _once(config: Path, as_json: bool, watch: bool, timeout: float, certificates
         if watch:
             click.clear()
         for line in lines(status, agreement):
-            click.echo(line)
+            click.echo(one_line(line))
     return DEGRADED if status.problems else HEALTHY
 
 
