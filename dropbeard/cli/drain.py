@@ -21,7 +21,7 @@ def drain_command(config: Path, timeout: float) -> int:
 
     Exit code 0: it ended; 2: it does not answer, or goes on beyond the time-out.
     """
-    from dropbeard.cli.status import ask_status
+    from dropbeard.daemon.asking import ask_status
     from dropbeard.daemon.files import read_node_files
     from dropbeard.daemon.status_desk import DRAIN
     from dropbeard.errors import NodeUnreachable

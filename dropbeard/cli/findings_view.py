@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from dropbeard.cli.main import one_line
 from dropbeard.daemon.findings import Finding, worst
 
 FAILED = 1
@@ -22,11 +23,7 @@ def show(findings: list[Finding], as_json: bool) -> int:
         click.echo(json.dumps({"level": level, "checks": rows}))
     else:
         for row in findings:
-            click.echo(f"{row.level:4}  {row.check}: {_line(row.text)}")
+            click.echo(one_line(f"{row.level:4}  {row.check}: {row.text}"))
             if row.mend is not None:
-                click.echo(f"      {_line(row.mend)}")
+                click.echo(one_line(f"      {row.mend}"))
     return FAILED if level == "fail" else 0
-
-
-def _line(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

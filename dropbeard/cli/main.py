@@ -21,6 +21,7 @@ VERBS: Final = {
     "check": ("dropbeard.cli.check:check_command", "Check a node's configuration, keys and files before it runs."),
     "config": ("dropbeard.cli.config:config_command", "Show a configuration with the source of each value."),
     "demo": ("dropbeard.cli.demo:demo_command", "Four owners on this machine classify pictures and certify it."),
+    "doctor": ("dropbeard.cli.doctor:doctor_command", "Find out what ails a node, running or not."),
     "drain": ("dropbeard.cli.drain:drain_command", "End a running node without a failed request."),
     "engine": ("dropbeard.cli.engine:engine_command", "Compile a model for a GPU, and check what an engine computes."),
     "group": ("dropbeard.cli.group:group_command", "Make a group's genesis from its owners' cards."),

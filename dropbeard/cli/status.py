@@ -47,7 +47,9 @@ def status_command(config: Path, as_json: bool, watch: bool, timeout: float, cer
 
 
 def _once(config: Path, as_json: bool, watch: bool, timeout: float, certificates: Path | None) -> int:
+    from dropbeard.cli.main import one_line
     from dropbeard.cli.status_view import lines
+    from dropbeard.daemon.asking import ask_status
     from dropbeard.daemon.files import read_node_files
 
     files = read_node_files(config)
@@ -59,24 +61,8 @@ def _once(config: Path, as_json: bool, watch: bool, timeout: float, certificates
         if watch:
             click.clear()
         for line in lines(status, agreement):
-            click.echo(line)
+            click.echo(one_line(line))
     return DEGRADED if status.problems else HEALTHY
-
-
-def ask_status(files: NodeFiles, timeout_s: float) -> NodeStatus:
-    """The status of the running node; NodeUnreachable when none is to be had."""
-    import msgspec
-
-    from dropbeard.daemon.status_desk import STATUS
-    from dropbeard.errors import NodeUnreachable
-    from dropbeard.transport.status_link import ask
-    from dropbeard.types.status import STATUS_BYTES_MAX, NodeStatus
-
-    answer = ask(files.state, STATUS, STATUS_BYTES_MAX, timeout_s)
-    try:
-        return msgspec.json.decode(answer, type=NodeStatus)
-    except msgspec.MsgspecError as wrong:
-        raise NodeUnreachable(f"the node is of another release and says what this one cannot read: {wrong}") from wrong
 
 
 def _agreement(files: NodeFiles, owner: str, certificates: Path | None) -> Agreement:

@@ -24,6 +24,9 @@ KEPT_BUFFER_BYTES: Final = 4 << 20
 KEPT_BYTES: Final = 256 << 20
 """Free memory at the end of the heap before it goes back."""
 
+PRIORITIES: Final = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
+"""The journal's priority of everything from a level on."""
+
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 _PR_SET_PDEATHSIG: Final = 1
@@ -68,10 +71,34 @@ def keep_memory() -> None:
         mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
+class JournalFormatter(logging.Formatter):
+    """Lines for systemd's journal, which keeps the time itself: each begins with its priority (sd-daemon(3))."""
+
+    def __init__(self) -> None:
+        super().__init__("%(name)s %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Every line of an event, a traceback's too, has the event's priority."""
+        priority = next(value for least, value in PRIORITIES if record.levelno >= least)
+        return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
+
+
+def is_journal(descriptor: int, stream: str | None) -> bool:
+    """Does a descriptor lead to the journal? ``stream`` is what systemd says in JOURNAL_STREAM."""
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return False
+    return stream == f"{status.st_dev}:{status.st_ino}"
+
+
 def log_to_stderr(level: str) -> None:
-    """One handler: time, level, logger, event with key=value details."""
+    """One handler: time, level, logger, event with key=value details; for the journal, priority instead of the first
+    two."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    journal = is_journal(2, os.environ.get("JOURNAL_STREAM"))
+    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
+    handler.setFormatter(JournalFormatter() if journal else plain)
     logger = logging.getLogger("dropbeard")
     logger.handlers = [handler]
     logger.setLevel(level.upper())

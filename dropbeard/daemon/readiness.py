@@ -15,7 +15,6 @@ from dropbeard.daemon.files import NodeFiles
 from dropbeard.daemon.findings import Check, Finding, fail, ok, run_all, warn
 from dropbeard.daemon.identity import Identity, identify
 from dropbeard.daemon.new_node import read_salt
-from dropbeard.errors import ConfigInvalid
 from dropbeard.serving.catalogue import artefact
 from dropbeard.serving.manifest import load_manifest, model_digest
 from dropbeard.signing.curve import load_curve_secret
@@ -24,6 +23,7 @@ from dropbeard.storage.files import read_genesis
 from dropbeard.transport.engine_link import socket_path
 from dropbeard.transport.options import listening_at
 from dropbeard.transport.status_link import SOCKET
+from dropbeard.types.cards import tcp_parts
 from dropbeard.types.group import Group
 from dropbeard.types.ids import Digest
 
@@ -55,13 +55,15 @@ class Readiness:
         }
         return run_all(checks)
 
-    def _group(self) -> Group:
+    def group(self) -> Group:
+        """The genesis' group."""
         return read_genesis(self._files.genesis)
 
-    def _identity(self) -> Identity:
+    def identity(self) -> Identity:
+        """Whose keys these are. Raises what loading them raises."""
         files = self._files
         private = load_private_key(files.node_key, files.passphrase())
-        return identify(self._group(), private, load_curve_secret(files.curve_key), read_salt(files.salt))
+        return identify(self.group(), private, load_curve_secret(files.curve_key), read_salt(files.salt))
 
     def config(self) -> Finding:
         """It was read; are there variables that mean nothing?"""
@@ -71,12 +73,12 @@ class Readiness:
 
     def genesis(self) -> Finding:
         """The group."""
-        group = self._group()
+        group = self.group()
         return ok("genesis", f"group {group.name} ({group.id.hex()[:12]}), n = {group.n}, f = {group.f}")
 
     def keys(self) -> Finding:
         """They are private, and an owner's of this genesis."""
-        owner = self._identity().owner
+        owner = self.identity().owner
         if owner.name != self._files.config.name:
             text = f"the keys are {owner.name}'s, the configuration's name is {self._files.config.name}"
             return warn("keys", text, f'write name = "{owner.name}"')
@@ -132,7 +134,7 @@ class Readiness:
         return self._as_the_genesis(model_digest(manifest), settings.model)
 
     def _as_the_genesis(self, digest: Digest, name: str) -> Finding:
-        owner = self._identity().owner
+        owner = self.identity().owner
         if owner.model != digest:
             text = f"{name} is not the model that the genesis names for {owner.name} ({owner.model_name})"
             return warn("model", text, "that is so after an update; otherwise choose the model of the card")
@@ -143,7 +145,7 @@ class Readiness:
         files = self._files
         if (files.state / SOCKET).exists():
             return ok("ports", "the node runs here and holds them")
-        ends = self._identity().owner.endpoints.all
+        ends = self.identity().owner.endpoints.all
         for end in (listening_at(end, files.config.listen) for end in ends):
             wrong = _bind_fault(end)
             if wrong is not None:
@@ -152,7 +154,7 @@ class Readiness:
 
     def sites(self) -> Finding:
         """Rule 8.3: losing a site must leave a quorum."""
-        group = self._group()
+        group = self.group()
         counts = Counter(site_of(owner.endpoints.votes) for owner in group.owners)
         site, most = counts.most_common(1)[0]
         if group.n == 1:
@@ -164,19 +166,12 @@ class Readiness:
         return ok("sites", f"owners at {len(counts)} sites, no loss of one stops the group")
 
 
-def host_and_port(endpoint: str) -> tuple[str, int]:
-    """Of a tcp endpoint; ConfigInvalid for any other."""
-    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
-    if not endpoint.startswith("tcp://"):
-        raise ConfigInvalid(f"{endpoint} is no tcp endpoint")
-    return host.strip("[]"), int(port)
-
-
 def site_of(endpoint: str) -> str:
     """What is lost together: the network of an address, the domain of a name, the machine of a socket file."""
-    if not endpoint.startswith("tcp://"):
+    place = tcp_parts(endpoint)
+    if place is None:
         return "one machine"
-    host, _ = host_and_port(endpoint)
+    host = place[0]
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -185,11 +180,11 @@ def site_of(endpoint: str) -> str:
 
 
 def _bind_fault(endpoint: str) -> str | None:
-    if not endpoint.startswith("tcp://"):
+    place = tcp_parts(endpoint)
+    if place is None:
         return None
-    host, port = host_and_port(endpoint)
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(*place, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

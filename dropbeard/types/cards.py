@@ -105,6 +105,12 @@ def check_endpoint(endpoint: str, what: str) -> None:
         raise ConfigInvalid(f"{what}: endpoint {endpoint!r} must be tcp://HOST:PORT (port 1 to 65535) or ipc:///PATH")
 
 
+def tcp_parts(endpoint: str) -> tuple[str, int] | None:
+    """Host, without brackets, and port of a checked endpoint; None when it is no tcp endpoint."""
+    found = _TCP.fullmatch(endpoint)
+    return None if found is None else (found["host"].strip("[]"), int(found["port"]))
+
+
 def group_from_cards(
     cards: Sequence[tuple[str, Card]],
     name: str,

@@ -66,7 +66,24 @@ def test_help_imports_nothing_heavy() -> None:
     assert "verify" in result.stdout
 
 
-@pytest.mark.parametrize("verb", ["demo", "group", "init", "models", "run", "simulate", "verify"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "check",
+        "config",
+        "demo",
+        "doctor",
+        "drain",
+        "group",
+        "init",
+        "models",
+        "run",
+        "simulate",
+        "status",
+        "systemd",
+        "verify",
+    ],
+)
 def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     if verb == "simulate":
         with pytest.raises(SystemExit):

@@ -90,6 +90,7 @@ def test_another_backends_model_is_not_the_one_of_the_genesis(home: Path) -> Non
 def test_a_taken_port_is_found(home: Path) -> None:
     port = int((home / "solo.card.toml").read_text().split("tcp://127.0.0.1:")[1].split('"')[0])
     with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", port))
         holder.listen()
         row = findings(home)["ports"]

@@ -176,6 +176,9 @@ def test_a_drained_node_ends_well_and_no_request_fails(
     assert len(answers) == 400
     assert all(len(answer.owners) >= 3 for answer in answers)
     assert "drained in" in capsys.readouterr().out
+    ended = local.supervisor._running["node bob"].process
+    assert ended is not None
+    assert ended.wait(WAIT_S) == 0
     log = (config.parent / "node.log").read_text()
     assert "node-drains open=" in log
     assert "node-stopped" in log

@@ -181,3 +181,36 @@ def test_every_drop_in_is_shipped_and_for_one_unit() -> None:
     for name in DROP_INS:
         assert "[Service]" in drop_in(name, "192.0.2.1")
     assert "IPAddressAllow=192.0.2.1/32" in drop_in("oip", "192.0.2.1")
+
+
+def test_a_node_is_closed_to_all_but_the_networks_that_its_configuration_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "labels.txt").write_text("\n".join(f"class {number}" for number in range(10)))
+    home, config = tmp_path / "alice", tmp_path / "alice" / "alice.toml"
+    assert run(["init", "alice", "--dir", str(home), "--backend", "synthetic", "--host", "192.0.2.1"]) == 0
+    words = ["-o", str(home / "genesis.toml"), "--labels", str(tmp_path / "labels.txt")]
+    assert run(["group", "create", str(home / "alice.card.toml"), *words]) == 0
+    install = ["systemd", "install", "alice", "--root", str(tmp_path / "root"), "--program", "/bin/true"]
+    assert run([*install, "--config", str(config)]) == 1
+    assert "names no client_networks" in capsys.readouterr().err
+    config.write_text('client_networks = ["198.51.100.0/24"]\n' + config.read_text())
+    units = installed(tmp_path / "root", "--config", str(config))
+    text = (units / "dropbeard-node@alice.service.d" / "20-clients.conf").read_text()
+    assert text.splitlines()[2:] == [
+        "IPAddressDeny=any",
+        "IPAddressAllow=192.0.2.1/32",
+        "IPAddressAllow=198.51.100.0/24",
+    ]
+    if ANALYZE is not None:
+        assert analyze("verify", "--man=no", instance(units, "node")).stderr == ""
+
+
+def test_a_node_made_for_the_system_has_its_state_and_socket_where_the_units_expect_them(tmp_path: Path) -> None:
+    home = tmp_path / "alice"
+    assert run(["init", "alice", "--dir", str(home), "--backend", "synthetic", "--system"]) == 0
+    text = (home / "alice.toml").read_text()
+    assert 'state = "/var/lib/dropbeard/alice"' in text
+    assert 'endpoint = "ipc:///run/dropbeard/alice/engine.sock"' in text
+    node, engine = (unit_text(f"dropbeard-{kind}@.service", Path("/x")) for kind in SERVICES)
+    assert value(node, "StateDirectory") == value(engine, "RuntimeDirectory") == "dropbeard/%i"
