@@ -18,7 +18,8 @@ from perf._measure import ROOT, TICKS_S
 READY_S: Final = 90.0
 ASK_S: Final = 2.0
 PAUSE_S: Final = 0.1
-STOP_S: Final = 10.0
+STOP_S: Final = 6.0
+SHARED_MEMORY: Final = Path("/dev/shm")
 
 
 class Server:
@@ -57,12 +58,17 @@ class Server:
         self._signal(signal.SIGTERM)
 
     def stop(self) -> None:
-        """Ask it to end; a moment later end all of it."""
+        """Ask it to end; what has not ended a moment later is ended, and its shared memory is removed."""
         self.ask_to_end()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(STOP_S)
-        self._signal(signal.SIGKILL)
+        until = time.monotonic() + STOP_S
+        while self._process.poll() is None or any(True for _ in _session(self._process.pid)):
+            if time.monotonic() > until:
+                self._signal(signal.SIGKILL)
+                break
+            time.sleep(PAUSE_S)
         self._process.wait()
+        for left in SHARED_MEMORY.glob(f"{shared_name(self._process.pid)}*"):
+            left.unlink(missing_ok=True)
 
     def _signal(self, number: signal.Signals) -> None:
         # Its process group has its pid: nothing else of this machine is in it.
@@ -101,13 +107,21 @@ def _answers(url: str) -> bool:
         return False
 
 
+def shared_name(pid: int) -> str:
+    """What a server's shared memory is called, where it can be told so."""
+    return f"dropbeard-peer-{pid}-"
+
+
 def session_cpu_seconds(leader: int) -> float:
     """User and system time of every living process of a session, with what its ended children used."""
-    total = 0
+    return sum(sum(map(int, fields[11:15])) for fields in _session(leader)) / TICKS_S
+
+
+def _session(leader: int) -> Iterator[list[str]]:
+    """What the kernel says of each process of a session that has not ended, from its state on."""
     for path in Path("/proc").iterdir():
         if path.name.isdigit():
             with contextlib.suppress(OSError):
                 fields = (path / "stat").read_text().rpartition(")")[2].split()
-                if int(fields[3]) == leader:
-                    total += sum(map(int, fields[11:15]))
-    return total / TICKS_S
+                if int(fields[3]) == leader and fields[0] != "Z":
+                    yield fields

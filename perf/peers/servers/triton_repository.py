@@ -13,6 +13,7 @@ import sysconfig
 from pathlib import Path
 from typing import Final
 
+from perf.peers.processes import shared_name
 from perf.peers.workload import HOST, Workload, told
 
 MODEL: Final = "classifier"
@@ -64,8 +65,9 @@ def main() -> None:
     os.environ["PYTHONPATH"] = f"{os.environ['PYTHONPATH']}:{packages}"
     ports = [f"--http-address={HOST}", f"--grpc-address={HOST}", f"--http-port={port}", f"--grpc-port={port + 1}"]
     ports += [f"--metrics-address={HOST}", f"--metrics-port={port + 2}"]
+    memory = f"--backend-config=python,shm-region-prefix-name={shared_name(os.getpid())}"
     program = str(triton / "bin" / "tritonserver")
-    os.execv(program, [program, f"--model-repository={models}", f"--backend-directory={backends}", *ports])
+    os.execv(program, [program, f"--model-repository={models}", f"--backend-directory={backends}", memory, *ports])
 
 
 if __name__ == "__main__":
