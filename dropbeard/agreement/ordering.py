@@ -5,7 +5,14 @@ from __future__ import annotations
 from dropbeard.agreement.accusing import accuse_of_unjustified
 from dropbeard.agreement.chain import Block, statically_valid
 from dropbeard.agreement.effects import Broadcast, CastVote, Effect, Report, Send
-from dropbeard.agreement.holding import apply_towards, justify, ordered_batches, persist_block, persist_ordered
+from dropbeard.agreement.holding import (
+    apply_towards,
+    justify,
+    ordered_batches,
+    persist_block,
+    persist_ordered,
+    try_apply,
+)
 from dropbeard.agreement.ledger_state import StateView
 from dropbeard.agreement.proposing import propose
 from dropbeard.agreement.replica_state import ReplicaState, scaled_timeouts
@@ -34,7 +41,9 @@ def on_proposal(state: ReplicaState, proposal: Proposal) -> list[Effect]:
     if len(round_.proposals) >= PROPOSALS_PER_VIEW and not _is_named(state, header):
         return effects
     round_.proposals.append(header.digest)
-    state.chain.blocks[header.digest] = Block(header, proposal, state.mono)
+    block = state.chain.blocks[header.digest] = Block(header, proposal, state.mono)
+    if header.digest in state.prepared:
+        try_apply(state, block)  # our own: worked out when it was proposed, and kept no longer than its view
     return effects
 
 

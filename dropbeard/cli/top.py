@@ -52,7 +52,7 @@ def top_command(configs: tuple[Path, ...], every: float, frames: int) -> int:
 
 def _look(nodes: Sequence[NodeFiles], seen: Seen) -> None:
     """Ask every node once."""
-    from dropbeard.cli.status import ask_status
+    from dropbeard.daemon.asking import ask_status
     from dropbeard.errors import NodeUnreachable
 
     seen.nodes.clear()

@@ -70,6 +70,20 @@ def test_a_leader_with_work_proposes_once_with_every_batch_on_disk_first() -> No
     assert proposals(end(state, 1)) == []
 
 
+def test_what_a_leader_worked_out_for_its_proposal_is_not_worked_out_again() -> None:
+    state = replica(0)
+    feed(state, [came(batch(1, [attestation(1)]))])
+    (proposed,) = proposals(end(state))
+    worked_out = state.prepared[proposed.header.digest]
+    vote = notarize(proposed.header)
+    tell(state, 0, Proposal(proposed.header, sign(0, vote), proposed.justification, proposed.inline))
+    for number in range(3):
+        tell(state, number, signed_vote(number, vote))
+    assert (state.view, state.prepared) == (1, {})
+    block = state.chain.block(proposed.header.digest)
+    assert block is not None and block.applied is worked_out
+
+
 def test_a_leader_without_work_proposes_nothing() -> None:
     assert proposals(end(replica(0))) == []
 

@@ -33,9 +33,9 @@ BENT = {
     "a wrong mean": PREPROCESS + "mean=(0.0, 0.0, 0.0)))",
     "another channel order": PREPROCESS + "channel_order='rgb'))",
     "another crop": PREPROCESS + "crop=0.6))",
-    "swapped rows": "OnnxRunner.run = lambda self, batch: run(self, batch)[::-1]",
-    "every row the first": "OnnxRunner.run = lambda self, batch: run(self, [batch[0]] * len(batch))",
-    "a little noise": "OnnxRunner.run = lambda self, batch: run(self, batch) + np.arange(1000)[::-1] % 7 / 100",
+    "swapped rows": "OnnxRunner.run = lambda *given: run(*given)[::-1]",
+    "every row the first": "OnnxRunner.run = lambda self, batch, copies: run(self, [batch[0]] * len(batch), copies)",
+    "a little noise": "OnnxRunner.run = lambda *given: run(*given) + np.arange(1000)[::-1] % 7 / 100",
 }
 
 
