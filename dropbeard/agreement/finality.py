@@ -42,7 +42,7 @@ def finalize_ready(state: ReplicaState) -> list[Effect]:
             state.want("header", digest, state.chain.final.header.height)
         elif block.header.height <= state.chain.final.header.height and not block.header.is_closing:
             del state.waiting_finalizations[digest]
-        elif state.chain.hollow is not None or must_skip_to(state, block.header):
+        elif state.chain.hollow is not None or (must_skip_to(state, block.header) and not _is_in_hand(state, block)):
             effects += catch_up(state, block)
         elif apply_towards(state, block):
             del state.waiting_finalizations[digest]
@@ -51,6 +51,12 @@ def finalize_ready(state: ReplicaState) -> list[Effect]:
             if state.chain.final is state.chain.root:
                 return [*effects, *over]
     return [*effects, *carry_over(state)] if hollow and state.chain.hollow is None else effects
+
+
+def _is_in_hand(state: ReplicaState, block: Block) -> bool:
+    """Are the blocks down to the final one here and applied? Then no snapshot is asked for, however many they are: were
+    they notarized and not finalized for long, nobody would have one."""
+    return state.chain.path_to_final(block) is not None and apply_towards(state, block)
 
 
 def _make_final(state: ReplicaState, block: Block) -> list[Effect]:

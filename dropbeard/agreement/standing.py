@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from dropbeard.errors import MessageInvalid
 from dropbeard.types import limits, wire
 from dropbeard.types.blocks import Cut, Header, LaneTip, decode_header
 from dropbeard.types.ids import ClientKey, Digest, Epoch, GroupId, Height, LaneHeight, OwnerId, TimeUs, View
@@ -153,16 +155,20 @@ def _read_tip(reader: wire.Reader) -> LaneTip:
 
 
 def encode_bucket(record: BucketRecord) -> bytes:
-    """number u64, heights u16 and each u64, rows."""
+    """number u64, heights u16 and each u64, rows compressed: clients and times repeat in them."""
     heights = b"".join(wire.u64(height) for height in record.heights)
-    return wire.u64(record.number) + wire.u16(len(record.heights)) + heights + record.rows
+    return wire.u64(record.number) + wire.u16(len(record.heights)) + heights + zlib.compress(record.rows, 1)
 
 
 def read_bucket(reader: wire.Reader) -> BucketRecord:
-    """The same back."""
+    """The same back; MessageInvalid on other bytes."""
     number = reader.u64()
     heights = tuple(Height(reader.u64()) for _ in range(reader.count(SNAPSHOTS_MAX, "snapshots")))
-    return BucketRecord(number, heights, reader.take(reader.remaining))
+    try:
+        rows = zlib.decompress(reader.take(reader.remaining))
+    except zlib.error as wrong:
+        raise MessageInvalid(f"a bucket of a checkpoint does not unpack: {wrong}") from wrong
+    return BucketRecord(number, heights, rows)
 
 
 def encode_own(record: OwnRecord) -> bytes:

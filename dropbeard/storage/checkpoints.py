@@ -19,7 +19,7 @@ from dropbeard.types.ids import NO_DIGEST, Digest
 from dropbeard.types.journal import Piece
 
 DROPPED_PARTS_TURN: Final = 8
-"""Parts of old checkpoints that one commit removes: each holds some 100 KB."""
+"""Parts of old checkpoints that one commit removes: each holds some 10 KB to 100 KB."""
 
 _HEAD_FIELDS = struct.Struct("<BQQ32sQQB")
 _PART, _END = b"\1", b"\2"

@@ -87,8 +87,8 @@ SNAPSHOT_BUCKETS_MAX: Final = 100_000
 BULK_BYTES_MAX: Final = 64 << 20
 """The second frame on the catchup socket: an input, or one bucket of a snapshot."""
 
-CHECKPOINT_BYTES_TURN: Final = 256 << 10
-"""Bytes of a checkpoint that one turn encodes and writes: its votes wait about a millisecond for them."""
+CHECKPOINT_BYTES_TURN: Final = 64 << 10
+"""Bytes of a checkpoint that one turn encodes and writes: its votes wait a millisecond or two for them."""
 
 CHECKPOINT_PAUSE_US: Final = 10_000
 """Time to the next turn while a checkpoint is under way and nothing else is to be done."""
