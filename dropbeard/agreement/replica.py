@@ -91,7 +91,7 @@ def handle(state: ReplicaState, event: Event, now: Now) -> list[Effect]:
     """Turn one event into effects; the state is changed in place and nothing else is."""
     state.now = now
     if state.halted is not None:
-        return []
+        return [WakeAt(state.mono + state.group.parameters.status_interval_us)]  # it has nothing to wake for
     match event:
         case PeerSpoke(sender, message):
             elsewhere = other_epoch(state, message)
