@@ -45,6 +45,8 @@ Ledger
 4.4  Agreed with all n, or with ``answers`` after patience or near the deadline; otherwise expired at the deadline.
 4.5  A late attestation of an agreed record becomes a supplement. 4.6 Expired and old records leave the state.
 5.2  Entries go to their clients with the Finalize vote, or with a whole finalization (``replies``).
+7.1  A checkpoint takes the place of old records; what nobody is owed any more is pruned (``checkpoints``, ``resuming``,
+     ``shelving``).
 7.2  Who is far behind takes a snapshot that a final state root proves, from any peers (``snapshots``, ``rows``).
 7.3  The journal brings back the same promises, votes and lane (``restoring``).
 7.4  Before its first statement a replica asks what others hold of its own; more than it knows stops it (``booting``).

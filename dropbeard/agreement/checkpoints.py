@@ -29,6 +29,7 @@ from dropbeard.agreement.records import (
 from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.agreement.snapshots import cut_at, reported_height, served_from
 from dropbeard.agreement.standing import (
+    MILESTONES_MAX,
     BucketRecord,
     GuardRecord,
     HeldSnapshotRecord,
@@ -124,8 +125,8 @@ def next_piece(state: ReplicaState, under_way: Checkpointing, first: bool) -> Pi
 
 
 def _is_kept(state: ReplicaState, block: Block) -> bool:
-    if not state.milestones:
-        return True
+    if not state.milestones or len(state.milestones) >= MILESTONES_MAX:
+        return not state.milestones
     pause = state.group.parameters.retention_us // MILESTONES_A_RETENTION
     return block.header.time >= state.milestones[-1].time + pause
 

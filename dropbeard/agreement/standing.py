@@ -15,8 +15,9 @@ from dropbeard.types.lanes import SignedPromise, encode_promise, read_promise
 from dropbeard.types.requests import Opening, decode_openings, encode_openings
 from dropbeard.types.votes import SignedVote, encode_signed_vote, read_signed_vote
 
-MILESTONES_MAX = 1_024
-"""Kept checkpoints that wait for retention; half of retention lies between two, so there are few."""
+MILESTONES_MAX = 8
+"""Kept checkpoints that wait for retention. Half of it lies between two, so there are fewer, unless deadlines lie much
+farther ahead."""
 
 SNAPSHOTS_MAX = 64
 

@@ -78,8 +78,8 @@ PROPOSALS_PER_VIEW: Final = 2
 """Proposals kept of one view unless a certificate names them: two convict the leader."""
 
 HISTORY_BLOCKS: Final = 4_096
-"""Final blocks, with the lane batches they order, kept in memory to serve replicas and clients that are behind; more
-while retention lasts (rule 4.6). Four intervals of snapshots, which serve whoever is further behind."""
+"""Final blocks kept in memory to serve replicas and clients that are behind; more while retention lasts (rule 4.6).
+Four intervals of snapshots, which serve whoever is further behind; lane batches are kept for two."""
 
 SNAPSHOT_BUCKETS_MAX: Final = 100_000
 """Buckets of one second of deadlines: horizon and retention of a day each, and some."""

@@ -74,7 +74,7 @@ def test_a_mutant_whose_checkpoint_forgets_the_highest_own_vote_is_caught(monkey
         return replace(record, own_vote_view=GENESIS_VIEW) if isinstance(record, StandingRecord) else record
 
     forgets(monkeypatch, change)
-    caught_by(["halted", "unobtainable"], seeds=SEEDS, **OFTEN)
+    caught_by(["halted", "unobtainable", *STALLS], seeds=SEEDS, **OFTEN)
 
 
 def test_a_mutant_whose_checkpoint_forgets_the_end_of_the_own_lane_is_caught(monkeypatch: Patch) -> None:

@@ -102,7 +102,7 @@ def test_a_mutant_that_forgets_votes_over_a_restart_is_told_by_its_peers(monkeyp
         return plain(state, [r for r in records if not isinstance(r, VoteRecord)], now)
 
     monkeypatch.setattr("dropbeard.simulator.replica.restore", forgetful)
-    caught_by(["halted", "storm"], "none")
+    caught_by(["halted", "storm", "unobtainable"], "none")
 
 
 def test_a_mutant_that_forgets_its_lane_over_a_restart_is_caught(monkeypatch: Patch) -> None:
@@ -115,7 +115,7 @@ def test_a_mutant_that_forgets_its_lane_over_a_restart_is_caught(monkeypatch: Pa
         return plain(state, kept, now)
 
     monkeypatch.setattr("dropbeard.simulator.replica.restore", forgetful)
-    caught_by(["double-lane", "accused", "double-commitment", "opened-unpromised"], "none")
+    caught_by(["double-lane", "accused", "double-commitment", "opened-unpromised", "unobtainable"], "none")
 
 
 def test_a_mutant_that_sends_before_it_stores_is_caught(monkeypatch: Patch) -> None:
