@@ -60,7 +60,7 @@ def test_marked_owners_are_told() -> None:
 
 
 def test_a_ledger_that_starts_at_a_snapshot_says_so() -> None:
-    made = world()
+    made = world(stretch=4)
     group = made.keys.group
     replica = made.replicas[0]
     height, snapshot = min(replica.turn.state.chain.base.whole.snapshots.items())
