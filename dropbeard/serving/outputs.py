@@ -22,8 +22,8 @@ def top_choices(logits: npt.NDArray[np.generic], top_k: int) -> list[bytes]:
     if not np.isfinite(logits).all():
         raise EngineFailed("the model's output is not finite: check its manifest's input rule")
     units = np.rint(softmax(logits) * PROBABILITY_ONE).astype(np.int64)
-    # Ordered by the units that are sent, not by the floats behind them, so that the bytes are canonical. Each place is a
-    # number of its own, so only the few best need to be sorted.
+    # Ordered by the units that are sent, not by the floats behind them, so that the bytes are canonical. No two places
+    # are equal, so only the few best need to be sorted.
     classes = units.shape[1]
     places = np.arange(classes) - units * classes
     few = np.argpartition(places, min(top_k, classes) - 1, axis=1)[:, :top_k]
