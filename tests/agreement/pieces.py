@@ -157,3 +157,13 @@ def feed(state: ReplicaState, events: Sequence[Event], now: Now = START) -> list
 def end_turn(state: ReplicaState, us: int = 0) -> list[Effect]:
     """End a turn ``us`` microseconds after the start."""
     return handle(state, TurnEnded(), later(us))
+
+
+def with_block(me: int = 1) -> tuple[ReplicaState, Proposal]:
+    """A follower that holds the batch and the proposal of view 0."""
+    state = replica(me)
+    made = batch(2, [attestation(1)])
+    proposal = first_block(state, 0, made)
+    feed(state, [came(made)])
+    tell(state, 0, proposal)
+    return state, proposal

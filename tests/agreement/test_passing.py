@@ -13,20 +13,15 @@ from dropbeard.types.messages import CertificateNotice, Proposal
 from tests.agreement.pieces import (
     GROUP,
     START,
-    attestation,
-    batch,
-    came,
     certificate_of,
     end_turn,
-    feed,
     finalize,
-    first_block,
     notarize,
     nullify,
     owner,
-    replica,
     signed_vote,
     tell,
+    with_block,
 )
 
 WAIT_US = GROUP.parameters.finalize_timeout_us
@@ -34,11 +29,7 @@ WAIT_US = GROUP.parameters.finalize_timeout_us
 
 def notarized(me: int = 1) -> tuple[ReplicaState, Proposal]:
     """A follower that holds a block and its notarization."""
-    state = replica(me)
-    made = batch(2, [attestation(1)])
-    proposal = first_block(state, 0, made)
-    feed(state, [came(made)])
-    tell(state, 0, proposal)
+    state, proposal = with_block(me)
     end_turn(state)
     tell(state, 0, certificate_of(notarize(proposal.header), (0, 2, 3)))
     return state, proposal

@@ -34,6 +34,7 @@ from tests.agreement.pieces import (
     sign,
     signed_vote,
     tell,
+    with_block,
 )
 
 PROPOSE_US = GROUP.parameters.propose_timeout_us
@@ -46,16 +47,6 @@ def votes(effects: Sequence[Effect]) -> list[object]:
 
 def end(state: ReplicaState, us: int = 0) -> list[Effect]:
     return handle(state, TurnEnded(), later(us))
-
-
-def with_block(me: int = 1) -> tuple[ReplicaState, Proposal]:
-    """A follower that holds the batch and the proposal of view 0."""
-    state = replica(me)
-    made = batch(2, [attestation(1)])
-    proposal = first_block(state, 0, made)
-    feed(state, [came(made)])
-    tell(state, 0, proposal)
-    return state, proposal
 
 
 def test_a_valid_proposal_is_notarized_and_what_it_needs_is_on_disk_first() -> None:
