@@ -14,7 +14,7 @@ from typing import Final
 
 import zmq
 
-from dropbeard.daemon.files import read_node_files
+from dropbeard.daemon.files import NodeFiles, read_node_files
 from dropbeard.daemon.local_group import LocalGroup
 from dropbeard.daemon.process import StopSignal, die_with_parent, keep_memory
 from dropbeard.daemon.supervisor import Child
@@ -52,14 +52,18 @@ class EchoGroup(LocalGroup):
         return Child(f"{kind} {config.stem}", command, config.parent / f"{kind}.log")
 
 
+def listening(context: zmq.Context[zmq.Socket[bytes]], config: Path) -> tuple[NodeFiles, ZapHandler, ClientListener]:
+    """A node's client socket as its configuration and genesis have it, and who lets clients in."""
+    files = read_node_files(config)
+    owner = next(owner for owner in read_genesis(files.genesis).owners if owner.name == config.stem)
+    zap = ZapHandler(context, {"clients": None})
+    return files, zap, ClientListener(context, owner.endpoints.clients, load_curve_secret(files.curve_key))
+
+
 def echo_node(config: Path) -> None:
     """Until SIGTERM."""
-    files = read_node_files(config)
-    group = read_genesis(files.genesis)
-    owner = next(owner for owner in group.owners if owner.name == config.stem)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    zap = ZapHandler(context, {"clients": None})
-    clients = ClientListener(context, owner.endpoints.clients, load_curve_secret(files.curve_key))
+    files, zap, clients = listening(context, config)
     engine = EngineLink(context, files.engine_endpoint)
     stop, poller = StopSignal(), zmq.Poller()
     for source in (zap.socket, clients.socket, engine.socket, stop.fd):

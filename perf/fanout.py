@@ -18,19 +18,16 @@ from typing import Any, Final
 import zmq
 
 from dropbeard.client.sending import Outgoing, flush
-from dropbeard.daemon.files import read_node_files
 from dropbeard.daemon.local_group import LocalGroup
 from dropbeard.daemon.process import StopSignal, die_with_parent, keep_memory
 from dropbeard.daemon.supervisor import Child, Supervisor
-from dropbeard.signing.curve import CurveSecret, load_curve_secret
-from dropbeard.storage.files import read_genesis
+from dropbeard.signing.curve import CurveSecret
 from dropbeard.transport.client_link import ClientLink
-from dropbeard.transport.clients import ClientListener
 from dropbeard.transport.options import CURVE_FRAME_BYTES
-from dropbeard.transport.zap import ZapHandler
 from dropbeard.types.ids import Nonce, OwnerId, TimeUs
 from dropbeard.types.messages import Submit
 from dropbeard.types.parameters import SECOND
+from perf._echo import listening
 from perf._load import POLL_S, START_S, raw_inputs
 from perf._measure import Figure, figure
 from perf._observed import labels_of
@@ -183,12 +180,8 @@ class _Sender:
 
 def sink(config: Path) -> None:
     """Until SIGTERM."""
-    files = read_node_files(config)
-    group = read_genesis(files.genesis)
-    owner = next(owner for owner in group.owners if owner.name == config.stem)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    zap = ZapHandler(context, {"clients": None})
-    clients = ClientListener(context, owner.endpoints.clients, load_curve_secret(files.curve_key))
+    _, zap, clients = listening(context, config)
     stop, poller = StopSignal(), zmq.Poller()
     for source in (zap.socket, clients.socket, stop.fd):
         poller.register(source, zmq.POLLIN)

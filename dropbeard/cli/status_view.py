@@ -32,8 +32,13 @@ def _chain(chain: ChainPart) -> Iterator[str]:
     yield f"{chain.lag} blocks behind{doing}, {chain.failures} failed views in a row"
 
 
+def lane_texts(chain: ChainPart) -> dict[str, str]:
+    """By owner: batches of its lane in the final cut, and held above it."""
+    return {lane.owner: f"{lane.final}+{lane.held - lane.final}" for lane in chain.lanes}
+
+
 def _peers(chain: ChainPart) -> Iterator[str]:
-    lanes = {lane.owner: f"{lane.final}+{lane.held - lane.final}" for lane in chain.lanes}
+    lanes = lane_texts(chain)
     models = {model.owner: model for model in chain.models}
     rows = [("owner", "link", "heard", "round trip", "height", "lane", "model")]
     named = {peer.owner: peer for peer in chain.peers}

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 TIMEOUT_S: Final = 1.0
 FRAMES_MAX: Final = 1_000_000
-UNREACHABLE: Final = 2
 
 
 @click.command("top")
@@ -33,6 +32,7 @@ def top_command(configs: tuple[Path, ...], every: float, frames: int) -> int:
 
     from dropbeard.cli.top_view import Seen, screen
     from dropbeard.daemon.files import read_node_files
+    from dropbeard.errors import NodeUnreachable
 
     nodes = [read_node_files(config) for config in configs]
     seen = Seen()
@@ -44,7 +44,7 @@ def top_command(configs: tuple[Path, ...], every: float, frames: int) -> int:
                 live.update(screen(seen), refresh=True)
                 shown += 1
                 if shown == frames:
-                    return 0 if seen.nodes else UNREACHABLE
+                    return 0 if seen.nodes else NodeUnreachable.exit_code
                 time.sleep(every)
     except KeyboardInterrupt:
         return 0

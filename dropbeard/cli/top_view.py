@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dropbeard.cli.status_view import time_text
+from dropbeard.cli.status_view import lane_texts, time_text
 from dropbeard.types.status import NodeStatus, PeerPart, StagePart
 
 BARS: Final = "▁▂▃▄▅▆▇█"
@@ -63,7 +63,7 @@ def drawn(rates: Sequence[float]) -> str:
 
 def _rows(nodes: Mapping[str, NodeStatus], first: NodeStatus) -> Iterator[tuple[Text | str, ...]]:
     peers = {peer.owner: peer for peer in first.chain.peers}
-    lanes = {lane.owner: f"{lane.final}+{lane.held - lane.final}" for lane in first.chain.lanes}
+    lanes = lane_texts(first.chain)
     marked = {mark.owner for mark in first.chain.marked}
     for model in first.chain.models:
         owner, own, peer = model.owner, nodes.get(model.owner), peers.get(model.owner)
