@@ -27,7 +27,7 @@ EVERY_S: Final = 2.0
 @click.option(
     "--certificates",
     type=click.Path(path_type=Path),
-    help="Certificates that clients disclosed (*.dbcert); else the directory `disclosed` of the state directory.",
+    help="Certificates that clients disclosed (.dbcert files); else the directory `disclosed` of the state directory.",
 )
 def status_command(config: Path, as_json: bool, watch: bool, timeout: float, certificates: Path | None) -> int:
     """Ask the running node of CONFIG how it is, as its own user or root.
