@@ -62,7 +62,7 @@ CAST: Final = (
 CHANGES_SHARE: Final = 0.15
 """Schedules in which owners join, leave or change their node keys."""
 
-PRUNING_SHARE: Final = 0.2
+PRUNING_SHARE: Final = 0.05
 """Schedules that last longer than retention, with small snapshots and more crashes."""
 
 RETENTION_MIN_US: Final = SECOND
