@@ -77,9 +77,9 @@ FETCH_VIEWS_MAX: Final = 64
 PROPOSALS_PER_VIEW: Final = 2
 """Proposals kept of one view unless a certificate names them: two convict the leader."""
 
-HISTORY_BLOCKS: Final = 4_096
-"""Final blocks kept in memory to serve replicas and clients that are behind; more while retention lasts (rule 4.6).
-Four intervals of snapshots, which serve whoever is further behind; lane batches are kept for two."""
+HISTORY_BLOCKS: Final = 2_560
+"""Final blocks kept in memory to serve replicas and clients that are behind; more while retention lasts (rule 4.6). Two
+and a half intervals of snapshots, which serve whoever is two behind; lane batches are kept for two."""
 
 SNAPSHOT_BUCKETS_MAX: Final = 100_000
 """Buckets of one second of deadlines: horizon and retention of a day each, and some."""
