@@ -96,6 +96,7 @@ def _forget_changes(state: ReplicaState, block: Block) -> None:
     old = chain.heights.get(Height(height - APPLIED_BLOCKS))
     if old is not None:
         chain.blocks[old].applied = None
+        state.lanes.pack_below(cut_at(state, Height(height - APPLIED_BLOCKS)))
     if height % interval == 0:
         state.lanes.forget_below(cut_at(state, served_from(state, block.header.height)))
 
