@@ -113,6 +113,10 @@ class ExtraMissing(DropbeardError):
     daemon_exit_code = OPERATOR_MUST_ACT
 
 
+class AggregateInvalid(DropbeardError):
+    """These answers cannot be aggregated in this way: another kind of task, or too few of them (rule 5.6)."""
+
+
 class InputInvalid(DropbeardError):
     """The client's input is not what the group's task accepts (rule 2.5)."""
 

@@ -237,7 +237,7 @@ def _matching(promises: dict[OwnerId, Promise], openings: dict[tuple[OwnerId, Ve
 
 def _readable(group: Group, opening: Opening) -> bool:
     try:
-        group.task.decode_output(opening.output)
+        group.task.read_output(opening.output)
     except MessageInvalid:
         return False
     return True

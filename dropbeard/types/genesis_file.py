@@ -11,12 +11,12 @@ from dataclasses import fields
 import msgspec
 
 from dropbeard.errors import ConfigInvalid
-from dropbeard.types import limits
-from dropbeard.types.cards import CARD_FORMAT, Card, check_name, is_plain, owner_from_card
+from dropbeard.types.cards import CARD_FORMAT, Card, check_name, owner_from_card
 from dropbeard.types.group import Group, Owner
 from dropbeard.types.ids import OwnerId
 from dropbeard.types.parameters import Parameters
 from dropbeard.types.task import TaskSchema
+from dropbeard.types.task_table import TaskTable, task_from, task_values
 from dropbeard.types.toml_text import read_toml, table
 
 GENESIS_FORMAT = 1
@@ -28,14 +28,6 @@ class _GroupTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     f: int
     answers: int
     id: str | None = None
-
-
-class _TaskTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    name: str
-    top_k: int
-    encoded_bytes_max: int
-    pixels_max: int
-    labels: list[str]
 
 
 class _OwnerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,7 +51,7 @@ _ParametersTable = msgspec.defstruct(
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     group: _GroupTable
-    task: _TaskTable
+    task: TaskTable
     parameters: _ParametersTable  # type: ignore[valid-type]
     owner: list[_OwnerTable]
 
@@ -67,21 +59,11 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def genesis_to_toml(group: Group) -> str:
     """The genesis file of a group."""
     head = {"format": GENESIS_FORMAT, "name": group.name, "f": group.f, "answers": group.answers, "id": group.id.hex()}
-    task = group.task
     parts = [
         table("[group]", head),
         table("[parameters]", {spec.name: getattr(group.parameters, spec.name) for spec in fields(Parameters)}),
         *(table("[[owner]]", _owner_values(owner)) for owner in group.owners),
-        table(
-            "[task]",
-            {
-                "name": task.name,
-                "top_k": task.top_k,
-                "encoded_bytes_max": task.encoded_bytes_max,
-                "pixels_max": task.pixels_max,
-                "labels": task.labels,
-            },
-        ),
+        table("[task]", task_values(group.task)),
     ]
     return "\n".join(parts)
 
@@ -124,22 +106,7 @@ def _owner(row: _OwnerTable, what: str) -> Owner:
     return owner_from_card(Card(format=CARD_FORMAT, **values), OwnerId(number), f"{what}, owner {row.name!r}")
 
 
-def task_from(row: _TaskTable, what: str) -> TaskSchema:
-    """The task schema, its bounds checked."""
-    check_name(row.name, what)
-    # Two classes may share a name (ImageNet has two cranes); the class id is what counts.
-    if not 2 <= len(row.labels) <= limits.LABELS_MAX:
-        raise ConfigInvalid(f"{what}: the task needs 2 to {limits.LABELS_MAX} labels")
-    if not all(is_plain(label, limits.LABEL_BYTES_MAX) for label in row.labels):
-        raise ConfigInvalid(f"{what}: a label must be 1 to {limits.LABEL_BYTES_MAX} printable bytes")
-    if not 1 <= row.top_k <= min(len(row.labels), limits.OUTPUT_BYTES_MAX // 6):
-        raise ConfigInvalid(f"{what}: top_k = {row.top_k} does not fit {len(row.labels)} labels")
-    if not 1 <= row.encoded_bytes_max <= limits.INPUT_BYTES_MAX or not 1 <= row.pixels_max <= limits.PIXELS_MAX:
-        raise ConfigInvalid(f"{what}: encoded_bytes_max or pixels_max is out of bounds")
-    return TaskSchema(row.name, tuple(row.labels), row.top_k, row.encoded_bytes_max, row.pixels_max)
-
-
 def task_schema(name: str, labels: tuple[str, ...]) -> TaskSchema:
     """A classification task with the usual bounds: top 5 (or all), files to 4 MiB, 50 million pixels."""
-    row = _TaskTable(name, min(5, len(labels)), 4 << 20, 50_000_000, list(labels))
+    row = TaskTable(name, 4 << 20, 50_000_000, top_k=min(5, len(labels)), labels=list(labels))
     return task_from(row, f"the task {name!r}")

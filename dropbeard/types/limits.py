@@ -18,6 +18,14 @@ OPTIONS_BYTES_MAX: Final = 64
 OUTPUT_BYTES_MAX: Final = 16 << 10
 """One owner's answer as task-schema bytes."""
 
+DIMENSIONS_MAX: Final = 4
+"""Of a tensor that is an answer."""
+
+BOXES_MAX: Final = 256
+"""Objects in one owner's answer: fusing those of 64 owners compares each with each."""
+
+UNIT_BYTES_MAX: Final = 32
+
 INPUT_BYTES_MAX: Final = 16 << 20
 """Fuse of the transport; the genesis sets the limit that clients meet."""
 
