@@ -13,6 +13,10 @@ STATE_CONTRADICTS = 65
 """A daemon's exit code when its disk does not hold all that it promised (EX_DATAERR): restarting would not help."""
 
 
+OWNER_LEFT = 69
+"""A node's exit code when its owner left the group and it has nothing left to show (EX_UNAVAILABLE)."""
+
+
 class DropbeardError(Exception):
     """Root of the tree. ``exit_code`` is what the command line returns for it."""
 
@@ -60,6 +64,12 @@ class AssuranceTooLow(DropbeardError):
     exit_code = 3
 
 
+class OwnerLeft(DropbeardError):
+    """A node's owner is not in the group any more, and nobody is owed an old certificate (rule 8.4)."""
+
+    daemon_exit_code = OWNER_LEFT
+
+
 class StorageFailed(DropbeardError):
     """The journal or ledger cannot be read or written: disk full, corrupt record, locked by another process."""
 
@@ -105,6 +115,10 @@ class ModelMissing(EngineFailed):
 
 class UpdateRefused(DropbeardError):
     """A model update is not taken; the model in force goes on."""
+
+
+class ChangeRefused(DropbeardError):
+    """A vote for a change of the membership does not count; the text says why (rule 8.4)."""
 
 
 class ExtraMissing(DropbeardError):

@@ -21,6 +21,8 @@ struct ToNode {
     submit @3 :Submit;
     fetch @4 :Data;
     # A request id of this client: what is known of it?
+    succession @5 :UInt32;
+    # An epoch: what ended it?
   }
 }
 
@@ -61,5 +63,7 @@ struct ToClient {
     # bytes.
     reply @4 :Reply;
     rejected @5 :Rejected;
+    succession @6 :Data;
+    # What ended an epoch, and who serves the next one: a succession's canonical bytes (rule 8.4).
   }
 }

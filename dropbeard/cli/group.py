@@ -1,4 +1,4 @@
-"""``dropbeard group``: a genesis from owners' cards."""
+"""``dropbeard group``: a genesis from owners' cards, and who serves it from epoch to epoch."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ from pathlib import Path
 
 import click
 
+from dropbeard.cli.membership import COMMANDS
+
 
 @click.group("group")
 def group_command() -> None:
-    """Make a group's genesis."""
+    """Make a group's genesis, and change its owners."""
+
+
+for command in COMMANDS:
+    group_command.add_command(command)
 
 
 @group_command.command("create")

@@ -24,7 +24,7 @@ VERBS: Final = {
     "doctor": ("dropbeard.cli.doctor:doctor_command", "Find out what ails a node, running or not."),
     "drain": ("dropbeard.cli.drain:drain_command", "End a running node without a failed request."),
     "engine": ("dropbeard.cli.engine:engine_command", "Compile a model for a GPU, and check what an engine computes."),
-    "group": ("dropbeard.cli.group:group_command", "Make a group's genesis from its owners' cards."),
+    "group": ("dropbeard.cli.group:group_command", "Make a group's genesis, and change its owners."),
     "init": ("dropbeard.cli.init:init_command", "Make an owner's keys, node configuration and public card."),
     "ledger": ("dropbeard.cli.ledger:ledger_command", "Replay a node's ledger without keys, or show it."),
     "model": ("dropbeard.cli.model:model_command", "Update an owner's model, and see which was in force when."),

@@ -18,12 +18,13 @@ from dropbeard.client.session import Done, Session
 from dropbeard.codec.client import decode_to_client
 from dropbeard.errors import ClientError, ConfigInvalid, GroupUnreachable, MessageInvalid
 from dropbeard.signing.curve import CurveSecret, load_curve_secret
-from dropbeard.storage.files import read_genesis
+from dropbeard.storage.files import read_genesis, read_successions
 from dropbeard.transport.client_link import ClientLink
 from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, Nonce, RequestId, TimeUs
 from dropbeard.types.parameters import SECOND
 from dropbeard.types.requests import Request
+from dropbeard.types.succession import Succession
 
 TIMEOUT_S: Final = 10.0
 """Seconds from submission to deadline, unless the caller says otherwise."""
@@ -42,6 +43,9 @@ class Client:
     ``timeout`` and ``patience`` in seconds: a request's deadline lies ``timeout`` ahead, and once ``answers`` owners
     have answered the group waits ``patience`` for the others (0: not at all). Raises GroupUnreachable when fewer nodes
     than needed say welcome within ``connect_timeout`` seconds.
+
+    ``successions``: what ended earlier epochs of the group. Nodes show what is not known, so they are needed only where
+    too few of the genesis' owners are left (rule 8.4); ``group`` is then the group of the latest epoch.
     """
 
     def __init__(
@@ -52,16 +56,17 @@ class Client:
         timeout: float = TIMEOUT_S,
         patience: float = PATIENCE_S,
         connect_timeout: float = CONNECT_TIMEOUT_S,
+        successions: Sequence[Succession] = (),
     ) -> None:
         if not 0 <= patience <= timeout or timeout * SECOND > group.parameters.horizon_us:
             horizon_s = group.parameters.horizon_us / SECOND
             raise ConfigInvalid(f"need 0 <= patience <= timeout <= {horizon_s:g} s (the group's horizon)")
-        self.group = group
         self._timeout_us, self._patience_us = int(timeout * SECOND), int(patience * SECOND)
         self._lock = threading.RLock()
         secret = key if key is not None else CurveSecret.generate()
-        self._session = Session(group, ClientKey(secret.public))
-        self._link = ClientLink(group, secret)
+        self._session = Session(group, ClientKey(secret.public), successions)
+        self.group = self._session.group
+        self._link = ClientLink(self.group, secret)
         self._started: dict[RequestId, int] = {}
         self._ended: dict[RequestId, Answer | ClientError] = {}
         try:
@@ -71,13 +76,19 @@ class Client:
             raise
 
     @classmethod
-    def from_group(cls, path: str | Path, key: str | Path | None = None, **options: Any) -> Client:
-        """A client of the group whose genesis file is at ``path``; ``key`` is a CURVE secret file, fresh if omitted.
+    def from_group(
+        cls, path: str | Path, key: str | Path | None = None, successions: str | Path | None = None, **options: Any
+    ) -> Client:
+        """A client of the group whose genesis file is at ``path``; ``key`` is a CURVE secret file, fresh if omitted;
+        ``successions`` a file of what ended its earlier epochs (``dropbeard ledger successions``).
 
-        Options as for the constructor. ConfigInvalid or KeyInvalid when a file cannot be used.
+        Options as for the constructor. ConfigInvalid, KeyInvalid or LedgerInvalid when a file cannot be used.
         """
         secret = None if key is None else load_curve_secret(Path(key))
-        return cls(read_genesis(Path(path)), secret, **options)
+        group = read_genesis(Path(path))
+        if successions is not None:
+            options["successions"] = read_successions(Path(successions), group.id)
+        return cls(group, secret, **options)
 
     def __enter__(self) -> Client:
         return self
@@ -166,8 +177,8 @@ class Client:
 
     def _credits(self) -> int:
         """What at least ``answers`` nodes grant; a node that grants less rejects, and is asked again."""
-        granted = sorted(self._session.credits.values(), reverse=True)
-        return max(1, granted[self.group.answers - 1])
+        granted = sorted(self._session.credits.values(), reverse=True)[: self.group.answers]
+        return max(1, granted[-1]) if granted else 1
 
     def _submit(self, image: Any, at_once: bool) -> RequestId:
         given = input_from(image)
@@ -208,6 +219,9 @@ class Client:
             except MessageInvalid:
                 continue  # a node's fault; its silence is handled like any other
             self._session.on_message(owner, message, _now_us()[0])
+        if self._session.group is not self.group:
+            self.group = self._session.group
+            self._link.follow(self.group)
         for done in self._session.poll(_now_us()[0]):
             self._finish(done)
         self._flush()

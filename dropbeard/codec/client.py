@@ -16,6 +16,7 @@ from dropbeard.types.group import Group
 from dropbeard.types.ids import Digest, Epoch, GroupId, Nonce, OwnerId, RequestId, TimeUs
 from dropbeard.types.messages import (
     FetchOutcome,
+    FetchSuccession,
     Hello,
     Openings,
     Rejected,
@@ -23,11 +24,13 @@ from dropbeard.types.messages import (
     Reply,
     Submit,
     Submits,
+    SuccessionNotice,
     ToClient,
     ToNode,
     Welcome,
 )
 from dropbeard.types.requests import decode_openings, encode_openings
+from dropbeard.types.succession import decode_succession
 
 OPENING_BYTES = 160
 """Room that one opening takes beside its output."""
@@ -49,6 +52,8 @@ def _put_to_node(frame: Any, message: ToNode) -> None:
             frame.init("hello").group = group
         case FetchOutcome(request):
             frame.fetch = request
+        case FetchSuccession(epoch):
+            frame.succession = epoch
         case Submits(requests):
             into = frame.init("submit")
             into.group, into.rows = requests[0].group, b"".join(map(_submit_row, requests))
@@ -72,6 +77,8 @@ def _take_to_node(frame: Any) -> ToNode:
         return Hello(GroupId(exactly(frame.hello.group, 32, "a group id")))
     if which == "fetch":
         return FetchOutcome(RequestId(exactly(frame.fetch, 32, "a request id")))
+    if which == "succession":
+        return FetchSuccession(Epoch(frame.succession))
     if which == "submit":
         return _take_submits(GroupId(exactly(frame.submit.group, 32, "a group id")), frame.submit.rows)
     raise MessageInvalid(f"a client's frame holds {which!r}")
@@ -102,6 +109,8 @@ def _estimate(message: ToClient) -> int:
         headers = sum(len(header.body) + 16 for header in message.headers)
         entries = sum(len(entry.encoded) + 32 for _, entry in message.entries)
         return headers + entries + 66 * len(message.signatures) + 32 * len(message.proof)
+    if isinstance(message, SuccessionNotice):
+        return len(message.succession.encode())
     return 4 * limits.REJECT_TEXT_BYTES_MAX
 
 
@@ -123,6 +132,8 @@ def _put_to_client(frame: Any, message: ToClient) -> None:
             into = frame.init("rejected")
             into.request, into.reason, into.retryAfter = request, int(reason), retry_after_us
             into.detail = cut_text(detail, limits.REJECT_TEXT_BYTES_MAX)
+        case SuccessionNotice(succession):
+            frame.succession = succession.encode()
         case _:
             assert_never(message)
 
@@ -143,6 +154,8 @@ def _take_to_client(frame: Any, group: Group) -> ToClient:
         return Openings(decode_openings(frame.openings, group.parameters.batch_items_max))
     if which == "reply":
         return _take_reply(frame.reply, group)
+    if which == "succession":
+        return SuccessionNotice(decode_succession(frame.succession, group.id))
     if which == "rejected":
         row = frame.rejected
         if row.reason not in RejectReason._value2member_map_:

@@ -19,6 +19,7 @@ from dropbeard.types.ids import ClientKey, Height, OwnerId, RequestId
 from dropbeard.types.messages import (
     BatchNotice,
     FetchOutcome,
+    FetchSuccession,
     Hello,
     PeerMessage,
     Rejected,
@@ -26,6 +27,7 @@ from dropbeard.types.messages import (
     Status,
     Submit,
     Submits,
+    SuccessionNotice,
     Welcome,
 )
 from dropbeard.types.requests import Request
@@ -100,6 +102,9 @@ class Inbox:
                 return []
             case FetchOutcome(request):
                 return [OutcomeAsked(client, request)]
+            case FetchSuccession(epoch):
+                known = self._state.successions.get(epoch)
+                return [] if known is None else [SendClient(client, SuccessionNotice(known))]
             case _:
                 assert_never(message)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Container, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import zmq
@@ -12,10 +14,26 @@ from dropbeard.signing.curve import CurveSecret
 from dropbeard.transport.frames import EVERYTHING, receive, send
 from dropbeard.transport.monitor import Monitor
 from dropbeard.transport.options import INPUT_QUEUE_MAX, connect, keep_alive, prepare, use_curve
-from dropbeard.types.group import Group
+from dropbeard.types.group import Group, Owner
 from dropbeard.types.ids import OwnerId
 
 HEARD_AT_ONCE_MAX: Final = 256
+
+LEAVING_S: Final = 30.0
+"""How long a node that left the group, or changed its key or its place, is still listened to (rule 8.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    owner: OwnerId
+    place: tuple[str, bytes]
+    """Endpoint and CURVE key."""
+    socket: zmq.Socket[bytes]
+    monitor: Monitor
+
+    def close(self) -> None:
+        self.monitor.close()
+        self.socket.close()
 
 
 class ClientLink:
@@ -23,54 +41,86 @@ class ClientLink:
 
     def __init__(self, group: Group, secret: CurveSecret) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._sockets: dict[OwnerId, zmq.Socket[bytes]] = {}
-        self._monitors: dict[OwnerId, Monitor] = {}
+        self._secret = secret
+        self._lines: dict[OwnerId, _Line] = {}
+        self._leaving: list[tuple[float, _Line]] = []
+        """Lines that are only heard, and until when."""
         self._poller = zmq.Poller()
         self._ready: Container[object] = EVERYTHING
         """What the last poll found readable."""
         self.not_sent: Counter[OwnerId] = Counter()
-        for owner in group.owners:
-            socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
-            prepare(socket, queue=8 * INPUT_QUEUE_MAX)
-            keep_alive(socket)
-            socket.set(zmq.IMMEDIATE, 1)
-            use_curve(socket, secret, owner.curve_key)
-            self._monitors[owner.id] = Monitor(socket)
-            connect(socket, owner.endpoints.clients)
-            self._sockets[owner.id] = socket
-            self._poller.register(socket, zmq.POLLIN)
-            self._poller.register(self._monitors[owner.id].socket, zmq.POLLIN)
+        self.follow(group)
+
+    def follow(self, group: Group) -> None:
+        """Speak to the owners of this group at their places; others are listened to for LEAVING_S (rule 8.4)."""
+        now = time.monotonic()
+        for owner in [owner for owner, line in self._lines.items() if line.place != _place(group.owner(owner))]:
+            self._leaving.append((now + LEAVING_S, self._lines.pop(owner)))
+        for member in group.owners:
+            if member.id not in self._lines:
+                self._lines[member.id] = self._open(member)
+
+    def _open(self, owner: Owner) -> _Line:
+        socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
+        prepare(socket, queue=8 * INPUT_QUEUE_MAX)
+        keep_alive(socket)
+        socket.set(zmq.IMMEDIATE, 1)
+        use_curve(socket, self._secret, owner.curve_key)
+        line = _Line(owner.id, (owner.endpoints.clients, owner.curve_key), socket, Monitor(socket))
+        connect(socket, owner.endpoints.clients)
+        self._poller.register(socket, zmq.POLLIN)
+        self._poller.register(line.monitor.socket, zmq.POLLIN)
+        return line
+
+    def _forget(self, now: float) -> None:
+        for until, line in self._leaving:
+            if until <= now:
+                self._poller.unregister(line.socket)
+                self._poller.unregister(line.monitor.socket)
+                line.close()
+        self._leaving = [row for row in self._leaving if row[0] > now]
 
     def send(self, owner: OwnerId, frames: Sequence[bytes]) -> bool:
-        """Hand a message to ZeroMQ; False, and counted, when the node is away or its queue is full."""
+        """Hand a message to ZeroMQ; False, and counted, when the node is away, has left, or its queue is full."""
+        line = self._lines.get(owner)
         try:
-            send(self._sockets[owner], frames)
+            if line is not None:
+                send(line.socket, frames)
+                return True
         except zmq.Again:
-            self.not_sent[owner] += 1
-            return False
-        return True
+            pass
+        self.not_sent[owner] += 1
+        return False
 
     def receive(self, timeout_s: float) -> list[tuple[OwnerId, bytes]]:
         """What came, waiting up to ``timeout_s`` seconds for the first."""
+        if self._leaving:
+            self._forget(time.monotonic())
         self._ready = {source for source, _ in self._poller.poll(max(0, round(timeout_s * 1000)))}
         heard = []
-        for owner, socket in self._sockets.items():
-            for _ in range(HEARD_AT_ONCE_MAX if socket in self._ready else 0):
-                frames = receive(socket, 1)
+        for line in (*self._lines.values(), *(line for _, line in self._leaving)):
+            for _ in range(HEARD_AT_ONCE_MAX if line.socket in self._ready else 0):
+                frames = receive(line.socket, 1)
                 if frames is None:
                     break
                 if frames:
-                    heard.append((owner, frames[0].bytes))
+                    heard.append((line.owner, frames[0].bytes))
+        for _, line in self._leaving:
+            line.monitor.changes(self._ready)
         return heard
 
     def connected(self) -> list[OwnerId]:
         """Nodes to which a connection was made, or made again, since the last call."""
-        return [owner for owner, monitor in self._monitors.items() if True in monitor.changes(self._ready)]
+        return [owner for owner, line in self._lines.items() if True in line.monitor.changes(self._ready)]
 
     def close(self) -> None:
         """Close everything; calling it again does nothing."""
-        for owner, socket in self._sockets.items():
-            self._monitors[owner].close()
-            socket.close()
-        self._sockets.clear()
+        for line in (*self._lines.values(), *(line for _, line in self._leaving)):
+            line.close()
+        self._lines.clear()
+        self._leaving.clear()
         self._context.term()
+
+
+def _place(owner: Owner | None) -> tuple[str, bytes] | None:
+    return None if owner is None else (owner.endpoints.clients, owner.curve_key)

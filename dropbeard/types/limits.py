@@ -47,6 +47,9 @@ CONFIGURATION_BYTES_MAX: Final = 128 << 10
 SUCCESSIONS_MAX: Final = 1_024
 """Epochs of one group."""
 
+SUCCESSIONS_BYTES_MAX: Final = 64 << 20
+"""A file of what ended them."""
+
 EVIDENCE_BYTES_MAX: Final = 256 << 10
 """One piece of evidence in a lane; a larger one (a justification of many pages) exists only as a file."""
 

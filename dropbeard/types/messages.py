@@ -109,7 +109,7 @@ class BootAnswer:
 
 @dataclass(frozen=True, slots=True)
 class FetchSuccession:
-    """Asks for what ended an epoch (rule 8.4)."""
+    """Asks for what ended an epoch (rule 8.4); clients ask it, too."""
 
     epoch: Epoch
 
@@ -337,5 +337,5 @@ class FetchOutcome:
     request: RequestId
 
 
-ToNode = Hello | Submits | FetchOutcome
-ToClient = Welcome | Openings | Reply | Rejected
+ToNode = Hello | Submits | FetchOutcome | FetchSuccession
+ToClient = Welcome | Openings | Reply | Rejected | SuccessionNotice

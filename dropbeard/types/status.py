@@ -83,6 +83,12 @@ class ChainPart(Part, frozen=True):
     models: list[ModelPart]
     marked: list[MarkPart]
     evidence: list[EvidencePart]
+    owners: list[str] = []
+    """Who serves the epoch, in the order of leadership."""
+    faults: int = 0
+    answers: int = 0
+    serves_until_us: int | None = None
+    """Since 1970, of a node whose owner left the group: until then it shows certificates of earlier epochs."""
 
 
 class StagePart(Part, frozen=True):

@@ -134,6 +134,7 @@ TO_NODE: list[ToNode] = [
             Submit(GroupId(D), Nonce(0), TimeUs(1), 0, b"", InputKind.ENCODED_IMAGE, (0, 0, 0)),
         )
     ),
+    FetchSuccession(Epoch(2**32 - 1)),
 ]
 TO_CLIENT: list[ToClient] = [
     Welcome(OwnerId(3), Epoch(0), 77),
@@ -141,6 +142,7 @@ TO_CLIENT: list[ToClient] = [
     Openings(()),
     Reply((HEADER,), ROWS, ((4, ENTRY), (9, ENTRY)), 12, (D, E, D)),
     Rejected(RequestId(D), RejectReason.BUSY, 2**40, "später, bitte"),
+    SuccessionNotice(Succession(Epoch(1), (HEADER,), ROWS, D, E, b"c")),
 ]
 TO_ENGINE: list[ToEngine] = [
     NodeHello(),
