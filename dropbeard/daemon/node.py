@@ -174,7 +174,8 @@ class Node:
     def _connect(self, group: Group, identity: Identity, files: NodeFiles, writer: TimedWriter) -> None:
         me, curve, listen = identity.owner.id, identity.curve, files.config.listen
         peers = frozenset(owner.curve_key for owner in group.owners if owner.id != me)
-        self._zap = ZapHandler(self._context, {"votes": peers, "lanes": peers, "catchup": peers, "clients": None})
+        domains = {"votes": peers, "lanes": peers, "catchup": peers, "clients": _client_keys(group)}
+        self._zap = ZapHandler(self._context, domains)
         self._votes = PeerLink(self._context, group, me, curve, "votes", listen)
         self._lanes = PeerLink(self._context, group, me, curve, "lanes", listen)
         self._catchup = PeerLink(self._context, group, me, curve, "catchup", listen)
@@ -295,6 +296,14 @@ class Node:
         self._engine.close()
         self._zap.close()
         self._context.term()
+
+
+def _client_keys(group: Group) -> frozenset[bytes] | None:
+    """Who gets through the handshake of the clients' socket: anyone, or in a closed group its clients, and the owners'
+    nodes, whose doctors ask which genesis is served."""
+    if group.clients is None or not group.clients.is_closed:
+        return None
+    return frozenset((*group.clients.allow, *(owner.curve_key for owner in group.owners)))
 
 
 def _decoded(rows: Iterable[bytes], group: Group) -> Iterator[Record]:

@@ -23,8 +23,7 @@ MAGIC = b"DBCERT\0\x01"
 CERTIFICATE_BYTES_MAX, GENESIS_BYTES_MAX = 1 << 20, 8 << 20
 HEADERS_MAX, OWNERS_MAX, SIBLINGS_MAX = 1025, 64, 20
 AGREED, EXPIRED, SUPPLEMENT = 1, 2, 3
-ORDER = int(NIST256p.order)
-BROKEN = (struct.error, MalformedPointError)
+ORDER, BROKEN = int(NIST256p.order), (struct.error, MalformedPointError)
 PARAMETERS = (
     *("block_interval_us", "lane_linger_us", "propose_timeout_us", "advance_timeout_us", "finalize_timeout_us"),
     *("timeout_growth_percent", "timeout_growth_steps_max", "status_interval_us", "starvation_us", "horizon_us"),
@@ -96,11 +95,18 @@ def _genesis(table: dict[str, Any]) -> Genesis:
         *(_owner(owner) for owner in owners),
         short(task["name"].encode()) + sizes + labels,
         *(struct.pack("<Q", table["parameters"][name]) for name in PARAMETERS),
+        _clients(table["clients"]) if "clients" in table else b"",
     )
     if group.get("id", identity.hex()) != identity.hex():
         raise ValueError(f"it says that its id is {group['id']}, it is {identity.hex()}")
     keys = tuple(VerifyingKey.from_string(bytes.fromhex(owner["node_key"]), curve=NIST256p) for owner in owners)
     return Genesis(identity, n, f, answers, keys, task["top_k"], len(task["labels"]))
+
+
+def _clients(rules: dict[str, Any]) -> bytes:
+    keys = b"".join(bytes.fromhex(key) for key in rules.get("allow", ()))
+    limits = (rules["rate_per_s"], rules["burst"], rules["per_day"])
+    return struct.pack("<BIIII", 1, *limits, len(keys) // 32) + keys
 
 
 def _owner(owner: dict[str, Any]) -> bytes:
@@ -224,8 +230,7 @@ def read_certificate(data: bytes) -> Certificate:
     if len(data) > CERTIFICATE_BYTES_MAX or data[: len(MAGIC)] != MAGIC:
         raise Unreadable("not an inference certificate of version 1")
     reader = Reader(data)
-    reader.take(len(MAGIC))
-    group, epoch = reader.take(32), reader.number("I")
+    _, group, epoch = reader.take(len(MAGIC)), reader.take(32), reader.number("I")
     headers = [read_header(reader) for _ in reader.rows(HEADERS_MAX)]
     if not headers:
         raise Unreadable("there is no header")
@@ -270,10 +275,9 @@ def check_finalization(cert: Certificate, genesis: Genesis) -> None:
 def verifies(key: VerifyingKey, signature: bytes, message: bytes) -> bool:
     """ECDSA P-256 with SHA-256, low s only."""
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-    if not (1 <= r < ORDER and 1 <= s <= ORDER // 2):
-        return False
+    in_range = 1 <= r < ORDER and 1 <= s <= ORDER // 2
     try:
-        return bool(key.verify(signature, message, hashfunc=hashlib.sha256, sigdecode=sigdecode_string))
+        return in_range and bool(key.verify(signature, message, hashfunc=hashlib.sha256, sigdecode=sigdecode_string))
     except BadSignatureError:
         return False
 
@@ -319,9 +323,7 @@ def check_request(cert: Certificate, _: Genesis) -> None:
 def check_openings(cert: Certificate, genesis: Genesis) -> None:
     """Steps 11 to 14."""
     base = cert.entries[0]
-    promises: dict[int, tuple[bytes, bytes]] = {}
-    for entry in reversed(cert.entries):
-        promises.update(entry.promises)
+    promises = {owner: row for entry in reversed(cert.entries) for owner, row in entry.promises.items()}
     for owner, salt, output in cert.openings:
         require(11, owner in promises, f"owner {owner} promised nothing")
         version_model, commitment = promises[owner]
@@ -330,11 +332,9 @@ def check_openings(cert: Certificate, genesis: Genesis) -> None:
     require(12, len(promises) == sum(len(entry.promises) for entry in cert.entries), "an owner promised twice")
     owners = [owner for owner, _, _ in cert.openings]
     require(12, owners == sorted(set(owners)), "the owners of the openings do not ascend")
-    if base.kind == EXPIRED:
-        require(13, not owners, "an expired entry has openings")
-    else:
-        enough = min(len(base.promises), len(owners)) >= genesis.answers
-        require(13, enough, f"{len(base.promises)} promises and {len(owners)} openings, need {genesis.answers}")
+    enough, expired = min(len(base.promises), len(owners)) >= genesis.answers, base.kind == EXPIRED
+    require(13, not (expired and owners), "an expired entry has openings")
+    require(13, enough or expired, f"{len(base.promises)} promises and {len(owners)} openings, need {genesis.answers}")
     for owner, _, output in cert.openings:
         require(14, well_formed(output, genesis), f"the output of owner {owner} is no answer of the task")
 
