@@ -96,6 +96,18 @@ class OwnRequest:
 
 
 @dataclass(slots=True)
+class Account:
+    """What one client used up here. ``debt`` falls by ``rate_per_s`` in each microsecond and grows by a million with
+    each request, so whole numbers hold any rate exactly; ``used`` counts requests of the UTC day ``day`` since 1970.
+    """
+
+    at_us: int
+    day: int
+    debt: int = 0
+    used: int = 0
+
+
+@dataclass(slots=True)
 class Fetch:
     """A want that was asked for: when it is asked for again, and how often it was."""
 
@@ -219,6 +231,8 @@ class ReplicaState:
     mine: dict[RequestId, OwnRequest] = field(default_factory=dict)
     mine_by_client: dict[ClientKey, int] = field(default_factory=dict)
     """Requests of each client that have no final outcome here (rule 4.2)."""
+    accounts: dict[ClientKey, Account] = field(default_factory=dict)
+    """What clients used of their rate and quota; whoever was admitted longest ago comes first (rule 2.2)."""
     open_mine: dict[RequestId, None] = field(default_factory=dict)
     outbox: dict[RequestId, None] = field(default_factory=dict)
     """Answered, not yet promised."""

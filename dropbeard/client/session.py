@@ -59,7 +59,12 @@ GRACE_US: Final = 3 * SECOND
 LINK_AFTER_US: Final = 200 * MILLISECOND
 """Answers that an agreed entry promises may not come; who signed a supplement is asked for its link this often."""
 
-_TRY_AGAIN: Final = (RejectReason.BUSY, RejectReason.NO_CREDIT, RejectReason.ENGINE_UNAVAILABLE)
+_TRY_AGAIN: Final = (
+    RejectReason.BUSY,
+    RejectReason.NO_CREDIT,
+    RejectReason.ENGINE_UNAVAILABLE,
+    RejectReason.OVER_RATE,
+)
 
 
 @dataclass(frozen=True, slots=True)

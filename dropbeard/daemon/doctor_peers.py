@@ -128,7 +128,7 @@ def _begin(context: zmq.Context[zmq.Socket[bytes]], group: Group, own: CurveSecr
         prepare(end)
         end.set(zmq.LINGER, 0)
     use_curve(votes, own, owner.curve_key)
-    use_curve(clients, CurveSecret.generate(), owner.curve_key)
+    use_curve(clients, own, owner.curve_key)  # a closed group lets no stranger through
     monitor = Monitor(votes)
     connect(votes, owner.endpoints.votes)
     connect(clients, owner.endpoints.clients)

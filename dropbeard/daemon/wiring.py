@@ -7,6 +7,7 @@ learns from us how it ended. For as long a node whose own owner left shows its c
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 import zmq
@@ -82,7 +83,7 @@ class Wiring:
         self._learn()
         seat, curve, listen, peers = self.identity.owner, self.identity.curve, files.config.listen, self._peers()
         allowed = frozenset(owner.curve_key for owner in peers)
-        zap = ZapHandler(context, {**dict.fromkeys(CHANNELS, allowed), "clients": None})
+        zap = ZapHandler(context, {**dict.fromkeys(CHANNELS, allowed), "clients": self._clients(peers)})
         votes, lanes, catchup = (PeerLink(context, peers, seat, curve, channel, listen) for channel in CHANNELS)
         clients = ClientListener(context, listening_at(seat.endpoints.clients, listen), curve)
         self.sockets = Sockets(votes, lanes, catchup, clients, zap)
@@ -111,6 +112,15 @@ class Wiring:
                 found.update((owner, None) for owner in self._groups[epoch].owners if owner.id != state.me)
         return list(found)
 
+    def _clients(self, peers: Sequence[Owner]) -> frozenset[bytes] | None:
+        """Who gets through the handshake of the clients' socket: anyone, or in a closed group its clients, and the
+        owners' nodes, whose doctors ask which genesis is served."""
+        rules = self._genesis.clients
+        if rules is None or not rules.is_closed:
+            return None
+        owners = (*peers, *self._state.group.owners)
+        return frozenset((*rules.allow, *(owner.curve_key for owner in owners)))
+
     def follow(self) -> bool:
         """After a turn: into the epoch that the replica is in; are other sockets to be polled now?"""
         dropped = [link.drop_older() for link in self.sockets.links]
@@ -125,6 +135,7 @@ class Wiring:
         for channel, link in zip(CHANNELS, self.sockets.links, strict=True):
             self.sockets.zap.allow(channel, frozenset(owner.curve_key for owner in peers))
             link.follow(peers, seat, curve)
+        self.sockets.zap.allow("clients", self._clients(peers))
         self.polled = self._polled()
         return True
 

@@ -10,12 +10,13 @@ from typing import Final
 
 import zmq
 
+from dropbeard.errors import KeyInvalid
 from dropbeard.signing.curve import CurveSecret
 from dropbeard.transport.frames import EVERYTHING, receive, send
 from dropbeard.transport.monitor import Monitor
 from dropbeard.transport.options import INPUT_QUEUE_MAX, connect, keep_alive, prepare, use_curve
 from dropbeard.types.group import Group, Owner
-from dropbeard.types.ids import OwnerId
+from dropbeard.types.ids import ClientKey, OwnerId
 
 HEARD_AT_ONCE_MAX: Final = 256
 
@@ -37,9 +38,17 @@ class _Line:
 
 
 class ClientLink:
-    """Never blocks but in ``receive``; connections come back by themselves."""
+    """Never blocks but in ``receive``; connections come back by themselves.
+
+    KeyInvalid when the group is closed to this key: its nodes would refuse the handshake without a word.
+    """
 
     def __init__(self, group: Group, secret: CurveSecret) -> None:
+        if group.clients is not None and not group.clients.allows(ClientKey(secret.public)):
+            raise KeyInvalid(
+                f"the group {group.name} serves named clients alone, and {secret.public.hex()} is none of them; "
+                "use the key that its owners allowed"
+            )
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._secret = secret
         self._lines: dict[OwnerId, _Line] = {}

@@ -28,8 +28,8 @@ class ZapHandler:
         self.socket.set(zmq.LINGER, 0)
         self.socket.bind(ENDPOINT)
 
-    def allow(self, domain: str, keys: frozenset[bytes]) -> None:
-        """From now on only these keys get in; connections that stand are not cut."""
+    def allow(self, domain: str, keys: frozenset[bytes] | None) -> None:
+        """From now on only these keys get in, with None every key; connections that stand are not cut."""
         self._domains[domain] = keys
 
     def answer_all(self) -> None:

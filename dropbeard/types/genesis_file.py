@@ -11,9 +11,10 @@ from dataclasses import fields
 import msgspec
 
 from dropbeard.errors import ConfigInvalid
-from dropbeard.types.cards import CARD_FORMAT, Card, check_name, owner_from_card
+from dropbeard.types.cards import CARD_FORMAT, Card, check_name, hex_bytes, owner_from_card
+from dropbeard.types.client_rules import ClientRules
 from dropbeard.types.group import Group, Owner
-from dropbeard.types.ids import OwnerId
+from dropbeard.types.ids import KEY_BYTES, ClientKey, OwnerId
 from dropbeard.types.parameters import Parameters
 from dropbeard.types.task import TaskSchema
 from dropbeard.types.task_table import TaskTable, task_from, task_values
@@ -44,6 +45,13 @@ class _OwnerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model_name: str
 
 
+class _ClientsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    rate_per_s: int
+    burst: int
+    per_day: int
+    allow: list[str] | None = None
+
+
 _ParametersTable = msgspec.defstruct(
     "_ParametersTable", [(spec.name, int) for spec in fields(Parameters)], frozen=True, forbid_unknown_fields=True
 )
@@ -54,6 +62,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     task: TaskTable
     parameters: _ParametersTable  # type: ignore[valid-type]
     owner: list[_OwnerTable]
+    clients: _ClientsTable | None = None
 
 
 def genesis_to_toml(group: Group) -> str:
@@ -62,10 +71,28 @@ def genesis_to_toml(group: Group) -> str:
     parts = [
         table("[group]", head),
         table("[parameters]", {spec.name: getattr(group.parameters, spec.name) for spec in fields(Parameters)}),
+        *([] if group.clients is None else [table("[clients]", _client_values(group.clients))]),
         *(table("[[owner]]", _owner_values(owner)) for owner in group.owners),
         table("[task]", task_values(group.task)),
     ]
     return "\n".join(parts)
+
+
+def _client_values(rules: ClientRules) -> dict[str, int | list[str] | None]:
+    allow = [key.hex() for key in rules.allow] or None
+    return {"rate_per_s": rules.rate_per_s, "burst": rules.burst, "per_day": rules.per_day, "allow": allow}
+
+
+def _client_rules(row: _ClientsTable | None, what: str) -> ClientRules | None:
+    if row is None:
+        return None
+    if row.allow == []:
+        raise ConfigInvalid(f"{what}: clients.allow is empty, so nobody could ask; without it anyone may")
+    keys = tuple(ClientKey(hex_bytes(text, KEY_BYTES, "a key of clients.allow", what)) for text in row.allow or ())
+    try:
+        return ClientRules(row.rate_per_s, row.burst, row.per_day, keys)
+    except ConfigInvalid as wrong:
+        raise ConfigInvalid(f"{what}: {wrong}") from wrong
 
 
 def _owner_values(owner: Owner) -> dict[str, str | int]:
@@ -90,9 +117,11 @@ def genesis_from_toml(text: str, what: str = "the genesis") -> Group:
     check_name(file.group.name, what)
     owners = tuple(_owner(row, what) for row in file.owner)
     task = task_from(file.task, what)
+    clients = _client_rules(file.clients, what)
     try:
         parameters = Parameters(**msgspec.structs.asdict(file.parameters))
-        group = Group(file.group.name, file.group.f, file.group.answers, owners, task, parameters)
+        sizes = file.group.f, file.group.answers
+        group = Group(file.group.name, *sizes, owners, task, parameters, clients=clients)
     except ConfigInvalid as wrong:
         raise ConfigInvalid(f"{what}: {wrong}") from wrong
     if file.group.id is not None and file.group.id != group.id.hex():

@@ -118,3 +118,20 @@ REJECT_TEXT_BYTES_MAX: Final = 200
 
 PIXELS_MAX: Final = 1 << 28
 """The most pixels that a genesis may admit for one input."""
+
+CLIENTS_ALLOWED_MAX: Final = 16_384
+"""Keys that a genesis may allow: in hex they take 1.2 MB of its file."""
+
+CLIENT_LIMIT_MAX: Final = 1_000_000_000
+"""Of a client's rate, burst or quota in a genesis."""
+
+CLIENT_ACCOUNTS_MAX: Final = 65_536
+"""Clients whose use of rate and quota a replica remembers; whoever was admitted longest ago makes room."""
+
+GROUP_CARDS_BYTES_MAX: Final = 256 << 10
+"""A file of group cards; a node sends it in one message."""
+
+GROUP_CARDS_MAX: Final = 256
+CURRENCY_BYTES_MAX: Final = 16
+PRICE_MAX: Final = 1 << 40
+"""Micro-units for one answer: a million units."""

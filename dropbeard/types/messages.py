@@ -259,6 +259,10 @@ class RejectReason(enum.IntEnum):
     ENGINE_UNAVAILABLE = 6
     NO_CREDIT = 7
     UNKNOWN_REQUEST = 8
+    NOT_ALLOWED = 9
+    """The group's rules name its clients, and this one is not among them."""
+    OVER_RATE = 10
+    OVER_QUOTA = 11
 
 
 @dataclass(frozen=True, slots=True)

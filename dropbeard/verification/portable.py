@@ -48,6 +48,11 @@ class Invalid(Exception):
         self.step = step
 
 
+def readable(holds: bool, text: str) -> None:
+    if not holds:
+        raise Unreadable(text)
+
+
 def require(step: int, holds: bool, text: str) -> None:
     if not holds:
         raise Invalid(step, text)
@@ -86,21 +91,19 @@ def read_genesis(text: str) -> Genesis:
 def _genesis(table: dict[str, Any]) -> Genesis:
     group, task, owners = table["group"], table["task"], table["owner"]
     n, f, answers = len(owners), group["f"], group["answers"]
-    if [owner["id"] for owner in owners] != list(range(n)) or not 1 <= n <= OWNERS_MAX:
-        raise ValueError("the ids of its owners are not 0, 1, 2, ...")
-    if n < 3 * f + 1 or not 2 * f + 1 <= answers <= n - f:
-        raise ValueError(f"n = {n}, f = {f}, answers = {answers} do not fit each other")
+    readable([owner["id"] for owner in owners] == list(range(n)) and 1 <= n <= OWNERS_MAX, "ids are not 0, 1, 2, ...")
+    readable(n >= 3 * f + 1 and 2 * f + 1 <= answers <= n - f, f"n = {n}, f = {f}, answers = {answers} do not fit")
     labels, kind = task.get("labels", []), KINDS.index(task.get("kind", KINDS[0]))
     size, form = _form(task, kind, len(labels)) if kind else (task["top_k"], b"")
-    if group["format"] != 1 or not (kind or 1 <= size <= len(labels)):
-        raise ValueError("its format is not 1, or top_k does not fit the labels")
+    fits = group["format"] == 1 and (kind > 0 or 1 <= size <= len(labels))
+    readable(fits, "its format is not 1, or top_k does not fit the labels")
     head = short(group["name"].encode()) + struct.pack("<HHH", f, answers, n) + b"".join(map(_owner, owners))
     sizes = 0 if kind else size, task["encoded_bytes_max"], task["pixels_max"], len(labels)
     words = b"".join(short(label.encode()) for label in labels) + form
     settings = struct.pack("<21Q", *(table["parameters"][name] for name in PARAMETERS))
+    settings += _clients(table["clients"]) if "clients" in table else b""
     identity = hashed("genesis", head, short(task["name"].encode()), struct.pack("<HIII", *sizes), words, settings)
-    if group.get("id", identity.hex()) != identity.hex():
-        raise ValueError(f"it says that its id is {group['id']}, it is {identity.hex()}")
+    readable(group.get("id", identity.hex()) == identity.hex(), f"the id of the genesis is {identity.hex()}")
     keys = tuple(VerifyingKey.from_string(bytes.fromhex(owner["node_key"]), curve=NIST256p) for owner in owners)
     return Genesis(identity, n, f, answers, keys, kind, size, len(labels))
 
@@ -112,10 +115,15 @@ def _form(task: dict[str, Any], kind: int, classes: int) -> tuple[int, bytes]:
     return prod(shape) * (1 if kind == BOXES else struct.calcsize("<" + ELEMENTS[element])), head + rest
 
 
+def _clients(rules: dict[str, Any]) -> bytes:
+    keys = b"".join(bytes.fromhex(key) for key in rules.get("allow", ()))
+    limits = (rules["rate_per_s"], rules["burst"], rules["per_day"])
+    return struct.pack("<BIIII", 1, *limits, len(keys) // 32) + keys
+
+
 def _owner(owner: dict[str, Any]) -> bytes:
     raw = [bytes.fromhex(owner[name]) for name in ("owner_key", "node_key", "curve_key", "model")]
-    if list(map(len, raw)) != [33, 33, 32, 32]:
-        raise ValueError(f"a key or digest of owner {owner['id']} has the wrong length")
+    readable([*map(len, raw)] == [33, 33, 32, 32], f"a key or digest of owner {owner['id']} has the wrong length")
     place = struct.pack("<H", owner["id"]) + short(owner["name"].encode())
     endpoints = b"".join(short(owner[name].encode()) for name in ("votes", "lanes", "clients", "catchup"))
     return place + b"".join(raw[:3]) + endpoints + raw[3] + short(owner["model_name"].encode())
@@ -129,8 +137,7 @@ class Reader:
         self.at = 0
 
     def take(self, count: int) -> bytes:
-        if self.at + count > len(self.data):
-            raise Unreadable(f"the file ends at byte {len(self.data)}, within a field that begins at {self.at}")
+        readable(self.at + count <= len(self.data), f"the file ends within a field that begins at byte {self.at}")
         self.at += count
         return self.data[self.at - count : self.at]
 
@@ -143,14 +150,12 @@ class Reader:
     def rows(self, most: int) -> range:
         """A u16 count that begins a list."""
         count = self.number("H")
-        if count > most:
-            raise Unreadable(f"a list has {count} items, at most {most} are allowed")
+        readable(count <= most, f"a list has {count} items, at most {most} are allowed")
         return range(count)
 
 
 def ascending(owners: list[int], what: str) -> None:
-    if owners != sorted(set(owners)):
-        raise Unreadable(f"the owners of {what} do not ascend")
+    readable(owners == sorted(set(owners)), f"the owners of {what} do not ascend")
 
 
 @dataclass(frozen=True)
@@ -198,15 +203,13 @@ class Proved:
 def read_proved(reader: Reader, position: int) -> Proved:
     begin = reader.at
     kind = reader.number("B")
-    if kind not in (AGREED, EXPIRED, SUPPLEMENT):
-        raise Unreadable(f"an entry has unknown kind {kind}")
+    readable(kind in (AGREED, EXPIRED, SUPPLEMENT), f"an entry has unknown kind {kind}")
     request, client = reader.take(32), reader.take(32)
     rows = [(reader.number("H"), (reader.take(36), reader.take(32))) for _ in reader.rows(OWNERS_MAX)]
     ascending([owner for owner, _ in rows], "an entry")
     end = reader.at
     index, leaves, count = reader.numbers("IIB")
-    if count > SIBLINGS_MAX:
-        raise Unreadable(f"a path has {count} siblings, at most {SIBLINGS_MAX} are possible")
+    readable(count <= SIBLINGS_MAX, f"a path has {count} siblings, at most {SIBLINGS_MAX} are possible")
     siblings = tuple(reader.take(32) for _ in range(count))
     return Proved(position, reader.data[begin:end], kind, request, client, dict(rows), index, leaves, siblings)
 
@@ -231,19 +234,16 @@ def read_certificate(data: bytes) -> Certificate:
     if len(data) > CERTIFICATE_BYTES_MAX or data[: len(MAGIC)] != MAGIC:
         raise Unreadable("not an inference certificate of version 1")
     reader = Reader(data)
-    reader.take(len(MAGIC))
-    group, epoch = reader.take(32), reader.number("I")
+    _, group, epoch = reader.take(len(MAGIC)), reader.take(32), reader.number("I")
     headers = [read_header(reader) for _ in reader.rows(HEADERS_MAX)]
-    if not headers:
-        raise Unreadable("there is no header")
+    readable(bool(headers), "there is no header")
     signatures = [(reader.number("H"), reader.take(64)) for _ in reader.rows(OWNERS_MAX)]
     ascending([signer for signer, _ in signatures], "the signatures")
     times, nonce, options, asked = reader.take(12), reader.take(8), reader.take(reader.number("H")), reader.take(32)
     entries = [read_proved(reader, len(headers) - 1)]
     entries += [read_proved(reader, reader.number("H")) for _ in reader.rows(OWNERS_MAX)]
     openings = [(reader.number("H"), reader.take(32), reader.take(reader.number("H"))) for _ in reader.rows(OWNERS_MAX)]
-    if reader.at != len(data):
-        raise Unreadable(f"{len(data) - reader.at} bytes follow the end")
+    readable(reader.at == len(data), f"{len(data) - reader.at} bytes follow the end")
     return Certificate(group, epoch, headers, signatures, times, nonce, options, asked, entries, openings)
 
 
