@@ -29,6 +29,7 @@ def chain_part(state: ReplicaState, peers: list[PeerPart], heights: Mapping[Owne
         models=_models(state),
         marked=_marked(state),
         evidence=_evidence(state),
+        needed=max(state.group.quorum, state.group.answers),
     )
 
 

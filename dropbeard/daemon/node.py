@@ -14,7 +14,7 @@ from typing import Final
 import zmq
 
 from dropbeard.agreement.effects import SendClient
-from dropbeard.agreement.events import Event, Now, PeerConnected
+from dropbeard.agreement.events import Event, NodeEnds, Now, PeerConnected
 from dropbeard.agreement.records import Record, decode_record, is_audit
 from dropbeard.agreement.replica_state import ReplicaState, new_replica
 from dropbeard.agreement.restoring import restore
@@ -47,6 +47,7 @@ from dropbeard.transport.options import listening_at
 from dropbeard.transport.peers import PeerLink
 from dropbeard.transport.zap import ZapHandler
 from dropbeard.types.group import Group
+from dropbeard.types.messages import Presence
 from dropbeard.types.status import NodeStatus
 
 log = logging.getLogger("dropbeard.node")
@@ -154,6 +155,8 @@ class Node:
         self._next_count_us = now.monotonic_us + COUNTERS_EVERY_US
         self._notifier = notifier
         self._drain_until_us: int | None = None
+        self._told: list[Event] = []
+        """What the node itself tells the core in the next turn."""
         self._inbox = Inbox(self.state)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
@@ -199,6 +202,7 @@ class Node:
         if self._drain_until_us is None:
             self._drain_until_us = read_clocks().monotonic_us + DRAIN_MAX_US
             self._vitals.draining = self._inbox.draining = True
+            self._told.append(NodeEnds(Presence.DRAINS))
             self._notifier.stopping()
             log.info("node-drains open=%d", len(self.state.open_mine))
 
@@ -224,7 +228,8 @@ class Node:
             wait_max_us = POLL_MAX_US if self._drain_until_us is None else DRAIN_POLL_US
             wait_us = 0 if pending else min(max(0, wake_at_us - read_clocks().monotonic_us), wait_max_us)
             ready = self._gathered(poller, {source for source, _ in poller.poll(-(-wait_us // 1000))})
-            events = [*pending, *self._hear(ready)]
+            events = [*pending, *self._told, *self._hear(ready)]
+            self._told.clear()
             now = read_clocks()
             self._status.answer(now.monotonic_us, ready)
             if events or now.monotonic_us >= wake_at_us:
@@ -238,6 +243,8 @@ class Node:
                 self._log_counters(now.monotonic_us)
             else:
                 pending = []
+        # Its turns are over: peers need not wait for it (rule 3.6).
+        self._outbox.send(self.turn.run([NodeEnds(Presence.LEAVES)], read_clocks()).outgoing)
         log.info("node-stopped view=%d height=%d", self.state.view, self.state.chain.final.header.height)
 
     def _gathered(self, poller: zmq.Poller, ready: Set[object]) -> Set[object]:
