@@ -6,7 +6,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Set
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,11 +24,13 @@ from dropbeard.daemon.engine_desk import EngineDesk
 from dropbeard.daemon.files import NodeFiles
 from dropbeard.daemon.identity import Identity, identify
 from dropbeard.daemon.inbox import Inbox
+from dropbeard.daemon.metrics_page import MetricsPage
 from dropbeard.daemon.new_node import read_salt
 from dropbeard.daemon.notify import Notifier
 from dropbeard.daemon.outbox import Outbox
 from dropbeard.daemon.process import StopSignal, die_with_parent, keep_memory, log_to_stderr, pace_garbage
 from dropbeard.daemon.recording import Recorder
+from dropbeard.daemon.reloading import NODE, Reloader
 from dropbeard.daemon.status_desk import StatusDesk
 from dropbeard.daemon.updates import UpdateDesk
 from dropbeard.daemon.vitals import Sockets, TimedWriter, Vitals
@@ -86,31 +87,21 @@ def run_node(files: NodeFiles) -> int:
         load_curve_secret(files.curve_key),
         read_salt(files.salt),
     )
-    notifier, stop = Notifier(), StopSignal()
+    notifier, stop, page = Notifier(), StopSignal(), MetricsPage(files.state, files.config)
+    reloader = Reloader(files, NODE, page.move, log)
     store = SqliteStore(files.state)
     try:
         recorded = Recorded(files.state, files.config.record) if files.config.record else None
         with notifier.patience("replaying the journal"):
             node = Node(group, identity, store, files, notifier, recorded)
         try:
-            with _metrics(files):
-                node.serve(stop)
+            with page:
+                node.serve(stop, reloader)
         finally:
             node.close()
     finally:
         store.close()
     return 0
-
-
-def _metrics(files: NodeFiles) -> AbstractContextManager[object]:
-    """The metrics page, if the configuration asks for one: who asks for none does not load its library."""
-    config = files.config
-    if not config.metrics_port:
-        return nullcontext()
-    from dropbeard.daemon.metrics_server import metrics_served
-
-    log.info("metrics-served address=%s port=%d", config.metrics_address, config.metrics_port)
-    return metrics_served(files.state, config.metrics_address, config.metrics_port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,13 +205,13 @@ class Node:
             return False
         return not self.state.open_mine or read_clocks().monotonic_us >= self._drain_until_us
 
-    def serve(self, stop: StopSignal) -> None:
+    def serve(self, stop: StopSignal, reloader: Reloader) -> None:
         """Turn after turn until asked to stop; then what is under way is finished, within DRAIN_MAX_US."""
         pace_garbage()
         self._notifier.ready(f"view {self.state.view}, height {self.state.chain.final.header.height}")
         poller = zmq.Poller()
         sockets = [self._zap.socket, self._clients.socket, *self._desk.sockets(), *self._status.sockets()]
-        for source in (*sockets, *self._peer_sockets(), stop.fd):
+        for source in (*sockets, *self._peer_sockets(), stop.fd, reloader.fd):
             poller.register(source, zmq.POLLIN)
         wake_at_us = 0
         pending: list[Event] = []
@@ -232,6 +223,7 @@ class Node:
             self._told.clear()
             now = read_clocks()
             self._status.answer(now.monotonic_us, ready)
+            reloader.look()
             if events or now.monotonic_us >= wake_at_us:
                 self._vitals.stages.came(events, now.monotonic_us)
                 outcome = self.turn.run(events, now)
