@@ -42,6 +42,16 @@ class MessageInvalid(DropbeardError):
     """Bytes from a socket or a file do not decode to the message they claim to be. The sender's fault."""
 
 
+class VersionRefused(MessageInvalid):
+    """A message of another major version of the wire."""
+
+    def __init__(self, theirs: int, ours: int) -> None:
+        super().__init__(
+            f"it speaks wire version {theirs}, this program {ours}: install the same release on both sides"
+        )
+        self.theirs = theirs
+
+
 class CertificateUnreadable(DropbeardError):
     """A certificate file is not one: too short, too long, wrong magic, unknown version, broken layout."""
 

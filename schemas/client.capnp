@@ -2,8 +2,12 @@
 # What a client and a node say to each other. The client's name is its CURVE key, which the transport proves, so
 # nothing here is signed by the client. The inputs of a Submit are the next frames, unchanged.
 
+# `version` is the major version of the wire: any other than the receiver's own is refused, and a node says so in its own.
+# `minor` came with minor version 1.
+
 struct Hello {
   group @0 :Data;
+  minor @1 :UInt16;
 }
 
 struct Submit {
@@ -30,6 +34,7 @@ struct Welcome {
   owner @0 :UInt16;
   epoch @1 :UInt32;
   credits @2 :UInt32;
+  minor @3 :UInt16;
 }
 
 struct Reply {

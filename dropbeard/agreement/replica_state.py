@@ -35,7 +35,7 @@ from dropbeard.types.ids import (
 from dropbeard.types.lanes import SignedPromise, SignedUpdate
 from dropbeard.types.limits import PERSISTED_MAX
 from dropbeard.types.membership import SignedChange
-from dropbeard.types.messages import AnyCertificate, SnapshotNotice
+from dropbeard.types.messages import AnyCertificate, Presence, SnapshotNotice
 from dropbeard.types.requests import Opening, Request
 from dropbeard.types.succession import Succession
 from dropbeard.types.task import Input
@@ -165,6 +165,10 @@ class ReplicaState:
     passing: dict[tuple[type, View], Passing] = field(default_factory=dict)
     """By kind and view: certificates that may have to be passed on (rule 3.4)."""
     silent: dict[OwnerId, None] = field(default_factory=dict)
+    leaving: dict[OwnerId, None] = field(default_factory=dict)
+    """Peers whose last status said that they end: they are not waited for, as silent ones (rule 3.6)."""
+    ending: Presence | None = None
+    """What our statuses say, once we drain or leave."""
     burnt: bool = False
     """Our last turn as leader was nullified (rule 3.3)."""
     boot: int = 0

@@ -38,6 +38,7 @@ def chain_part(
         faults=state.group.f,
         answers=state.group.answers,
         serves_until_us=serves_until_us,
+        needed=max(state.group.quorum, state.group.answers),
     )
 
 

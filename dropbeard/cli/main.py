@@ -35,6 +35,10 @@ VERBS: Final = {
     "status": ("dropbeard.cli.status:status_command", "Ask a running node how it is; the exit code is a health check."),
     "top": ("dropbeard.cli.top:top_command", "Watch the whole group, live, in this terminal."),
     "systemd": ("dropbeard.cli.systemd:systemd_command", "Show and install the service units."),
+    "upgrade-check": (
+        "dropbeard.cli.upgrade_check:upgrade_check_command",
+        "Ask whether a node may be stopped for an upgrade.",
+    ),
     "usage": (
         "dropbeard.cli.usage:usage_command",
         "Count a month's answers from a ledger, and price them.",

@@ -51,6 +51,7 @@ def _peers(chain: ChainPart) -> Iterator[str]:
         heard = "never" if peer.heard_us_ago is None else f"{time_text(peer.heard_us_ago)} ago"
         height = "-" if peer.height is None else str(peer.height)
         link = "up" if peer.connected else "down"
+        link = f"{link}, wire {peer.wire}" if not peer.understood else f"{link}, {peer.presence}"
         rows.append((owner, link, heard, time_text(peer.round_trip_us), height, lanes.get(owner, "-"), held))
     yield from _table(rows)
 

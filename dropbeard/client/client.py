@@ -16,12 +16,12 @@ from dropbeard.client.inputs import input_from
 from dropbeard.client.sending import flush
 from dropbeard.client.session import Done, Session
 from dropbeard.codec.client import decode_to_client
-from dropbeard.errors import ClientError, ConfigInvalid, GroupUnreachable, MessageInvalid
+from dropbeard.errors import ClientError, ConfigInvalid, GroupUnreachable, MessageInvalid, VersionRefused
 from dropbeard.signing.curve import CurveSecret, load_curve_secret
 from dropbeard.storage.files import read_genesis, read_successions
 from dropbeard.transport.client_link import ClientLink
 from dropbeard.types.group import Group
-from dropbeard.types.ids import ClientKey, Nonce, RequestId, TimeUs
+from dropbeard.types.ids import ClientKey, Nonce, OwnerId, RequestId, TimeUs
 from dropbeard.types.parameters import SECOND
 from dropbeard.types.requests import Request
 from dropbeard.types.succession import Succession
@@ -69,6 +69,8 @@ class Client:
         self._link = ClientLink(self.group, secret)
         self._started: dict[RequestId, int] = {}
         self._ended: dict[RequestId, Answer | ClientError] = {}
+        self._refused: dict[OwnerId, str] = {}
+        """Why what a node says is not understood."""
         try:
             self._connect(connect_timeout)
         except BaseException:
@@ -200,7 +202,8 @@ class Client:
         while len(self._session.credits) < self.group.n and time.monotonic_ns() // 1000 < until_us:
             self._pump()
         if len(self._session.credits) < self.group.answers:
-            absent = [o.name for o in self.group.owners if o.id not in self._session.credits]
+            missing = [owner for owner in self.group.owners if owner.id not in self._session.credits]
+            absent = [owner.name + self._refused.get(owner.id, "") for owner in missing]
             raise GroupUnreachable(
                 f"{len(self._session.credits)} of {self.group.n} nodes answered within {timeout_s:g} s, need "
                 f"{self.group.answers}; no answer from {', '.join(absent)}: check that they run and are reachable"
@@ -216,6 +219,9 @@ class Client:
         for owner, data in self._link.receive(wait_us / SECOND):
             try:
                 message = decode_to_client(data, self.group)
+            except VersionRefused as wrong:
+                self._refused[owner] = f" ({wrong})"
+                continue
             except MessageInvalid:
                 continue  # a node's fault; its silence is handled like any other
             self._session.on_message(owner, message, _now_us()[0])

@@ -15,6 +15,7 @@ from dropbeard.client.assembly import Assembler
 from dropbeard.client.epochs import EpochFollower
 from dropbeard.client.sending import Outgoing
 from dropbeard.errors import CertificateInvalid, ClientError, RequestExpired, RequestRejected
+from dropbeard.types import versions
 from dropbeard.types.certificates import Certificate
 from dropbeard.types.entries import EntryKind
 from dropbeard.types.group import Group
@@ -183,7 +184,7 @@ class Session:
 
     def on_connected(self, owner: OwnerId) -> None:
         """A connection was made, or made again: greet."""
-        self.outgoing.append((owner, Hello(self.group.id), None))
+        self.outgoing.append((owner, Hello(self.group.id, versions.WIRE_MINOR), None))
 
     def on_message(self, owner: OwnerId, message: ToClient, now_us: int) -> None:
         """Take in what a node sent."""

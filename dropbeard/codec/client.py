@@ -48,8 +48,9 @@ def encode_to_node(message: ToNode) -> bytes:
 
 def _put_to_node(frame: Any, message: ToNode) -> None:
     match message:
-        case Hello(group):
-            frame.init("hello").group = group
+        case Hello(group, minor):
+            hello = frame.init("hello")
+            hello.group, hello.minor = group, minor
         case FetchOutcome(request):
             frame.fetch = request
         case FetchSuccession(epoch):
@@ -74,7 +75,7 @@ def decode_to_node(data: bytes) -> ToNode:
 def _take_to_node(frame: Any) -> ToNode:
     which = str(frame.which())
     if which == "hello":
-        return Hello(GroupId(exactly(frame.hello.group, 32, "a group id")))
+        return Hello(GroupId(exactly(frame.hello.group, 32, "a group id")), frame.hello.minor)
     if which == "fetch":
         return FetchOutcome(RequestId(exactly(frame.fetch, 32, "a request id")))
     if which == "succession":
@@ -116,9 +117,9 @@ def _estimate(message: ToClient) -> int:
 
 def _put_to_client(frame: Any, message: ToClient) -> None:
     match message:
-        case Welcome(owner, epoch, granted):
+        case Welcome(owner, epoch, granted, minor):
             into = frame.init("welcome")
-            into.owner, into.epoch, into.credits = owner, epoch, granted
+            into.owner, into.epoch, into.credits, into.minor = owner, epoch, granted, minor
         case Openings(openings):
             frame.openings = encode_openings(openings)
         case Reply():
@@ -149,7 +150,7 @@ def _take_to_client(frame: Any, group: Group) -> ToClient:
     which = str(frame.which())
     if which == "welcome":
         row = frame.welcome
-        return Welcome(OwnerId(row.owner), Epoch(row.epoch), row.credits)
+        return Welcome(OwnerId(row.owner), Epoch(row.epoch), row.credits, row.minor)
     if which == "openings":
         return Openings(decode_openings(frame.openings, group.parameters.batch_items_max))
     if which == "reply":

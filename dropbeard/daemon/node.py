@@ -6,7 +6,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Set
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,7 +13,7 @@ from typing import Final
 import zmq
 
 from dropbeard.agreement.effects import SendClient
-from dropbeard.agreement.events import Event, Now, PeerConnected
+from dropbeard.agreement.events import Event, NodeEnds, Now, PeerConnected
 from dropbeard.agreement.records import Record, SuccessionRecord, decode_record, encode_record, is_audit
 from dropbeard.agreement.replica_state import ReplicaState, new_replica
 from dropbeard.agreement.restoring import restore
@@ -27,10 +26,12 @@ from dropbeard.daemon.epoch_files import ask_epochs, read_epochs
 from dropbeard.daemon.files import NodeFiles
 from dropbeard.daemon.identity import Identity, Keys, identify, load_keys
 from dropbeard.daemon.inbox import Inbox
+from dropbeard.daemon.metrics_page import MetricsPage
 from dropbeard.daemon.notify import Notifier
 from dropbeard.daemon.outbox import Outbox
 from dropbeard.daemon.process import StopSignal, die_with_parent, keep_memory, log_to_stderr, pace_garbage
 from dropbeard.daemon.recording import Recorder
+from dropbeard.daemon.reloading import NODE, Reloader
 from dropbeard.daemon.status_desk import StatusDesk
 from dropbeard.daemon.updates import UpdateDesk
 from dropbeard.daemon.vitals import TimedWriter, Vitals
@@ -43,6 +44,7 @@ from dropbeard.storage.records import Journal
 from dropbeard.storage.sqlite_store import SqliteStore
 from dropbeard.transport.engine_link import EngineLink
 from dropbeard.types.group import Group
+from dropbeard.types.messages import Presence
 from dropbeard.types.status import NodeStatus
 from dropbeard.types.succession import Succession
 
@@ -79,15 +81,16 @@ def run_node(files: NodeFiles) -> int:
     group = read_genesis(files.genesis)
     keys = load_keys(files)
     identity, known = _place_in(group, keys, files)
-    notifier, stop = Notifier(), StopSignal()
+    notifier, stop, page = Notifier(), StopSignal(), MetricsPage(files.state, files.config)
+    reloader = Reloader(files, NODE, page.move, log)
     store = SqliteStore(files.state)
     try:
         recorded = Recorded(files.state, files.config.record) if files.config.record else None
         with notifier.patience("replaying the journal"):
             node = Node(group, keys, identity, known, store, files, notifier, recorded)
         try:
-            with _metrics(files):
-                node.serve(stop)
+            with page:
+                node.serve(stop, reloader)
         finally:
             node.close()
     finally:
@@ -109,17 +112,6 @@ def _place_in(group: Group, keys: Keys, files: NodeFiles) -> tuple[Identity, lis
 
 def _is_named(group: Group, keys: Keys) -> bool:
     return any(keys.identity(owner) is not None for owner in group.owners)
-
-
-def _metrics(files: NodeFiles) -> AbstractContextManager[object]:
-    """The metrics page, if the configuration asks for one: who asks for none does not load its library."""
-    config = files.config
-    if not config.metrics_port:
-        return nullcontext()
-    from dropbeard.daemon.metrics_server import metrics_served
-
-    log.info("metrics-served address=%s port=%d", config.metrics_address, config.metrics_port)
-    return metrics_served(files.state, config.metrics_address, config.metrics_port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +161,8 @@ class Node:
         self._drain_until_us: int | None = None
         self._stood = (self.state.group.epoch, self.state.chain.hollow is None)
         """The epoch, and whether its state is there, when the engine was last looked at."""
+        self._told: list[Event] = []
+        """What the node itself tells the core in the next turn."""
         self._inbox = Inbox(self.state)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
@@ -210,6 +204,7 @@ class Node:
         if self._drain_until_us is None:
             self._drain_until_us = read_clocks().monotonic_us + DRAIN_MAX_US
             self._vitals.draining = self._inbox.draining = True
+            self._told.append(NodeEnds(Presence.DRAINS))
             self._notifier.stopping()
             log.info("node-drains open=%d", len(self.state.open_mine))
 
@@ -221,12 +216,13 @@ class Node:
             return False
         return not self.state.open_mine or read_clocks().monotonic_us >= self._drain_until_us
 
-    def serve(self, stop: StopSignal) -> None:
+    def serve(self, stop: StopSignal, reloader: Reloader) -> None:
         """Turn after turn until asked to stop; then what is under way is finished, within DRAIN_MAX_US."""
         pace_garbage()
         self._notifier.ready(f"view {self.state.view}, height {self.state.chain.final.header.height}")
         poller = zmq.Poller()
-        for source in (*self._desk.sockets(), *self._status.sockets(), *self._wiring.polled, stop.fd):
+        sockets = [*self._desk.sockets(), *self._status.sockets(), *self._wiring.polled]
+        for source in (*sockets, stop.fd, reloader.fd):
             poller.register(source, zmq.POLLIN)
         wake_at_us = 0
         pending: list[Event] = []
@@ -234,9 +230,11 @@ class Node:
             wait_max_us = POLL_MAX_US if self._drain_until_us is None else DRAIN_POLL_US
             wait_us = 0 if pending else min(max(0, wake_at_us - read_clocks().monotonic_us), wait_max_us)
             ready = self._gathered(poller, {source for source, _ in poller.poll(-(-wait_us // 1000))})
-            events = [*pending, *self._hear(ready)]
+            events = [*pending, *self._told, *self._hear(ready)]
+            self._told.clear()
             now = read_clocks()
             self._status.answer(now.monotonic_us, ready)
+            reloader.look()
             if events or now.monotonic_us >= wake_at_us:
                 self._vitals.stages.came(events, now.monotonic_us)
                 outcome = self.turn.run(events, now)
@@ -248,6 +246,8 @@ class Node:
                 self._log_counters(now.monotonic_us)
             else:
                 pending = []
+        # Its turns are over: peers need not wait for it (rule 3.6).
+        self._outbox.send(self.turn.run([NodeEnds(Presence.LEAVES)], read_clocks()).outgoing)
         log.info("node-stopped view=%d height=%d", self.state.view, self.state.chain.final.header.height)
 
     def _gathered(self, poller: zmq.Poller, ready: Set[object]) -> Set[object]:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from blake3 import blake3
+from msgspec.structs import replace
 
 from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.agreement.summary import chain_part
@@ -27,6 +28,7 @@ from dropbeard.storage.records import Journal
 from dropbeard.transport.clients import ClientListener
 from dropbeard.transport.peers import PeerLink
 from dropbeard.transport.zap import ZapHandler
+from dropbeard.types import versions
 from dropbeard.types.engine_messages import EngineFigures
 from dropbeard.types.group import Group
 from dropbeard.types.ids import OwnerId
@@ -162,6 +164,7 @@ class Vitals:
             votes=dict(sorted(self.stages.votes.items())),
             dropped=dict(sorted((self.sockets.dropped() + self.inbox.dropped).items())),
             not_sent=dict(sorted(self.sockets.not_sent(group).items())),
+            wire=versions.spoken(versions.WIRE_MINOR),
         )
         status.problems.extend(problems(status, group.quorum, self._in_sight(now_us)))
         return status
@@ -173,7 +176,18 @@ class Vitals:
 
     def _peers(self, now_us: int) -> list[PeerPart]:
         state, inbox = self.state, self.inbox
-        return [self._peer(peer, state, inbox.heard, now_us) for peer in state.peers]
+        return [
+            replace(self._peer(peer, state, inbox.heard, now_us), **self._said(peer, now_us)) for peer in state.peers
+        ]
+
+    def _said(self, peer: OwnerId, now_us: int) -> dict[str, Any]:
+        """What a peer's last status says, and whether what it sends is understood."""
+        refused, said = self.inbox.refused.get(peer), self.inbox.said.get(peer)
+        found: dict[str, Any] = {}
+        if said is not None:
+            found = {"epoch": said.epoch, "behind": said.behind, "presence": said.presence.name.lower()}
+            found |= {"said_us_ago": max(0, now_us - said.at_us), "wire": versions.spoken(said.minor)}
+        return found if refused is None else found | {"wire": str(refused), "understood": False}
 
     def _peer(self, peer: OwnerId, state: ReplicaState, heard: Mapping[OwnerId, int], now_us: int) -> PeerPart:
         return PeerPart(
@@ -253,6 +267,11 @@ def problems(status: NodeStatus, quorum: int, in_sight: int) -> list[str]:
     chain, disk = status.chain, status.disk
     found = _engine_problems(status)
     found += _standing_problems(chain, quorum, in_sight)
+    found += [
+        f"{peer.owner} speaks wire version {peer.wire}, this node {status.wire}: install the same release on both"
+        for peer in chain.peers
+        if not peer.understood
+    ]
     found += [
         f"its owner is marked for {mark.offence} since height {mark.height}"
         for mark in chain.marked

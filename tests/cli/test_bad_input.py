@@ -82,6 +82,7 @@ def test_help_imports_nothing_heavy() -> None:
         "status",
         "systemd",
         "top",
+        "upgrade-check",
         "verify",
     ],
 )
