@@ -72,7 +72,7 @@ class Tray:
 
     def finish(self, done: bool, detail: str) -> None:
         """The result stands before the file goes: whoever waits finds one of the two."""
-        log.info("%s done=%s detail=%s", self.what, done, detail)
+        log.info("request-decided what=%s done=%s detail=%s", self.what, done, detail)
         scratch = self._result.with_suffix(".new")
         scratch.write_text(json.dumps({"done": done, "detail": detail}) + "\n")
         scratch.replace(self._result)
