@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 from pathlib import Path
 
+from dropbeard.client.outcomes import Measured, measured
 from dropbeard.errors import DropbeardError
 from dropbeard.types.certificates import Certificate
 from dropbeard.types.group import Group
@@ -73,10 +74,14 @@ class Answer:
     request_id: str
     latency_ms: float
     certificate: SavedCertificate
+    measured: Measured | None = None
+    """What the group says where the task does not classify; there is no label then, and no row in ``owners``."""
 
 
 def answer_of(group: Group, certificate: Certificate, verified: Verified, latency_ms: float) -> Answer:
-    """Aggregate a verified certificate by plurality."""
+    """Aggregate a verified certificate: by plurality where the task classifies."""
+    if group.task.form is not None:
+        return _measured_answer(certificate, verified, latency_ms)
     decision = plurality(verified)
     labels = group.task.labels
     owners = []
@@ -96,4 +101,22 @@ def answer_of(group: Group, certificate: Certificate, verified: Verified, latenc
         request_id=verified.request.hex(),
         latency_ms=latency_ms,
         certificate=SavedCertificate(certificate),
+    )
+
+
+def _measured_answer(certificate: Certificate, verified: Verified, latency_ms: float) -> Answer:
+    found = measured(verified)
+    return Answer(
+        label=None,
+        class_id=None,
+        shown="",
+        margin=0 if found is None or found.margin is None else found.margin,
+        assurance=Assurance.NONE if found is None else found.assurance,
+        grade=Grade.FINAL,
+        owners=(),
+        height=verified.height,
+        request_id=verified.request.hex(),
+        latency_ms=latency_ms,
+        certificate=SavedCertificate(certificate),
+        measured=found,
     )

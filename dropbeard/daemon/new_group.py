@@ -12,10 +12,12 @@ from typing import Final
 from dropbeard.errors import ConfigInvalid, KeyInvalid
 from dropbeard.signing.ecdsa_p256 import PublicKey
 from dropbeard.storage.files import read_text
-from dropbeard.types.genesis_file import genesis_to_toml
+from dropbeard.types.genesis_file import genesis_to_toml, task_schema
 from dropbeard.types.group import Group
 from dropbeard.types.limits import GENESIS_BYTES_MAX
 from dropbeard.types.parameters import MILLISECOND, SECOND, Parameters
+from dropbeard.types.task import TaskSchema
+from dropbeard.types.task_table import read_task
 
 WAN: Final = Parameters(
     block_interval_us=20 * MILLISECOND,
@@ -51,6 +53,13 @@ def read_labels(path: Path | None) -> tuple[str, ...]:
         return imagenet_labels()
     lines = read_text(path, GENESIS_BYTES_MAX, "the labels").splitlines()
     return tuple(line.strip() for line in lines if line.strip())
+
+
+def task_of(name: str, labels: Path | None, file: Path | None) -> TaskSchema:
+    """The schema that ``file`` holds in its ``[task]`` table, or a classification with these labels."""
+    if file is None:
+        return task_schema(name, read_labels(labels))
+    return read_task(read_text(file, GENESIS_BYTES_MAX, "the task"), str(file))
 
 
 def write_genesis(group: Group, output: Path) -> None:
