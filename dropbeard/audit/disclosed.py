@@ -25,7 +25,7 @@ FILES_MAX: Final = 1_000
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """Of ``certificates`` that check, ``decided`` name a class and hold this owner's answer; in ``agreed`` it is that
-    class. ``refused`` files are no valid certificate of the group.
+    class. Where the task does not classify, none is decided. ``refused`` files are no valid certificate of the group.
     """
 
     certificates: int
@@ -53,7 +53,7 @@ def agreement_of(owner: str, group: Group, directory: Path) -> Agreement:
             continue
         seen.add(verified.request)
         certificates += 1
-        label = plurality(verified).label
+        label = plurality(verified).label if group.task.form is None else None
         own = next((row for row in verified.answers if row.name == owner), None)
         if label is not None and own is not None:
             decided += 1

@@ -27,6 +27,7 @@ for command in COMMANDS:
 @click.option("--f", "faults", type=int, help="Byzantine owners tolerated; the most that n >= 3f+1 allows by default.")
 @click.option("--answers", type=int, help="Owners that must answer, 2f+1 to n-f; n-f by default.")
 @click.option("--task", default="imagenet", show_default=True, help="Name of the task schema.")
+@click.option("--task-file", type=click.Path(path_type=Path), help="A [task] table, for tasks that do not classify.")
 @click.option("--labels", type=click.Path(path_type=Path), help="Class names, one a line; ImageNet's by default.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a genesis parameter.")
 @click.option("--allow-client", "allowed", multiple=True, type=click.Path(path_type=Path), help=ALLOW_HELP)
@@ -41,6 +42,7 @@ def create_command(
     faults: int | None,
     answers: int | None,
     task: str,
+    task_file: Path | None,
     labels: Path | None,
     settings: tuple[str, ...],
     allowed: tuple[Path, ...],
@@ -52,13 +54,12 @@ def create_command(
     """Write the genesis file of the owners whose public CARDs are given, in this order."""
     from dataclasses import replace
 
-    from dropbeard.daemon.new_group import client_rules_from, parameters_from, read_labels, write_genesis
+    from dropbeard.daemon.new_group import client_rules_from, parameters_from, task_of, write_genesis
     from dropbeard.storage.files import read_card
     from dropbeard.types.cards import group_from_cards
-    from dropbeard.types.genesis_file import task_schema
 
     rows = [(str(path), read_card(path)) for path in cards]
-    schema = task_schema(task, read_labels(labels))
+    schema = task_of(task, labels, task_file)
     group = group_from_cards(rows, name, schema, parameters_from(settings, wan), faults, answers)
     group = replace(group, clients=client_rules_from(allowed, rate, burst, per_day))
     write_genesis(group, output)

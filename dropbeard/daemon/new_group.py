@@ -14,11 +14,13 @@ from dropbeard.signing.ecdsa_p256 import PublicKey
 from dropbeard.storage.files import read_text
 from dropbeard.types.cards import hex_bytes
 from dropbeard.types.client_rules import ClientRules
-from dropbeard.types.genesis_file import genesis_to_toml
+from dropbeard.types.genesis_file import genesis_to_toml, task_schema
 from dropbeard.types.group import Group
 from dropbeard.types.ids import KEY_BYTES, ClientKey
 from dropbeard.types.limits import GENESIS_BYTES_MAX
 from dropbeard.types.parameters import MILLISECOND, SECOND, Parameters
+from dropbeard.types.task import TaskSchema
+from dropbeard.types.task_table import read_task
 
 WAN: Final = Parameters(
     block_interval_us=20 * MILLISECOND,
@@ -70,6 +72,13 @@ def client_rules_from(allowed: Sequence[Path], rate: int, burst: int | None, per
     if not (keys or rate or burst or per_day):
         return None
     return ClientRules(rate, rate if burst is None else burst, per_day, tuple(sorted(keys)))
+
+
+def task_of(name: str, labels: Path | None, file: Path | None) -> TaskSchema:
+    """The schema that ``file`` holds in its ``[task]`` table, or a classification with these labels."""
+    if file is None:
+        return task_schema(name, read_labels(labels))
+    return read_task(read_text(file, GENESIS_BYTES_MAX, "the task"), str(file))
 
 
 def write_genesis(group: Group, output: Path) -> None:
