@@ -29,6 +29,9 @@ def _chain(chain: ChainPart) -> Iterator[str]:
     idle = "" if chain.idle_us is None else f", last block {time_text(chain.idle_us)} ago"
     doing = ", catching up" if chain.catching_up else ""
     yield f"epoch {chain.epoch}  view {chain.view} led by {chain.leader}  height {chain.height}{idle}"
+    if chain.owners:
+        sizes = f"n = {len(chain.owners)}, f = {chain.faults}, answers = {chain.answers}"
+        yield f"owners of this epoch: {', '.join(chain.owners)} ({sizes})"
     yield f"{chain.lag} blocks behind{doing}, {chain.failures} failed views in a row"
 
 

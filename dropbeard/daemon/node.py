@@ -149,11 +149,8 @@ class Node:
         promise_again(guard, identity.owner.id, checkpoint, records)
         self._recorder = None if recorded is None else Recorder(recorded.directory, self.state, recorded.turns)
         own = EpochKeys(self.state, keys)
-        signer, writer = NodeSigner(own.signing, guard), TimedWriter(journal)
-        if self._recorder is None:
-            self.turn = Turn(self.state, signer, writer)
-        else:
-            self.turn = Turn(self.state, self._recorder.signer(signer), self._recorder.writer(writer))
+        writer = TimedWriter(journal)
+        self.turn = self._turn_of(NodeSigner(own.signing, guard), writer)
         self.turn.send_again(restore(self.state, records, now))
         self._counted: Counter[str] = Counter()
         self._next_count_us = now.monotonic_us + COUNTERS_EVERY_US
@@ -171,16 +168,25 @@ class Node:
         except BaseException:
             self._context.destroy(linger=0)
             raise
+        self._say_started(identity.owner.name, len(records))
+
+    def _say_started(self, name: str, records: int) -> None:
+        state = self.state
         log.info(
             "node-started owner=%s group=%s epoch=%d boot=%d records=%d view=%d height=%d",
-            identity.owner.name,
-            group.id.hex()[:12],
-            self.state.group.epoch,
-            store.boot,
-            len(records),
-            self.state.view,
-            self.state.chain.final.header.height,
+            name,
+            state.group.id.hex()[:12],
+            state.group.epoch,
+            state.boot,
+            records,
+            state.view,
+            state.chain.final.header.height,
         )
+
+    def _turn_of(self, signer: NodeSigner, writer: TimedWriter) -> Turn:
+        if self._recorder is None:
+            return Turn(self.state, signer, writer)
+        return Turn(self.state, self._recorder.signer(signer), self._recorder.writer(writer))
 
     def _connect(self, files: NodeFiles, writer: TimedWriter) -> None:
         self._sockets = at = self._wiring.sockets

@@ -91,7 +91,7 @@ def vote_fault(group: Group, vote: ChangeVote, checker: SignatureChecker) -> str
     try:
         following_group(group, vote.configuration)
     except MessageInvalid as wrong:
-        return str(wrong)
+        return f"its configuration cannot follow epoch {group.epoch}: {wrong}"
     statement = change_statement(group, vote.configuration).encode()
     if group.owner(vote.owner) is None or not checker.check_owner(vote.owner, statement, vote.signature):
         return f"it is not signed with the owner key that epoch {group.epoch} names for owner {vote.owner}"
