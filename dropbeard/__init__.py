@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dropbeard.client import AsyncClient as AsyncClient
     from dropbeard.client import Client as Client
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """``dropbeard.Client`` without making every import of the package pay for sockets and cryptography."""
-    if name == "Client":
-        from dropbeard.client import Client
+    """``Client`` and ``AsyncClient`` without making every import of the package pay for sockets and cryptography."""
+    if name in ("Client", "AsyncClient"):
+        import dropbeard.client
 
-        return Client
+        return getattr(dropbeard.client, name)
     raise AttributeError(f"module 'dropbeard' has no attribute {name!r}")

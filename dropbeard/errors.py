@@ -6,6 +6,8 @@ charged or counted twice? (Requests are idempotent by id, rule 2.1, so for most 
 
 from __future__ import annotations
 
+from typing import Any
+
 OPERATOR_MUST_ACT = 78
 """A daemon's exit code when its configuration, keys, models or packages must be mended first (EX_CONFIG)."""
 
@@ -131,9 +133,28 @@ class TransportFailed(DropbeardError):
 
 
 class ClientError(DropbeardError):
-    """Root of what a client's call raises about a request."""
+    """Root of what a client's call raises about a request.
+
+    ``request`` is that request (types.requests.Request) once it was sent, else None: ``fetch`` asks for what became of
+    it without a second charge.
+    """
 
     retry_safe = True
+    request: Any = None
+
+
+class ClientClosed(ClientError):
+    """The client was closed, or it belongs to another process or event loop; open one of your own."""
+
+
+class AnswerBelowRequired(AssuranceTooLow, ClientError):
+    """The group answered, but the answer is worth less than what was required. ``answer`` holds it."""
+
+    retry_safe = False
+
+    def __init__(self, text: str, answer: Any) -> None:
+        super().__init__(text)
+        self.answer = answer
 
 
 class RequestRejected(ClientError):

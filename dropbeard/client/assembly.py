@@ -101,6 +101,11 @@ class Assembler:
         gathering.openings[sender, opening.version] = _Opened(opening, opening.commitment())
         return opening.request
 
+    def answered(self, request: RequestId) -> tuple[OwnerId, ...]:
+        """Owners that have opened an answer to a request, whatever becomes of it."""
+        gathering = self.open.get(request)
+        return () if gathering is None else tuple(sorted({owner for owner, _ in gathering.openings}))
+
     def on_reply(self, reply: Reply) -> list[RequestId]:
         """Take in a block's signatures and our entries; the open requests that it moves on."""
         top = reply.headers[0]

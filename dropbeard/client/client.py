@@ -97,6 +97,11 @@ class Client:
         return next(self.map([image], in_flight=1))
 
     @property
+    def nodes_reached(self) -> int:
+        """Nodes that said welcome so far."""
+        return len(self._session.credits)
+
+    @property
     def client_key(self) -> ClientKey:
         """This client's name: its CURVE public key, 32 bytes (rule 1.4)."""
         return self._session.client

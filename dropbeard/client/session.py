@@ -29,7 +29,7 @@ from dropbeard.types.messages import (
     Welcome,
 )
 from dropbeard.types.parameters import MILLISECOND, SECOND
-from dropbeard.types.requests import Request
+from dropbeard.types.requests import Opening, Request
 from dropbeard.types.task import Input
 from dropbeard.verification.certificate import Verified, verify
 
@@ -52,6 +52,15 @@ GRACE_US: Final = 3 * SECOND
 
 LINK_AFTER_US: Final = 200 * MILLISECOND
 """Answers that an agreed entry promises may not come; who signed a supplement is asked for its link this often."""
+
+HEDGE_AFTER_US: Final = 500 * MILLISECOND
+"""Enough owners have answered, and the certificate is this late: f+1 of them are asked for it, by the request's id."""
+
+SILENT_AFTER: Final = 4
+"""Certificates in a row without an owner's answer, after which a hedging client has no patience for it."""
+
+PROBE_EVERY: Final = 32
+"""A hedging client keeps its whole patience for one request in so many: who was slow may be fast again."""
 
 _TRY_AGAIN: Final = (RejectReason.BUSY, RejectReason.NO_CREDIT, RejectReason.ENGINE_UNAVAILABLE)
 
@@ -89,6 +98,10 @@ class _Open:
     enough_since_us: int | None = None
     link_us: int = 0
     """When a link to a supplement may be asked for again."""
+    hedge_us: int = NEVER_US
+    """When it is looked whether the certificate is late, so that some nodes are asked for it."""
+    answers_by_us: int = NEVER_US
+    """When enough owners must have answered, if its caller does not wait for them until the deadline."""
     due_us: int = 0
     """When ``poll`` looks at it next, come what may: the earliest time that its row in the heap of dues has."""
 
@@ -108,6 +121,12 @@ class Session:
     """Heap of (time, request). A row whose time is not its request's ``due_us`` any more says nothing."""
     _answer_us: int = 0
     """From a request to its certificate, smoothed."""
+    _watched: set[RequestId] = field(default_factory=set)
+    _heard: list[tuple[RequestId, Opening]] = field(default_factory=list)
+    """Provisional answers to watched requests that nobody took yet."""
+    _missed: dict[OwnerId, int] = field(default_factory=dict)
+    """Certificates in a row that lack an owner's answer."""
+    _hedged: int = 0
     _assembler: Assembler = field(init=False)
 
     def __post_init__(self) -> None:
@@ -126,7 +145,38 @@ class Session:
         request = Request(self.client, self.group.id, nonce, deadline, patience_us, b"", given.digest())
         ends_us = now_us + (deadline - wall_us) + GRACE_US
         message = Submit(self.group.id, nonce, deadline, patience_us, b"", given.kind, given.shape)
-        return self._start(_Open(request, message, given, now_us, ends_us, self._legs()), now_us)
+        hedge_us = now_us + max(HEDGE_AFTER_US, 2 * self._answer_us)
+        return self._start(_Open(request, message, given, now_us, ends_us, self._legs(), hedge_us=hedge_us), now_us)
+
+    def request(self, request: RequestId) -> Request | None:
+        """An open request."""
+        waiting = self._open.get(request)
+        return None if waiting is None else waiting.request
+
+    def expect_answers(self, request: RequestId, by_us: int) -> None:
+        """End an open request with RequestExpired unless ``answers`` owners have answered by then."""
+        waiting = self._open[request]
+        waiting.answers_by_us = by_us
+        self._plan(request, waiting)
+
+    def watch(self, request: RequestId) -> None:
+        """Keep the provisional answers to an open request for ``take_openings`` (rule 2.9)."""
+        self._watched.add(request)
+
+    def take_openings(self) -> list[tuple[RequestId, Opening]]:
+        """What came for watched requests since the last call: readable, by its own owner, and nothing ordered."""
+        if not self._heard:
+            return []
+        taken, self._heard = self._heard, []
+        return taken
+
+    def hedged(self, patience_us: int) -> int:
+        """The patience that is worth having: none when all that it would wait for are owners that stay silent."""
+        silent = sum(missed >= SILENT_AFTER for missed in self._missed.values())
+        if not silent or self.group.n - silent > self.group.answers:
+            return patience_us
+        self._hedged += 1
+        return 0 if self._hedged % PROBE_EVERY else patience_us
 
     def _legs(self) -> dict[OwnerId, _Leg]:
         pause_us = min(max(REPEAT_AFTER_US, 2 * self._answer_us), REPEAT_AFTER_MAX_US)
@@ -143,7 +193,7 @@ class Session:
     def _plan(self, request: RequestId, waiting: _Open) -> None:
         """Have ``poll`` look at it when something follows from the time alone."""
         due_us = min(leg.next_us for leg in waiting.legs.values())
-        due_us = min(due_us, waiting.ends_us)
+        due_us = min(due_us, waiting.ends_us, waiting.hedge_us, waiting.answers_by_us)
         if waiting.enough_since_us is not None:
             due_us = min(due_us, waiting.enough_since_us + LINGER_US)
         if due_us != waiting.due_us:
@@ -158,6 +208,7 @@ class Session:
     def cancel(self, request: RequestId) -> None:
         """Stop waiting; nodes may still answer it."""
         self._open.pop(request, None)
+        self._watched.discard(request)
         self._assembler.stop(request)
 
     def on_connected(self, owner: OwnerId) -> None:
@@ -173,7 +224,10 @@ class Session:
                     self._send_unsent(owner, now_us)
             case Openings(openings):
                 for opening in openings:
-                    self._touch(self._assembler.on_opening(owner, opening))
+                    kept = self._assembler.on_opening(owner, opening)
+                    self._touch(kept)
+                    if kept is not None and kept in self._watched:
+                        self._heard.append((kept, opening))
             case Reply():
                 for request in self._assembler.on_reply(message):
                     self._touch(request)
@@ -205,6 +259,8 @@ class Session:
         waiting = self._open.get(rejected.request)
         if waiting is None:
             return
+        if waiting.given is not None and rejected.reason is RejectReason.UNKNOWN_REQUEST:
+            return  # asked for the outcome of what it has not answered yet, it has nothing to show
         leg = waiting.legs[owner]
         leg.rejected = rejected
         again_us = max(rejected.retry_after_us, 10 * MILLISECOND)
@@ -250,7 +306,7 @@ class Session:
         refused = {o: rejected for o, rejected in refused.items() if _is_final(rejected)}
         if len(refused) > self.group.n - self.group.answers:
             reasons = "; ".join(f"{self.group.member(o).name}: {r.detail}" for o, r in refused.items())
-            return Done(request, None, None, RequestRejected(f"too few nodes take the request: {reasons}"))
+            return _failed(waiting, RequestRejected(f"too few nodes take the request: {reasons}"))
         return None
 
     def _ask_for_link(self, request: RequestId, waiting: _Open, now_us: int) -> None:
@@ -271,11 +327,34 @@ class Session:
                 return self._done(request, waiting, enough, now_us)
             waiting.enough_since_us = None
         if now_us >= waiting.ends_us:
-            return Done(request, None, None, RequestExpired(self._why_late(waiting)))
+            return _failed(waiting, RequestExpired(self._why_late(waiting)))
+        if now_us >= min(waiting.answers_by_us, waiting.hedge_us):
+            answered = self._assembler.answered(request)
+            if now_us >= waiting.answers_by_us and len(answered) < self.group.answers:
+                heard = f"{len(answered)} of {self.group.answers} owners needed"
+                return _failed(waiting, RequestExpired(f"{heard} had answered within the provisional timeout"))
+            waiting.answers_by_us = NEVER_US if now_us >= waiting.answers_by_us else waiting.answers_by_us
+            self._hedge(request, waiting, answered, now_us)
         for owner, leg in waiting.legs.items():
             if now_us >= leg.next_us:
                 self._send(request, owner, now_us)
         return None
+
+    def _hedge(self, request: RequestId, waiting: _Open, answered: tuple[OwnerId, ...], now_us: int) -> None:
+        """Owners answered and the certificate does not come: a reply was lost, or who signs it is slow towards us.
+
+        f+1 of who answered are asked, by id alone and once: one of them shows the whole finalization if there is one.
+        """
+        if now_us < waiting.hedge_us:
+            return
+        is_owed = now_us >= waiting.asked_us + waiting.request.patience_us + HEDGE_AFTER_US
+        if len(answered) < self.group.answers or not (is_owed or len(answered) == self.group.n):
+            waiting.hedge_us = now_us + max(HEDGE_AFTER_US, self._answer_us)
+            return
+        waiting.hedge_us = NEVER_US
+        first = request[0] % len(answered)
+        for owner in (answered + answered)[first : first + self.group.weak_quorum]:
+            self.outgoing.append((owner, FetchOutcome(request), None))
 
     def _why_late(self, waiting: _Open) -> str:
         heard = [leg.rejected for leg in waiting.legs.values() if leg.rejected is not None]
@@ -287,16 +366,33 @@ class Session:
         try:
             verified = verify(certificate, self.group, waiting.given)
         except CertificateInvalid as wrong:
-            return Done(request, None, None, ClientError(f"the assembled certificate does not verify: {wrong}"))
+            return _failed(waiting, ClientError(f"the assembled certificate does not verify: {wrong}"))
         self._answer_us += (now_us - waiting.asked_us - self._answer_us) // ANSWERS_SMOOTHED
         if certificate.kind is EntryKind.EXPIRED:
-            return Done(request, certificate, verified, RequestExpired("the group certified the request as expired"))
+            expired = RequestExpired("the group certified the request as expired")
+            expired.request = waiting.request
+            return Done(request, certificate, verified, expired)
+        if self._missed or len(verified.answers) < self.group.n:
+            self._note_missing(verified)
         return Done(request, certificate, verified, None)
+
+    def _note_missing(self, verified: Verified) -> None:
+        answered = {answer.owner for answer in verified.answers}
+        for owner in self.group.members:
+            if owner in answered:
+                self._missed.pop(owner, None)
+            else:
+                self._missed[owner] = self._missed.get(owner, 0) + 1
 
     def next_due_us(self, now_us: int) -> int:
         """When ``poll`` has something to do even if nothing comes."""
         first_us = self._dues[0][0] if self._dues else NEVER_US
         return max(now_us, min(now_us + SECOND, first_us))
+
+
+def _failed(waiting: _Open, error: ClientError) -> Done:
+    error.request = waiting.request
+    return Done(waiting.request.id, None, None, error)
 
 
 def _is_final(rejected: Rejected) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import weakref
 from collections import Counter
 from collections.abc import Container, Sequence
 from typing import Final
@@ -19,7 +21,10 @@ HEARD_AT_ONCE_MAX: Final = 256
 
 
 class ClientLink:
-    """Never blocks but in ``receive``; connections come back by themselves."""
+    """Never blocks but in ``wait`` and ``receive``; connections come back by themselves.
+
+    One thread at a time may use it; ``wake`` alone may be called by another.
+    """
 
     def __init__(self, group: Group, secret: CurveSecret) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -29,6 +34,8 @@ class ClientLink:
         self._ready: Container[object] = EVERYTHING
         """What the last poll found readable."""
         self.not_sent: Counter[OwnerId] = Counter()
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poller.register(self._bell, zmq.POLLIN)
         for owner in group.owners:
             socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
             prepare(socket, queue=8 * INPUT_QUEUE_MAX)
@@ -40,6 +47,10 @@ class ClientLink:
             self._sockets[owner.id] = socket
             self._poller.register(socket, zmq.POLLIN)
             self._poller.register(self._monitors[owner.id].socket, zmq.POLLIN)
+        # A link that nobody closed is closed before its context is: a context waits for its open sockets for ever.
+        self._close = weakref.finalize(
+            self, _close_all, os.getpid(), self._context, self._sockets, self._monitors, self._bell
+        )
 
     def send(self, owner: OwnerId, frames: Sequence[bytes]) -> bool:
         """Hand a message to ZeroMQ; False, and counted, when the node is away or its queue is full."""
@@ -50,9 +61,29 @@ class ClientLink:
             return False
         return True
 
+    def wait(self, timeout_s: float) -> bool:
+        """Is there something to receive? Waits up to ``timeout_s`` seconds for it, or until ``wake`` is called."""
+        self._ready = {source for source, _ in self._poller.poll(max(0, round(timeout_s * 1000)))}
+        if self._bell in self._ready:
+            os.eventfd_read(self._bell)
+        return bool(self._ready)
+
+    def wake(self) -> None:
+        """End a ``wait`` of another thread."""
+        os.eventfd_write(self._bell, 1)
+
+    def descriptors(self) -> list[int]:
+        """What becomes readable when ``wait(0)`` may find something that it did not find before; edge-triggered."""
+        monitors = [monitor.socket for monitor in self._monitors.values()]
+        return [int(socket.get(zmq.FD)) for socket in (*self._sockets.values(), *monitors)]
+
     def receive(self, timeout_s: float) -> list[tuple[OwnerId, bytes]]:
         """What came, waiting up to ``timeout_s`` seconds for the first."""
-        self._ready = {source for source, _ in self._poller.poll(max(0, round(timeout_s * 1000)))}
+        self.wait(timeout_s)
+        return self.received()
+
+    def received(self) -> list[tuple[OwnerId, bytes]]:
+        """What the last ``wait`` found; more may be left for the next."""
         heard = []
         for owner, socket in self._sockets.items():
             for _ in range(HEARD_AT_ONCE_MAX if socket in self._ready else 0):
@@ -69,8 +100,20 @@ class ClientLink:
 
     def close(self) -> None:
         """Close everything; calling it again does nothing."""
-        for owner, socket in self._sockets.items():
-            self._monitors[owner].close()
-            socket.close()
-        self._sockets.clear()
-        self._context.term()
+        self._close()
+
+
+def _close_all(
+    process: int,
+    context: zmq.Context[zmq.Socket[bytes]],
+    sockets: dict[OwnerId, zmq.Socket[bytes]],
+    monitors: dict[OwnerId, Monitor],
+    bell: int,
+) -> None:
+    if os.getpid() != process:
+        return  # after a fork they are the parent's
+    for owner, socket in sockets.items():
+        monitors[owner].close()
+        socket.close()
+    os.close(bell)
+    context.term()
