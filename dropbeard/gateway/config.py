@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from dropbeard.client.client import PATIENCE_S, TIMEOUT_S
+from dropbeard.client.options import CERTIFICATE_TIMEOUT_S, PATIENCE_S
 from dropbeard.errors import ConfigInvalid
 from dropbeard.storage.files import read_text
 from dropbeard.types.cards import check_endpoint
@@ -63,7 +63,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     width: int = 256
     """Sides that the metadata names for raw pictures, -1: any. Pictures of all sides are taken always."""
 
-    timeout_ms: int = int(TIMEOUT_S * 1000)
+    timeout_ms: int = int(CERTIFICATE_TIMEOUT_S * 1000)
     """From a call to its deadline; a call may ask for less."""
     patience_ms: int = int(PATIENCE_S * 1000)
     """How long the group waits for the remaining owners once enough have answered; a call may say otherwise."""

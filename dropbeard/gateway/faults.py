@@ -6,6 +6,7 @@ import enum
 from typing import Final
 
 from dropbeard.errors import (
+    ClientClosed,
     DropbeardError,
     GroupUnreachable,
     InputInvalid,
@@ -70,7 +71,7 @@ def fault_of(wrong: DropbeardError) -> Fault:
             return Fault(Reason.LATE, str(wrong))
         case RequestRejected():
             return Fault(Reason.INVALID if wrong.input_refused else Reason.UNAVAILABLE, str(wrong))
-        case GroupUnreachable() | TransportFailed():
+        case GroupUnreachable() | TransportFailed() | ClientClosed():
             return Fault(Reason.UNAVAILABLE, str(wrong))
         case _:
             return Fault(Reason.INTERNAL, str(wrong))
