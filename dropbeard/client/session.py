@@ -306,9 +306,8 @@ class Session:
         refused = {o: rejected for o, rejected in refused.items() if _is_final(rejected)}
         if len(refused) > self.group.n - self.group.answers:
             reasons = "; ".join(f"{self.group.member(o).name}: {r.detail}" for o, r in refused.items())
-            unfit = sum(rejected.reason is RejectReason.BAD_INPUT for rejected in refused.values())
-            text = f"too few nodes take the request: {reasons}"
-            return _failed(waiting, RequestRejected(text, input_refused=unfit >= self.group.weak_quorum))
+            unfit = sum(r.reason is RejectReason.BAD_INPUT for r in refused.values()) > self.group.f
+            return _failed(waiting, RequestRejected(f"too few nodes take the request: {reasons}", unfit))
         return None
 
     def _ask_for_link(self, request: RequestId, waiting: _Open, now_us: int) -> None:

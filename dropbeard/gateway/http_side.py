@@ -150,6 +150,8 @@ async def _read(request: web.Request, take: Callable[[int], None], bytes_max: in
                 parts.append(part)
     except TimeoutError:
         raise Fault(Reason.INVALID, f"the body did not come within {READ_S:g} s") from None
+    except web.RequestPayloadError:
+        raise Fault(Reason.INVALID, "the body is not what its Content-Encoding or Transfer-Encoding says") from None
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,6 +36,7 @@ async def listening(gateway: Gateway, files: GatewayFiles) -> AsyncIterator[None
     runner = web.AppRunner(
         http_side.application(gateway),
         access_log=None,
+        logger=_quiet(),
         handler_cancellation=True,
         keepalive_timeout=KEEP_ALIVE_S,
         shutdown_timeout=CLOSE_S,
@@ -56,6 +58,13 @@ async def listening(gateway: Gateway, files: GatewayFiles) -> AsyncIterator[None
     finally:
         await calls.stop(CLOSE_S)
         await runner.cleanup()
+
+
+def _quiet() -> logging.Logger:
+    """What the library would log, with a traceback each, is what strangers send; our own errors we log ourselves."""
+    logger = logging.getLogger("dropbeard.gateway.http")
+    logger.setLevel(logging.CRITICAL)
+    return logger
 
 
 def _bind_grpc(calls: Any, address: str, tls: tuple[ssl.SSLContext, Any] | None) -> None:

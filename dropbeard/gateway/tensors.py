@@ -120,6 +120,8 @@ def given_values(name: str, datatype: str, shape: Sequence[int], values: Any) ->
     if datatype == "BYTES":
         return Given(name, datatype, tuple(shape), tuple(_decoded(name, value) for value in flat))
     try:
+        if set(map(type, flat)) != {int}:  # true and false are numbers to Python, and none to JSON
+            raise TypeError
         return Given(name, datatype, tuple(shape), memoryview(bytes(flat)))
     except (TypeError, ValueError):
         raise Fault(Reason.INVALID, f"input {shown(name)} is UINT8: its values are whole numbers 0 to 255") from None
