@@ -24,6 +24,9 @@ from dropbeard.types.group import Group
 from dropbeard.types.task import Input
 
 IDLE_POLL_S: Final = 0.02
+SILENT_S: Final = 5.0
+"""After a call that got nothing in all of the configured time, the gateway is not ready for so long, or until another
+call is answered."""
 
 
 class Asking(Protocol):
@@ -45,14 +48,15 @@ class Gateway:
         self.draining = False
         self._in_flight = 0
         self._buffered = 0
+        self._silent_until = 0.0
         self.statistics.in_flight.set_function(lambda: self._in_flight)
         self.statistics.buffered.set_function(lambda: self._buffered)
         self.statistics.ready.set_function(lambda: self.is_ready)
 
     @property
     def is_ready(self) -> bool:
-        """Whether calls are taken."""
-        return self.client is not None and not self.draining
+        """Whether the group answers, as far as is known, and calls are taken."""
+        return self.client is not None and not self.draining and time.monotonic() >= self._silent_until
 
     @property
     def in_flight(self) -> int:
@@ -85,6 +89,7 @@ class Gateway:
             had_rows = time.monotonic_ns()
             answers = await self._ask(client, rows, options)
         had_answers = time.monotonic_ns()
+        self._silent_until = 0.0
         check_required(answers, options.require)
         outputs = outputs_of(answers, wanted, self.group)
         parameters = parameters_of(answers, options)
@@ -117,6 +122,9 @@ class Gateway:
                 asked = [client.infer(row, timeout=options.timeout_s, patience=options.patience_s) for row in rows]
                 return await _all(asked)
         except TimeoutError:
+            # A client that asks for too little time says nothing about the group.
+            if options.timeout_s >= self.config.timeout_ms / 1e3:
+                self._silent_until = time.monotonic() + SILENT_S
             raise Fault(Reason.LATE, f"the group has not agreed within {options.timeout_s:g} s") from None
 
     @contextmanager

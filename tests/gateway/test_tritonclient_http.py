@@ -284,6 +284,21 @@ def test_a_call_that_is_not_answered_in_its_time_ends_and_its_requests_with_it()
     serve(ask)
 
 
+def test_a_gateway_whose_group_is_silent_is_not_ready_until_an_answer_comes() -> None:
+    async def ask(served: Served) -> None:
+        async with triton_aio.InferenceServerClient(served.http) as client:
+            served.teller.hold = asyncio.Event()
+            for timeout, ready in ((20_000, True), (None, False)):
+                with pytest.raises(InferenceServerException):
+                    await client.infer(MODEL, [tensor(pictures(1))], timeout=timeout)
+                assert await client.is_server_ready() is ready
+            served.teller.hold.set()
+            await client.infer(MODEL, [tensor(pictures(1))])
+            assert await client.is_server_ready()
+
+    serve(ask, timeout_ms=300, patience_ms=100)
+
+
 def test_more_than_the_gateway_takes_is_refused_with_a_time_to_come_again() -> None:
     async def ask(served: Served) -> None:
         served.teller.hold = asyncio.Event()
