@@ -186,7 +186,14 @@ class AnswerBelowRequired(AssuranceTooLow, ClientError):
 
 
 class RequestRejected(ClientError):
-    """Too few nodes admitted the request; the text lists each node's reason."""
+    """Too few nodes admitted the request; the text lists each node's reason.
+
+    ``input_refused``: f+1 nodes say that the task does not take the input, so that one of them is honest.
+    """
+
+    def __init__(self, text: str, input_refused: bool = False) -> None:
+        super().__init__(text)
+        self.input_refused = input_refused
 
 
 class RequestExpired(ClientError):

@@ -368,7 +368,8 @@ class Session:
         refused = {o: rejected for o, rejected in refused.items() if self._is_final(o, rejected)}
         if len(refused) > self.group.n - self.group.answers:
             reasons = "; ".join(f"{self.group.member(o).name}: {r.detail}" for o, r in refused.items())
-            return _failed(waiting, RequestRejected(f"too few nodes take the request: {reasons}"))
+            unfit = sum(r.reason is RejectReason.BAD_INPUT for r in refused.values()) > self.group.f
+            return _failed(waiting, RequestRejected(f"too few nodes take the request: {reasons}", unfit))
         return None
 
     def _ask_for_link(self, request: RequestId, waiting: _Open, now_us: int) -> None:

@@ -148,7 +148,7 @@ class Readiness:
             return ok("ports", "the node runs here and holds them")
         ends = self.identity().owner.endpoints.all
         for end in (listening_at(end, files.config.listen) for end in ends):
-            wrong = _bind_fault(end)
+            wrong = bind_fault(end)
             if wrong is not None:
                 return fail("ports", f"cannot listen on {end}: {wrong}", "free it, or set `listen` to an own address")
         return ok("ports", ", ".join(ends))
@@ -180,7 +180,8 @@ def site_of(endpoint: str) -> str:
     return str(ipaddress.ip_network(f"{address}/{SITE_BITS[address.version]}", strict=False))
 
 
-def _bind_fault(endpoint: str) -> str | None:
+def bind_fault(endpoint: str) -> str | None:
+    """Why nobody could listen there now; None when somebody could."""
     place = tcp_parts(endpoint)
     if place is None:
         return None

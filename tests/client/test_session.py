@@ -271,6 +271,19 @@ def test_an_earlier_request_is_asked_for_by_id_alone_and_comes_with_its_certific
     assert done.certificate.request() == told.requests[name][0]
 
 
+@pytest.mark.parametrize(("reason", "refused"), [(RejectReason.BAD_INPUT, True), (RejectReason.BAD_REQUEST, False)])
+def test_an_input_is_refused_when_one_honest_node_at_least_says_so(
+    group: Group, reason: RejectReason, refused: bool
+) -> None:
+    session = opened(group)
+    request = submit(session)
+    reject(session, request, 0, RejectReason.BAD_INPUT)
+    reject(session, request, 3, reason)
+    (done,) = session.poll(1)
+    assert isinstance(done.error, RequestRejected)
+    assert done.error.input_refused is refused
+
+
 def test_a_request_that_nobody_knows_is_rejected_when_too_few_are_left_to_ask() -> None:
     told = recorded()
     session = opened(told.group)
