@@ -71,7 +71,7 @@ def script_says(exhibits: list[Exhibit], folder: Path) -> list[dict[str, Any]]:
         for exhibit in exhibits
     ]
     (folder / "cases.json").write_text(json.dumps(cases))
-    command = [str(NODE), str(HERE / "node_verifier.js"), str(SCRIPT), str(folder / "cases.json")]
+    command = [str(NODE), str(HERE / "browser" / "node_verifier.js"), str(SCRIPT), str(folder / "cases.json")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=NODE_TIMEOUT_S, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     said: list[dict[str, Any]] = json.loads(done.stdout)
