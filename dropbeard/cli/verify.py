@@ -3,26 +3,46 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from dropbeard.cli.lineages import UNREADABLE, read_lineage
 
 if TYPE_CHECKING:
+    from dropbeard.signing.ecdsa_p256 import PrivateKey
+    from dropbeard.types.certificates import Certificate
     from dropbeard.types.group import Group
     from dropbeard.types.task import Input
     from dropbeard.verification.aggregate import Decision
     from dropbeard.verification.certificate import Verified
     from dropbeard.verification.lineage import Lineage
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
 MODEL_HEX = 12
 """Hex digits of a model's digest that are shown when no local manifest has it."""
 
 EVIDENCE_MAGIC = b"DBEVID\0\x01"
+
+
+def _write_out(context: click.Context, option: click.Parameter, wanted: bool) -> None:
+    """A verifier to take along, on standard output; nothing else on the command line counts then."""
+    if not wanted:
+        return
+    from dropbeard.verification.browser.page import portable_verifier, verifier_page
+
+    click.echo(verifier_page() if option.name == "html" else portable_verifier(), nl=False)
+    context.exit()
+
+
+def _take_along(name: str, text: str) -> Callable[[Command], Command]:
+    """A flag that writes a verifier."""
+    return click.option(name, is_flag=True, is_eager=True, expose_value=False, callback=_write_out, help=text)
 
 
 @click.command("verify")
@@ -32,6 +52,11 @@ EVIDENCE_MAGIC = b"DBEVID\0\x01"
 @click.option("--input", "given", type=click.Path(path_type=Path), help="The input that was asked about.")
 @click.option("--require", type=click.Choice(["honest-plurality", "robust"]), help="Exit 3 below this assurance.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--dsse", is_flag=True, help="An in-toto statement of what was verified, in place of the text.")
+@click.option("--sign", "key", type=click.Path(path_type=Path), help="Your own P-256 key: --dsse in a signed envelope.")
+@click.option("--passphrase-env", metavar="VAR", help="That key's passphrase is in $VAR.")
+@_take_along("--html", "Write the page that verifies in a browser, and no more.")
+@_take_along("--portable", "Write the verifier that is one Python file, and no more.")
 def verify_command(
     certificate: Path,
     genesis: Path,
@@ -39,6 +64,9 @@ def verify_command(
     given: Path | None,
     require: str | None,
     as_json: bool,
+    dsse: bool,
+    key: Path | None,
+    passphrase_env: str | None,
 ) -> int:
     """Verify CERTIFICATE with the group's genesis: exit 0 valid, 1 invalid, 2 unreadable, 3 below --require.
 
@@ -51,6 +79,8 @@ def verify_command(
     from dropbeard.types.certificates import decode_certificate
     from dropbeard.verification.aggregate import Assurance, plurality
 
+    if (as_json and dsse) or (key is not None and not dsse):
+        raise click.UsageError("--dsse is written in place of --json, and --sign signs it")
     with _unreadable():
         group = read_genesis(genesis)
         lineage = read_lineage(group, successions)
@@ -70,6 +100,8 @@ def verify_command(
     decision = plurality(verified)
     if as_json:
         click.echo(json.dumps(_figures(verified, decision, group, None)))
+    elif dsse:
+        click.echo(_statement(parsed, verified, group, given, _key(key, passphrase_env)))
     else:
         _explain(verified, decision, group, asked is not None)
     if require is not None and not decision.assurance.covers(Assurance(require)):
@@ -77,6 +109,25 @@ def verify_command(
             f"valid, but its assurance is {decision.assurance.value} (margin {decision.margin}), required is {require}"
         )
     return 0
+
+
+def _key(path: Path | None, passphrase_env: str | None) -> PrivateKey | None:
+    from dropbeard.signing.keys import load_private_key
+
+    if path is None:
+        return None
+    with _unreadable():
+        return load_private_key(path, None if passphrase_env is None else os.environ.get(passphrase_env))
+
+
+def _statement(
+    certificate: Certificate, verified: Verified, group: Group, given: Path | None, key: PrivateKey | None
+) -> str:
+    """What was verified for in-toto's tools, signed if there is a key."""
+    from dropbeard.verification.statement import envelope, payload, statement
+
+    stated = statement(certificate, verified, group, None if given is None else given.read_bytes())
+    return payload(stated).decode() if key is None else json.dumps(envelope(stated, key))
 
 
 def _judge(path: Path, lineage: Lineage, as_json: bool) -> int:

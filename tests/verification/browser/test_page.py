@@ -94,7 +94,7 @@ class TestInABrowser:
 
     def test_the_page_names_the_failed_check(self, browser: Chromium, folder: Path, tmp_path: Path) -> None:
         assert page_says(browser, folder, named("a salt is another")) == ("invalid", 11)
-        assert "Check 11 of 14 failed: openings." in browser.evaluate(TEXT)
+        assert "Check 11 of 14, openings, failed: the opening of owner 0" in browser.evaluate(TEXT)
         browser.screenshot(tmp_path / "bad-light.png", "light")
         browser.screenshot(tmp_path / "bad-dark.png", "dark")
 
