@@ -3,46 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from dropbeard.cli.lineages import UNREADABLE, read_lineage
+from dropbeard.cli.lineages import read_lineage, unreadable
+from dropbeard.cli.take_along import check_options, key_from, statement_text, take_along
 
 if TYPE_CHECKING:
-    from dropbeard.signing.ecdsa_p256 import PrivateKey
-    from dropbeard.types.certificates import Certificate
     from dropbeard.types.group import Group
     from dropbeard.types.task import Input
     from dropbeard.verification.aggregate import Decision
     from dropbeard.verification.certificate import Verified
     from dropbeard.verification.lineage import Lineage
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
 MODEL_HEX = 12
 """Hex digits of a model's digest that are shown when no local manifest has it."""
 
 EVIDENCE_MAGIC = b"DBEVID\0\x01"
-
-
-def _write_out(context: click.Context, option: click.Parameter, wanted: bool) -> None:
-    """A verifier to take along, on standard output; nothing else on the command line counts then."""
-    if not wanted:
-        return
-    from dropbeard.verification.browser.page import portable_verifier, verifier_page
-
-    click.echo(verifier_page() if option.name == "html" else portable_verifier(), nl=False)
-    context.exit()
-
-
-def _take_along(name: str, text: str) -> Callable[[Command], Command]:
-    """A flag that writes a verifier."""
-    return click.option(name, is_flag=True, is_eager=True, expose_value=False, callback=_write_out, help=text)
 
 
 @click.command("verify")
@@ -55,8 +34,8 @@ def _take_along(name: str, text: str) -> Callable[[Command], Command]:
 @click.option("--dsse", is_flag=True, help="An in-toto statement of what was verified, in place of the text.")
 @click.option("--sign", "key", type=click.Path(path_type=Path), help="Your own P-256 key: --dsse in a signed envelope.")
 @click.option("--passphrase-env", metavar="VAR", help="That key's passphrase is in $VAR.")
-@_take_along("--html", "Write the page that verifies in a browser, and no more.")
-@_take_along("--portable", "Write the verifier that is one Python file, and no more.")
+@take_along("--html", "Write the page that verifies in a browser, and no more.")
+@take_along("--portable", "Write the verifier that is one Python file, and no more.")
 def verify_command(
     certificate: Path,
     genesis: Path,
@@ -74,23 +53,22 @@ def verify_command(
 
     An evidence file is judged instead: exit 0 it convicts, and names whom; 1 it does not; 2 unreadable.
     """
-    from dropbeard.errors import AssuranceTooLow, CertificateInvalid
+    from dropbeard.errors import CertificateInvalid
     from dropbeard.storage.files import read_genesis
     from dropbeard.types.certificates import decode_certificate
-    from dropbeard.verification.aggregate import Assurance, plurality
+    from dropbeard.verification.aggregate import plurality
 
-    if (as_json and dsse) or (key is not None and not dsse):
-        raise click.UsageError("--dsse is written in place of --json, and --sign signs it")
-    with _unreadable():
+    check_options(dsse, as_json, key)
+    with unreadable():
         group = read_genesis(genesis)
         lineage = read_lineage(group, successions)
         asked = None if given is None else _input(given)
     data = _read(certificate)
-    if data[: len(EVIDENCE_MAGIC)] == EVIDENCE_MAGIC:
+    if data[: len(EVIDENCE_MAGIC)] == EVIDENCE_MAGIC and not dsse:
         return _judge(certificate, lineage, as_json)
     parsed = decode_certificate(data)
     try:
-        with _unreadable():
+        with unreadable():
             verified = lineage.verify(parsed, asked)
     except CertificateInvalid as wrong:
         if as_json:
@@ -101,33 +79,21 @@ def verify_command(
     if as_json:
         click.echo(json.dumps(_figures(verified, decision, group, None)))
     elif dsse:
-        click.echo(_statement(parsed, verified, group, given, _key(key, passphrase_env)))
+        click.echo(statement_text(parsed, verified, group, given, key_from(key, passphrase_env)))
     else:
         _explain(verified, decision, group, asked is not None)
-    if require is not None and not decision.assurance.covers(Assurance(require)):
-        raise AssuranceTooLow(
-            f"valid, but its assurance is {decision.assurance.value} (margin {decision.margin}), required is {require}"
-        )
+    _require(decision, require)
     return 0
 
 
-def _key(path: Path | None, passphrase_env: str | None) -> PrivateKey | None:
-    from dropbeard.signing.keys import load_private_key
+def _require(decision: Decision, required: str | None) -> None:
+    from dropbeard.errors import AssuranceTooLow
+    from dropbeard.verification.aggregate import Assurance
 
-    if path is None:
-        return None
-    with _unreadable():
-        return load_private_key(path, None if passphrase_env is None else os.environ.get(passphrase_env))
-
-
-def _statement(
-    certificate: Certificate, verified: Verified, group: Group, given: Path | None, key: PrivateKey | None
-) -> str:
-    """What was verified for in-toto's tools, signed if there is a key."""
-    from dropbeard.verification.statement import envelope, payload, statement
-
-    stated = statement(certificate, verified, group, None if given is None else given.read_bytes())
-    return payload(stated).decode() if key is None else json.dumps(envelope(stated, key))
+    if required is not None and not decision.assurance.covers(Assurance(required)):
+        raise AssuranceTooLow(
+            f"valid, but its assurance is {decision.assurance.value} (margin {decision.margin}), required is {required}"
+        )
 
 
 def _judge(path: Path, lineage: Lineage, as_json: bool) -> int:
@@ -157,18 +123,6 @@ def _judge(path: Path, lineage: Lineage, as_json: bool) -> int:
     if not as_json:
         click.echo(f"CONVICTS  {name} (owner {evidence.accused}) of {offence}, group {group.name}")
     return 0
-
-
-@contextmanager
-def _unreadable() -> Iterator[None]:
-    """A genesis, key or input that cannot be used says nothing about the certificate: exit 2, not 1."""
-    from dropbeard.errors import ConfigInvalid, InputInvalid, KeyInvalid
-
-    try:
-        yield
-    except (ConfigInvalid, InputInvalid, KeyInvalid) as wrong:
-        wrong.exit_code = UNREADABLE
-        raise
 
 
 def _read(path: Path) -> bytes:

@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from dropbeard import __version__
 from dropbeard.signing.ecdsa_p256 import PrivateKey
 from dropbeard.types.certificates import Certificate
 from dropbeard.types.group import Group
@@ -28,8 +27,11 @@ PREDICATE_TYPE: Final = "urn:x-dropbeard:inference-certificate:1"
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 
 
-def statement(certificate: Certificate, verified: Verified, group: Group, given: bytes | None = None) -> dict[str, Any]:
-    """What was verified, as JSON values. ``given``: the bytes of the input's file, if it was compared.
+def statement(
+    certificate: Certificate, verified: Verified, group: Group, version: str, given: bytes | None = None
+) -> dict[str, Any]:
+    """What was verified, as JSON values. ``version``: of the program that did; ``given``: the bytes of the input's
+    file, if it was compared.
 
     Every run gives the same statement of the same files: it holds no time of its own.
     """
@@ -49,7 +51,7 @@ def statement(certificate: Certificate, verified: Verified, group: Group, given:
         "timeUs": verified.time,
         "decision": _decision(verified, group),
         "answers": _answers(verified, group),
-        "verifier": {"name": "dropbeard", "version": __version__},
+        "verifier": {"name": "dropbeard", "version": version},
     }
     return {
         "_type": STATEMENT_TYPE,

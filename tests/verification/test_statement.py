@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from dropbeard import __version__
 from dropbeard.cli.main import run
 from dropbeard.signing.ecdsa_p256 import PrivateKey
 from dropbeard.signing.keys import write_private_key
@@ -29,7 +30,7 @@ KEY = PrivateKey.generate()
 
 
 def stated(certificate: Certificate, given: bytes | None = None) -> dict[str, Any]:
-    return statement(certificate, verify(certificate, WORLD.group), WORLD.group, given)
+    return statement(certificate, verify(certificate, WORLD.group), WORLD.group, __version__, given)
 
 
 def check_envelope(given: dict[str, Any], key: ec.EllipticCurvePublicKey) -> bytes:
