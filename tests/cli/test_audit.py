@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.verification.epochs import CERTIFICATES, SUCCESSIONS, WORLD
 from tests.verification.gallery import DEFECTS
 
 SMALL = world()
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "auditor-guide.md"
 
 
 @pytest.fixture(name="folder")
@@ -139,3 +141,13 @@ def test_unreadable_files_alone_exit_2(folder: Path, capsys: pytest.CaptureFixtu
 def test_a_directory_without_certificates_is_an_empty_history(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, said = figures(folder, capsys)
     assert (code, said["order"], said["gaps"]) == (0, [], [])
+
+
+def test_the_guide_describes_every_part_of_the_object(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "a.dbcert").write_bytes(build(SMALL, Plan()).encode())
+    _, said = figures(folder, capsys)
+    described = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", GUIDE.read_text(encoding="utf-8"), flags=re.MULTILINE))
+    assert {"group", *described} == set(said)
+    for part in ("order", "owners", "versions", "gaps"):
+        mentioned = set(re.findall(r"`([\w-]+)`", described[part]))
+        assert set(said[part][0]) - {"name", "owner"} <= mentioned
