@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from dropbeard.errors import CertificateInvalid, CertificateUnreadable
+from dropbeard.evidence.kinds import MAGIC
 from dropbeard.types.certificates import Certificate, decode_certificate
 from dropbeard.types.entries import EntryKind
 from dropbeard.types.ids import Digest, Epoch, Height, OwnerId, RequestId, TimeUs, Version, View
@@ -16,7 +17,7 @@ from dropbeard.verification.aggregate import Decision, plurality
 from dropbeard.verification.certificate import Verified
 from dropbeard.verification.lineage import Lineage
 
-SUFFIX: Final = ".dbcert"
+SUFFIXES: Final = (".dbcert", ".dbevid")
 FILES_MAX: Final = 1_000_000
 """Certificates of one audit."""
 
@@ -84,17 +85,26 @@ class Seen:
         return self.block.height, self.index, self.request
 
 
-def certificate_files(sources: Iterable[Path]) -> list[Path]:
-    """The files among ``sources`` and, of the directories among them, every certificate in them; each once, in order.
-
-    CertificateUnreadable when there are too many of them.
+def files_among(sources: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """Certificates and pieces of evidence: the files among ``sources`` and, by their suffix, those in directories among
+    them; each once, in order. CertificateUnreadable when there are too many of them.
     """
     found: set[Path] = set()
     for source in sources:
-        found.update(source.glob(f"*{SUFFIX}") if source.is_dir() else [source])
+        inside = (path for suffix in SUFFIXES for path in source.glob(f"*{suffix}"))
+        found.update(inside if source.is_dir() else [source])
         if len(found) > FILES_MAX:
             raise CertificateUnreadable(f"more than {FILES_MAX} certificates; audit them in parts")
-    return sorted(found)
+    evidence = {path for path in found if _is_evidence(path)}
+    return sorted(found - evidence), sorted(evidence)
+
+
+def _is_evidence(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
 
 
 def read_certificate_file(path: Path, lineage: Lineage) -> Seen | BadFile:

@@ -32,12 +32,12 @@ def audit_command(
     sources: tuple[Path, ...], genesis: Path, ledger: Path | None, successions: Path | None, as_json: bool
 ) -> int:
     """Verify certificates (files, or directories of *.dbcert) and put them together: the order of the requests, gaps,
-    model versions, lateness and disagreement of each owner, duplicates, contradictions.
+    model versions, lateness and disagreement of each owner, duplicates, contradictions. Evidence among them is judged.
 
     Exit code 0: all are valid and none contradicts another; 1: one is invalid, or some contradict each other or the
     ledger, or somebody is convicted; 2: a file cannot be read, and nothing else is wrong.
     """
-    from dropbeard.audit.certificates import certificate_files, read_certificate_file
+    from dropbeard.audit.certificates import files_among, read_certificate_file
     from dropbeard.audit.history import history_of
     from dropbeard.cli.audit_view import figures_of, lines_of
     from dropbeard.cli.main import one_line
@@ -47,8 +47,9 @@ def audit_command(
         group = read_genesis(genesis)
     lineage = read_lineage(group, successions)
     replayed, view = (None, None) if ledger is None else _replayed(ledger, group)
-    history = history_of(lineage, (read_certificate_file(path, lineage) for path in certificate_files(sources)), view)
-    judged = _judged(lineage, history, ledger)
+    certificates, evidence = files_among(sources)
+    history = history_of(lineage, (read_certificate_file(path, lineage) for path in certificates), view)
+    judged = _judged(lineage, history, evidence, ledger)
     if as_json:
         click.echo(json.dumps(figures_of(lineage, history, judged, replayed)))
     else:
@@ -73,10 +74,12 @@ def _replayed(directory: Path, group: Group) -> tuple[Audit, LedgerView]:
     return replayed, LedgerView(replayed.blocks, digests)
 
 
-def _judged(lineage: Lineage, history: History, ledger: Path | None) -> Sequence[tuple[Group, Blame]]:
-    """Whom the contradicting certificates convict, with what the ledger's node saw (rules 6.2, 8.1)."""
+def _judged(
+    lineage: Lineage, history: History, evidence: Sequence[Path], ledger: Path | None
+) -> Sequence[tuple[Group, Blame]]:
+    """Whom evidence and contradicting certificates convict, with what the ledger's node saw (rules 6.2, 8.1)."""
     from dropbeard.audit.blaming import blame_over
 
     files = sorted({path for found in history.contradictions for path in found.files})
-    sources = files if ledger is None else [*files, ledger]
+    sources = [*evidence, *files, *([] if ledger is None else [ledger])]
     return blame_over(lineage, sources) if sources else []

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dropbeard.audit.certificates import BadFile, Promised, Seen, certificate_files, read_certificate_file
+from dropbeard.audit.certificates import BadFile, Promised, Seen, files_among, read_certificate_file
 from dropbeard.audit.findings import BlockRow
 from dropbeard.audit.history import Gap, History, LedgerView, gaps_of, history_of
 from dropbeard.errors import CertificateUnreadable
+from dropbeard.evidence.kinds import MAGIC
 from dropbeard.types.certificates import Certificate
 from dropbeard.types.entries import EntryKind
 from dropbeard.types.ids import Digest, Height, OwnerId, RequestId, TimeUs, Version, View
@@ -28,7 +29,7 @@ def read(folder: Path, *certificates: Certificate) -> list[Seen | BadFile]:
     """What an audit keeps of these, saved as 0, 1, ..."""
     for number, certificate in enumerate(certificates):
         (folder / f"{number}.dbcert").write_bytes(certificate.encode())
-    return [read_certificate_file(path, LINEAGE) for path in certificate_files([folder])]
+    return [read_certificate_file(path, LINEAGE) for path in files_among([folder])[0]]
 
 
 def one(folder: Path, plan: Plan) -> Seen:
@@ -59,15 +60,18 @@ def found(history: History) -> list[tuple[str, int]]:
 def test_directories_and_files_are_read_once_each_in_one_order(tmp_path: Path) -> None:
     for name in ("b.dbcert", "a.dbcert", "notes.txt"):
         (tmp_path / name).write_bytes(b"x")
-    wanted = [tmp_path / "a.dbcert", tmp_path / "b.dbcert"]
-    assert certificate_files([tmp_path / "b.dbcert", tmp_path]) == wanted
-    assert certificate_files([tmp_path, tmp_path / "a.dbcert"]) == wanted
+    for name in ("c.dbevid", "d"):
+        (tmp_path / name).write_bytes(MAGIC)
+    wanted = [tmp_path / "a.dbcert", tmp_path / "b.dbcert"], [tmp_path / "c.dbevid"]
+    assert files_among([tmp_path / "b.dbcert", tmp_path]) == wanted
+    assert files_among([tmp_path, tmp_path / "a.dbcert"]) == wanted
+    assert files_among([tmp_path / "d", tmp_path / "none"]) == ([tmp_path / "none"], [tmp_path / "d"])
 
 
 def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dropbeard.audit.certificates.FILES_MAX", 1)
     with pytest.raises(CertificateUnreadable, match="in parts"):
-        certificate_files([tmp_path / "a", tmp_path / "b"])
+        files_among([tmp_path / "a", tmp_path / "b"])
 
 
 def test_a_bad_file_is_listed_with_the_step_that_it_fails(tmp_path: Path) -> None:

@@ -127,6 +127,16 @@ def test_conflicting_certificates_convict_who_signed_both(folder: Path, capsys: 
     assert "CONVICTED  owner 0 of double finalize" in capsys.readouterr().out
 
 
+def test_evidence_among_the_files_is_judged(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, certificate in zip("ab", conflicting(), strict=True):
+        (folder / name).write_bytes(certificate.encode())
+    genesis, evidence = str(folder / "g.toml"), str(folder / "evidence.dbevid")
+    assert run(["blame", str(folder / "a"), str(folder / "b"), "--group", genesis, "-o", evidence]) == 0
+    code, said = figures(folder, capsys)
+    assert (code, said["files"]["valid"], said["bad"], said["contradictions"]) == (1, 0, [], [])
+    assert [(row["owner"], row["offence"]) for row in said["convicted"]] == [(0, "double finalize")]
+
+
 def test_unreadable_files_alone_exit_2(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "a.dbcert").write_bytes(build(SMALL, Plan()).encode())
     assert audit(folder) == 0

@@ -21,6 +21,7 @@ TEXT = "document.getElementById('result').innerText"
 
 in_a_browser = [
     pytest.mark.system,
+    pytest.mark.slow,
     pytest.mark.skipif(PROGRAM is None, reason="no chromium is installed here to open the page with"),
 ]
 
