@@ -1,6 +1,6 @@
 /*
- * A verifier of dropbeard's inference certificates for browsers and other JavaScript engines, written from
- * docs/certificate-format.md alone. It needs nothing but WebCrypto, and reaches no network.
+ * A verifier of dropbeard's inference certificates for browsers and other JavaScript engines. It follows
+ * docs/certificate-format.md, needs nothing but WebCrypto, and reaches no network.
  *
  *   const said = await DropbeardVerifier.verify(certificate, genesis, {input, successions});
  *
