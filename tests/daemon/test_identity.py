@@ -15,7 +15,7 @@ from dropbeard.signing.ecdsa_p256 import PrivateKey
 from dropbeard.types.group import Group, Owner
 from dropbeard.types.membership import next_group
 from tests.agreement.pieces import GROUP
-from tests.verification.test_lineage import LINEAGE, SUCCESSIONS, WORLD
+from tests.verification.epochs import LINEAGE, SUCCESSIONS, WORLD
 
 OLD, NEW = (PrivateKey.generate(), CurveSecret.generate()), (PrivateKey.generate(), CurveSecret.generate())
 

@@ -209,7 +209,7 @@ def test_a_pruned_ledger_names_every_height_that_it_cannot_count(tmp_path_factor
 
 
 def test_a_ledger_of_several_epochs_is_counted_over_all_of_them() -> None:
-    from tests.verification.test_lineage import WORLD
+    from tests.verification.epochs import WORLD
 
     group, counted = WORLD.keys.group, 0
     for replica in WORLD.honest:
