@@ -28,6 +28,7 @@ VERBS: Final = {
     "drain": ("dropbeard.cli.drain:drain_command", "End a running node without a failed request."),
     "engine": ("dropbeard.cli.engine:engine_command", "Compile a model for a GPU, and check what an engine computes."),
     "group": ("dropbeard.cli.group:group_command", "Make a group's genesis from its owners' cards."),
+    "infer": ("dropbeard.cli.infer:infer_command", "Ask a group about pictures and keep the certificates."),
     "init": ("dropbeard.cli.init:init_command", "Make an owner's keys, node configuration and public card."),
     "ledger": ("dropbeard.cli.ledger:ledger_command", "Replay a node's ledger without keys, or show it."),
     "model": ("dropbeard.cli.model:model_command", "Update an owner's model, and see which was in force when."),

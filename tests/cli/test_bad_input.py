@@ -75,6 +75,7 @@ def test_help_imports_nothing_heavy() -> None:
         "doctor",
         "drain",
         "group",
+        "infer",
         "init",
         "models",
         "run",

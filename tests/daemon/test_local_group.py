@@ -57,7 +57,7 @@ def connect(local: LocalGroup, patience: float = 1.0, key: CurveSecret | None = 
         except GroupUnreachable:
             assert time.monotonic() < until, (local.directory / "alice" / "node.log").read_text()
             continue
-        if len(client._session.credits) == local.group.n or time.monotonic() > until:
+        if client.nodes_reached == local.group.n or time.monotonic() > until:
             return client
         client.close()
 
@@ -201,13 +201,13 @@ def test_a_request_does_not_wait_for_the_next_one_of_a_slow_source(
 ) -> None:
     with connect(local) as client:
         sent: list[int] = []
-        plain = client._link.send
+        plain = client._pump._link.send
 
         def noted(owner: OwnerId, frames: Sequence[bytes]) -> bool:
             sent.append(owner)
             return plain(owner, frames)
 
-        monkeypatch.setattr(client._link, "send", noted)
+        monkeypatch.setattr(client._pump._link, "send", noted)
         before_the_next: list[int] = []
 
         def source() -> Iterator[bytes]:

@@ -55,7 +55,7 @@ def connect(local: LocalGroup) -> Client:
         except GroupUnreachable:
             assert time.monotonic() < until
             continue
-        if len(client._session.credits) == local.group.n:
+        if client.nodes_reached == local.group.n:
             return client
         client.close()
 

@@ -1,0 +1,191 @@
+"""``dropbeard infer``: ask a group about pictures, show what was agreed, keep the certificates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from dropbeard.client import Answer, Client
+    from dropbeard.errors import DropbeardError
+    from dropbeard.signing.curve import CurveSecret
+    from dropbeard.types.task import Input
+
+ANSWERED: Final = 0
+FAILED: Final = 1
+NOT_ASKED: Final = 2
+BELOW_REQUIRED: Final = 3
+
+MODEL_HEX: Final = 12
+"""Hex digits of a model's digest that are shown."""
+
+
+@click.command("infer")
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--group", "genesis", type=click.Path(path_type=Path), required=True, help="The group's genesis file.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--out", type=click.Path(path_type=Path), help="Save each certificate as NAME.dbcert in this directory.")
+@click.option(
+    "--key", type=click.Path(path_type=Path), help="The client's key file, made if there is none; else fresh."
+)
+@click.option("--timeout", default=10.0, show_default=True, help="Seconds until a request's deadline.")
+@click.option("--patience", default=1.0, show_default=True, help="Seconds the group waits for the last owners.")
+@click.option("--require", type=click.Choice(["honest-plurality", "robust"]), help="Exit 3 below this assurance.")
+def infer_command(
+    images: tuple[Path, ...],
+    genesis: Path,
+    as_json: bool,
+    out: Path | None,
+    key: Path | None,
+    timeout: float,
+    patience: float,
+    require: str | None,
+) -> int:
+    """Ask the group of GENESIS about each IMAGE; every answer is verified before it is shown.
+
+    Exit code 0: all answered; 1: some were not, and why; 2: the group could not be asked at all; 3: all answered, some
+    below --require. With the same --key an answer can be asked for again (docs/client-guide.md); its file is a secret.
+    """
+    from dropbeard.client import Client
+    from dropbeard.errors import ConfigInvalid, GroupUnreachable, KeyInvalid
+    from dropbeard.storage.files import read_genesis
+    from dropbeard.verification.aggregate import Assurance
+
+    options = {"timeout": timeout, "patience": min(patience, timeout)}
+    try:
+        group, secret = read_genesis(genesis), _key(key)
+        _make(out)
+        client = Client(group, secret, require=Assurance(require or Assurance.NONE.value), **options)
+    except (ConfigInvalid, KeyInvalid, GroupUnreachable) as wrong:
+        wrong.exit_code = NOT_ASKED
+        raise
+    with client:
+        rows = list(_ask(client, images, out))
+    if as_json:
+        click.echo(json.dumps({"group": group.name, "answers": [_as_json(*row) for row in rows]}))
+    else:
+        for row in rows:
+            _show(*row)
+    return _code(error for _, _, error, _ in rows)
+
+
+Row = tuple[Path, "Answer | None", "DropbeardError | None", "Path | None"]
+"""Picture, answer, what is wrong, certificate. An answer below --require has both."""
+
+
+def _key(path: Path | None) -> CurveSecret | None:
+    """The key in a file, or a new one that is written there."""
+    from dropbeard.signing.curve import CurveSecret, load_curve_secret, write_curve_secret
+
+    if path is None:
+        return None
+    if not path.exists():
+        write_curve_secret(path, CurveSecret.generate())
+    return load_curve_secret(path)
+
+
+def _make(out: Path | None) -> None:
+    from dropbeard.errors import ConfigInvalid
+
+    try:
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+    except OSError as wrong:
+        raise ConfigInvalid(f"cannot make the directory {out}: {wrong.strerror}; name another with --out") from wrong
+
+
+def _ask(client: Client, images: Sequence[Path], out: Path | None) -> Iterator[Row]:
+    """A row for each picture, in order; one that cannot be read does not keep the others from being asked."""
+    from dropbeard.errors import InputInvalid
+
+    asked: list[int] = []
+    found: dict[int, Answer | DropbeardError] = {}
+
+    def readable() -> Iterator[Input]:
+        for place, path in enumerate(images):
+            try:
+                given = _input(client, path)
+            except InputInvalid as wrong:
+                found[place] = wrong
+                continue
+            asked.append(place)
+            yield given
+
+    for number, outcome in enumerate(client.map_outcomes(readable())):
+        found[asked[number]] = outcome
+    for place, path in enumerate(images):
+        yield _row(path, found[place], out)
+
+
+def _input(client: Client, path: Path) -> Input:
+    """The file's own bytes, refused here if every node would refuse them."""
+    from dropbeard.client.inputs import input_from
+    from dropbeard.errors import InputInvalid
+
+    given = input_from(path)
+    try:
+        client.group.task.check_input(given)
+    except InputInvalid as wrong:
+        raise InputInvalid(f"{path}: {wrong}") from wrong
+    return given
+
+
+def _row(path: Path, outcome: Answer | DropbeardError, out: Path | None) -> Row:
+    from dropbeard.errors import AnswerBelowRequired, DropbeardError
+
+    error = outcome if isinstance(outcome, DropbeardError) else None
+    answer = outcome.answer if isinstance(outcome, AnswerBelowRequired) else outcome
+    if isinstance(answer, DropbeardError):
+        return path, None, error, None
+    return path, answer, error, None if out is None else _save(answer, path, out)
+
+
+def _save(answer: Answer, image: Path, out: Path) -> Path:
+    """NAME.dbcert, or NAME-2.dbcert and so on: a certificate is never overwritten."""
+    path, number = out / f"{image.stem}.dbcert", 2
+    while path.exists():
+        path, number = out / f"{image.stem}-{number}.dbcert", number + 1
+    return answer.certificate.save(path)
+
+
+def _code(errors: Iterable[DropbeardError | None]) -> int:
+    from dropbeard.errors import AnswerBelowRequired
+
+    wrong = [error for error in errors if error is not None]
+    if not wrong:
+        return ANSWERED
+    return BELOW_REQUIRED if all(isinstance(error, AnswerBelowRequired) for error in wrong) else FAILED
+
+
+def _show(path: Path, answer: Answer | None, error: DropbeardError | None, saved: Path | None) -> None:
+    from dropbeard.cli.main import one_line, say
+
+    if answer is None:
+        click.echo(f"{one_line(str(path))}: no answer")
+    else:
+        said = f"undecided, {answer.shown} leads" if answer.label is None else f"agreed: {answer.label}"
+        figures = f"margin {answer.margin}   assurance {answer.assurance.value}   {answer.latency_ms:.0f} ms"
+        click.echo(f"{one_line(str(path))}: {one_line(said)}   {figures}")
+        for owner in answer.owners:
+            model = f"{owner.model[:MODEL_HEX]} v{owner.version}"
+            click.echo(f"  {owner.owner:16} {model:20} {one_line(owner.label)} ({owner.probability:.0%})")
+    if saved is not None:
+        click.echo(f"  certificate {one_line(str(saved))}")
+    if error is not None:
+        say(error)
+
+
+def _as_json(path: Path, answer: Answer | None, error: DropbeardError | None, saved: Path | None) -> dict[str, Any]:
+    found: dict[str, Any] = {"input": str(path), "error": None if error is None else str(error)}
+    if answer is not None:
+        names = ("label", "class_id", "shown", "margin", "height", "request_id")
+        found |= {name: getattr(answer, name) for name in names}
+        found |= {"assurance": answer.assurance.value, "latency_ms": round(answer.latency_ms, 1)}
+        fields = ("owner", "model", "version", "label", "probability")
+        found["owners"] = [{name: getattr(owner, name) for name in fields} for owner in answer.owners]
+        found["certificate"] = None if saved is None else str(saved)
+    return found
