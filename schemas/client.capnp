@@ -21,6 +21,8 @@ struct ToNode {
     submit @3 :Submit;
     fetch @4 :Data;
     # A request id of this client: what is known of it?
+    cards @5 :Void;
+    # Which group cards do you show?
   }
 }
 
@@ -61,5 +63,7 @@ struct ToClient {
     # bytes.
     reply @4 :Reply;
     rejected @5 :Rejected;
+    cards @6 :Data;
+    # Group cards as their file has them, TOML in UTF-8; empty if the node shows none.
   }
 }

@@ -6,12 +6,17 @@ from pathlib import Path
 
 import click
 
+from dropbeard.cli.group_card import card_command
+
 ALLOW_HELP = "File of clients' public keys, hex, one a line: only they may ask."
 
 
 @click.group("group")
 def group_command() -> None:
-    """Make a group's genesis."""
+    """Make a group's genesis, its clients' keys, and the card that says what it offers."""
+
+
+group_command.add_command(card_command)
 
 
 @group_command.command("create")

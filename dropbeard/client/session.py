@@ -19,6 +19,7 @@ from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, Nonce, OwnerId, RequestId, TimeUs
 from dropbeard.types.messages import (
     FetchOutcome,
+    GroupCards,
     Hello,
     Openings,
     Rejected,
@@ -182,6 +183,8 @@ class Session:
             case Reply():
                 for request in self._assembler.on_reply(message):
                     self._touch(request)
+            case GroupCards():
+                pass  # nobody asked for them here
             case Rejected():
                 self._on_rejected(owner, message, now_us)
             case _:

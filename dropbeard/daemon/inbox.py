@@ -18,7 +18,9 @@ from dropbeard.errors import InputInvalid, MessageInvalid
 from dropbeard.types.ids import ClientKey, Height, OwnerId, RequestId
 from dropbeard.types.messages import (
     BatchNotice,
+    FetchCards,
     FetchOutcome,
+    GroupCards,
     Hello,
     PeerMessage,
     Rejected,
@@ -35,8 +37,9 @@ from dropbeard.types.task import Input
 class Inbox:
     """Turns what came over the node's sockets into events for the core; counts what it drops, by reason."""
 
-    def __init__(self, state: ReplicaState) -> None:
+    def __init__(self, state: ReplicaState, cards: bytes = b"") -> None:
         self._state = state
+        self._cards = GroupCards(cards)
         self.dropped: Counter[str] = Counter()
         self.draining = False
         """New requests are turned away."""
@@ -100,6 +103,8 @@ class Inbox:
                 return []
             case FetchOutcome(request):
                 return [OutcomeAsked(client, request)]
+            case FetchCards():
+                return [SendClient(client, self._cards)]
             case _:
                 assert_never(message)
 

@@ -154,7 +154,7 @@ class Node:
         self._next_count_us = now.monotonic_us + COUNTERS_EVERY_US
         self._notifier = notifier
         self._drain_until_us: int | None = None
-        self._inbox = Inbox(self.state)
+        self._inbox = Inbox(self.state, files.shown_cards())
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             self._connect(group, identity, files, writer)
