@@ -160,7 +160,7 @@ class Node:
         """The epoch, and whether its state is there, when the engine was last looked at."""
         self._told: list[Event] = []
         """What the node itself tells the core in the next turn."""
-        self._inbox = Inbox(self.state)
+        self._inbox = Inbox(self.state, files.shown_cards())
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             self._wiring = Wiring(self._context, group, self.state, files, own, identity)
