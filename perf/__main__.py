@@ -10,7 +10,19 @@ import sys
 import perf
 from perf._measure import Figure, report
 
-BENCHES = ("batching", "client", "engines", "fanout", "imagenet", "ordering", "peers", "scaling", "soak", "wan")
+BENCHES = (
+    "batching",
+    "client",
+    "engines",
+    "fanout",
+    "gateway",
+    "imagenet",
+    "ordering",
+    "peers",
+    "scaling",
+    "soak",
+    "wan",
+)
 """Each has a ``measure(quick)`` that gives its figures."""
 
 

@@ -11,7 +11,19 @@ import click
 
 from dropbeard.errors import ConfigInvalid
 
-NAMES: Final = ("batching", "client", "engines", "fanout", "imagenet", "ordering", "peers", "scaling", "soak", "wan")
+NAMES: Final = (
+    "batching",
+    "client",
+    "engines",
+    "fanout",
+    "gateway",
+    "imagenet",
+    "ordering",
+    "peers",
+    "scaling",
+    "soak",
+    "wan",
+)
 
 
 @click.command("bench")

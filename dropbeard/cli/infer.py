@@ -34,6 +34,7 @@ MODEL_HEX: Final = 12
 )
 @click.option("--timeout", default=10.0, show_default=True, help="Seconds until a request's deadline.")
 @click.option("--patience", default=1.0, show_default=True, help="Seconds the group waits for the last owners.")
+@click.option("--successions", type=click.Path(path_type=Path), help="What ended earlier epochs of the group.")
 @click.option("--require", type=click.Choice(["honest-plurality", "robust"]), help="Exit 3 below this assurance.")
 def infer_command(
     images: tuple[Path, ...],
@@ -43,6 +44,7 @@ def infer_command(
     key: Path | None,
     timeout: float,
     patience: float,
+    successions: Path | None,
     require: str | None,
 ) -> int:
     """Ask the group of GENESIS about each IMAGE; every answer is verified before it is shown.
@@ -51,16 +53,19 @@ def infer_command(
     below --require. With the same --key an answer can be asked for again (docs/client-guide.md); its file is a secret.
     """
     from dropbeard.client import Client
-    from dropbeard.errors import ConfigInvalid, GroupUnreachable, KeyInvalid
-    from dropbeard.storage.files import read_genesis
+    from dropbeard.errors import ConfigInvalid, GroupUnreachable, KeyInvalid, LedgerInvalid
+    from dropbeard.storage.files import read_genesis, read_successions
     from dropbeard.verification.aggregate import Assurance
 
-    options = {"timeout": timeout, "patience": min(patience, timeout)}
     try:
         group, secret = read_genesis(genesis), _key(key)
         _make(out)
-        client = Client(group, secret, require=Assurance(require or Assurance.NONE.value), **options)
-    except (ConfigInvalid, KeyInvalid, GroupUnreachable) as wrong:
+        wanted = Assurance(require or Assurance.NONE.value)
+        past = () if successions is None else read_successions(successions, group.id)
+        client = Client(
+            group, secret, timeout=timeout, patience=min(patience, timeout), require=wanted, successions=past
+        )
+    except (ConfigInvalid, KeyInvalid, LedgerInvalid, GroupUnreachable) as wrong:
         wrong.exit_code = NOT_ASKED
         raise
     with client:

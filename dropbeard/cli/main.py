@@ -18,24 +18,35 @@ INTERRUPTED: Final = 130
 VERBS: Final = {
     "bench": ("dropbeard.cli.bench:bench_command", "Measure a group on this machine (in a checkout)."),
     "blame": ("dropbeard.cli.blame:blame_command", "Find who signed what nobody honest signs, and write the evidence."),
-    "check": ("dropbeard.cli.check:check_command", "Check a node's configuration, keys and files before it runs."),
+    "check": (
+        "dropbeard.cli.check:check_command",
+        "Check a node's or a gateway's configuration and files before it runs.",
+    ),
     "config": ("dropbeard.cli.config:config_command", "Show a configuration with the source of each value."),
     "demo": ("dropbeard.cli.demo:demo_command", "Four owners on this machine classify pictures and certify it."),
     "doctor": ("dropbeard.cli.doctor:doctor_command", "Find out what ails a node, running or not."),
     "drain": ("dropbeard.cli.drain:drain_command", "End a running node without a failed request."),
     "engine": ("dropbeard.cli.engine:engine_command", "Compile a model for a GPU, and check what an engine computes."),
-    "group": ("dropbeard.cli.group:group_command", "Make a group's genesis from its owners' cards."),
+    "group": ("dropbeard.cli.group:group_command", "Make a group's genesis, and change its owners."),
     "infer": ("dropbeard.cli.infer:infer_command", "Ask a group about pictures and keep the certificates."),
     "init": ("dropbeard.cli.init:init_command", "Make an owner's keys, node configuration and public card."),
     "ledger": ("dropbeard.cli.ledger:ledger_command", "Replay a node's ledger without keys, or show it."),
     "model": ("dropbeard.cli.model:model_command", "Update an owner's model, and see which was in force when."),
     "models": ("dropbeard.cli.models:models_command", "Make, list and check the models an engine can run."),
     "replay": ("dropbeard.cli.replay:replay_command", "Run a node's recorded core again, turn by turn."),
-    "run": ("dropbeard.cli.run:run_command", "Run a node or an engine until it is told to stop."),
+    "run": ("dropbeard.cli.run:run_command", "Run a node, an engine or a gateway until it is told to stop."),
     "simulate": ("dropbeard.cli.simulate:simulate_command", "Run the protocol in a deterministic simulated world."),
     "status": ("dropbeard.cli.status:status_command", "Ask a running node how it is; the exit code is a health check."),
     "top": ("dropbeard.cli.top:top_command", "Watch the whole group, live, in this terminal."),
     "systemd": ("dropbeard.cli.systemd:systemd_command", "Show and install the service units."),
+    "upgrade-check": (
+        "dropbeard.cli.upgrade_check:upgrade_check_command",
+        "Ask whether a node may be stopped for an upgrade.",
+    ),
+    "usage": (
+        "dropbeard.cli.usage:usage_command",
+        "Count a month's answers from a ledger, and price them.",
+    ),
     "verify": ("dropbeard.cli.verify:verify_command", "Check an inference certificate or a piece of evidence offline."),
 }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-KINDS = ("node", "engine", "target", "slice", "sysusers", "tmpfiles")
+KINDS = ("node", "engine", "gateway", "target", "slice", "sysusers", "tmpfiles")
 PROGRAM = click.option(
     "--program", type=click.Path(path_type=Path), help="The dropbeard program that units start; else this one."
 )
@@ -14,7 +14,7 @@ PROGRAM = click.option(
 
 @click.group("systemd")
 def systemd_command() -> None:
-    """Units for a node and its engine, each sandboxed; nothing is started or enabled by these commands."""
+    """Units for a node, its engine and a gateway, each sandboxed; nothing is started or enabled by these commands."""
 
 
 @systemd_command.command("show")
@@ -39,6 +39,9 @@ def show_command(kind: str, name: str | None, program: Path | None) -> None:
 @click.option("--openvino", is_flag=True, help="The engines of NAMES run OpenVINO, which compiles code.")
 @click.option("--oip", metavar="ADDRESS", help="The engines of NAMES may reach this serving system.")
 @click.option("--encrypted-keys", is_flag=True, help="The nodes of NAMES take keys that systemd-creds encrypted.")
+@click.option("--gateway", is_flag=True, help="NAMES are gateways.")
+@click.option("--gateway-tls", is_flag=True, help="The gateways NAMES take tls.key from systemd.")
+@click.option("--gateway-key", is_flag=True, help="The gateways NAMES take client.key from systemd.")
 @click.option("--config", type=click.Path(path_type=Path), help="The node of NAMES: admits its client_networks alone.")
 @PROGRAM
 def install_command(
@@ -48,10 +51,13 @@ def install_command(
     openvino: bool,
     oip: str | None,
     encrypted_keys: bool,
+    gateway: bool,
+    gateway_tls: bool,
+    gateway_key: bool,
     config: Path | None,
     program: Path | None,
 ) -> None:
-    """Write the units, their users and folders, and drop-ins for the owners NAMES; writing them again is harmless."""
+    """Write the units, their users and folders, and drop-ins for NAMES; writing them again is harmless."""
     from dropbeard.daemon.units import (
         DROP_INS,
         PLACES,
@@ -65,6 +71,7 @@ def install_command(
     from dropbeard.errors import ConfigInvalid
 
     chosen = {"gpu": gpu, "openvino": openvino, "oip": oip is not None, "encrypted-keys": encrypted_keys}
+    chosen |= {"gateway-tls": gateway_tls, "gateway-key": gateway_key}
     if (any(chosen.values()) or config is not None) and not names:
         raise ConfigInvalid("a drop-in is for owners: name them")
     binary = program_path(program)
@@ -78,8 +85,10 @@ def install_command(
     for path in write_all(root, files):
         click.echo(str(path))
     click.echo("next: systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload")
+    kinds = ("gateway",) if gateway or gateway_tls or gateway_key else ("engine", "node")
     for name in names:
-        click.echo(f"then: systemctl enable --now dropbeard.target dropbeard-engine@{name} dropbeard-node@{name}")
+        units = " ".join(f"dropbeard-{kind}@{name}" for kind in kinds)
+        click.echo(f"then: systemctl enable --now dropbeard.target {units}")
 
 
 def _allow_list(config: Path) -> str:

@@ -18,6 +18,7 @@ PROGRAM: Final = "/usr/bin/dropbeard"
 SHOWN: Final = {
     "node": "dropbeard-node@.service",
     "engine": "dropbeard-engine@.service",
+    "gateway": "dropbeard-gateway@.service",
     "target": "dropbeard.target",
     "slice": "dropbeard.slice",
     "sysusers": "sysusers.conf",
@@ -26,12 +27,20 @@ SHOWN: Final = {
 PLACES: Final = {
     "dropbeard-node@.service": "etc/systemd/system/dropbeard-node@.service",
     "dropbeard-engine@.service": "etc/systemd/system/dropbeard-engine@.service",
+    "dropbeard-gateway@.service": "etc/systemd/system/dropbeard-gateway@.service",
     "dropbeard.target": "etc/systemd/system/dropbeard.target",
     "dropbeard.slice": "etc/systemd/system/dropbeard.slice",
     "sysusers.conf": "etc/sysusers.d/dropbeard.conf",
     "tmpfiles.conf": "etc/tmpfiles.d/dropbeard.conf",
 }
-DROP_INS: Final = {"gpu": "engine", "openvino": "engine", "oip": "engine", "encrypted-keys": "node"}
+DROP_INS: Final = {
+    "gpu": "engine",
+    "openvino": "engine",
+    "oip": "engine",
+    "encrypted-keys": "node",
+    "gateway-tls": "gateway",
+    "gateway-key": "gateway",
+}
 """Shipped drop-ins, and the unit that each is for."""
 
 HIDDEN: Final = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - places that the units cannot see

@@ -8,6 +8,7 @@ import pytest
 
 from dropbeard.client.session import GRACE_US, LINGER_US, REPEAT_AFTER_US, Session
 from dropbeard.errors import InputInvalid, RequestExpired, RequestRejected
+from dropbeard.types import versions
 from dropbeard.types.certificates import Certificate
 from dropbeard.types.entries import EntryKind
 from dropbeard.types.group import Group
@@ -53,7 +54,7 @@ def reject(session: Session, request: RequestId, owner: int, reason: RejectReaso
 def test_a_connection_is_greeted_with_the_groups_id(group: Group) -> None:
     session = Session(group, ClientKey(bytes(32)))
     session.on_connected(OwnerId(2))
-    assert session.outgoing == [(OwnerId(2), Hello(group.id), None)]
+    assert session.outgoing == [(OwnerId(2), Hello(group.id, versions.WIRE_MINOR), None)]
 
 
 def test_a_request_goes_to_every_node_that_said_welcome_and_to_a_late_one_when_it_does(group: Group) -> None:
@@ -268,6 +269,19 @@ def test_an_earlier_request_is_asked_for_by_id_alone_and_comes_with_its_certific
     assert done.error is None
     assert done.certificate is not None
     assert done.certificate.request() == told.requests[name][0]
+
+
+@pytest.mark.parametrize(("reason", "refused"), [(RejectReason.BAD_INPUT, True), (RejectReason.BAD_REQUEST, False)])
+def test_an_input_is_refused_when_one_honest_node_at_least_says_so(
+    group: Group, reason: RejectReason, refused: bool
+) -> None:
+    session = opened(group)
+    request = submit(session)
+    reject(session, request, 0, RejectReason.BAD_INPUT)
+    reject(session, request, 3, reason)
+    (done,) = session.poll(1)
+    assert isinstance(done.error, RequestRejected)
+    assert done.error.input_refused is refused
 
 
 def test_a_request_that_nobody_knows_is_rejected_when_too_few_are_left_to_ask() -> None:

@@ -18,13 +18,15 @@ from dropbeard.daemon.node import DRAIN_MAX_US
 from dropbeard.daemon.notify import EXTEND_BY_S
 from dropbeard.daemon.units import DROP_INS, PLACES, allow_list, drop_in, unit_text
 from dropbeard.errors import ConfigInvalid
+from dropbeard.gateway import daemon as gateway_daemon
+from dropbeard.gateway.listening import CLOSE_S
 
 ANALYZE = shutil.which("systemd-analyze")
 TIMEOUT_S = 60
 EXPOSURE_MAX = "20"
 """2.0 of 10 on systemd's scale."""
 
-SERVICES = ("node", "engine")
+SERVICES = ("node", "engine", "gateway")
 needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="needs systemd-analyze")
 
 
@@ -59,7 +61,17 @@ def value(text: str, key: str) -> str:
 
 @needs_systemd
 @pytest.mark.parametrize("kind", SERVICES)
-@pytest.mark.parametrize("words", [(), ("--gpu",), ("--openvino",), ("--oip", "192.0.2.7"), ("--encrypted-keys",)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--gpu",),
+        ("--openvino",),
+        ("--oip", "192.0.2.7"),
+        ("--encrypted-keys",),
+        ("--gateway-tls", "--gateway-key"),
+    ],
+)
 def test_every_service_verifies_and_scores_2_or_better(tmp_path: Path, kind: str, words: tuple[str, ...]) -> None:
     unit = instance(installed(tmp_path, *words), kind)
     verified = analyze("verify", "--man=no", unit)
@@ -87,24 +99,25 @@ def test_target_and_slice_verify(tmp_path: Path, name: str) -> None:
 
 def test_what_must_not_be_restarted_are_the_daemons_own_exit_codes() -> None:
     mine = {kind.daemon_exit_code for kind in vars(errors).values() if _is_error(kind)} - {1}
-    assert mine == {errors.OPERATOR_MUST_ACT, errors.STATE_CONTRADICTS}
+    assert mine == {errors.OPERATOR_MUST_ACT, errors.STATE_CONTRADICTS, errors.OWNER_LEFT}
     usage = 2
     node = unit_text("dropbeard-node@.service", Path("/x"))
-    engine = unit_text("dropbeard-engine@.service", Path("/x"))
     assert {int(code) for code in value(node, "RestartPreventExitStatus").split()} == {usage, *mine}
-    # An engine makes no promises, so its disk can contradict none.
-    assert {int(code) for code in value(engine, "RestartPreventExitStatus").split()} == {
-        usage,
-        errors.OPERATOR_MUST_ACT,
-    }
+    # An engine and a gateway make no promises, so their disk can contradict none.
+    for kind in ("engine", "gateway"):
+        unit = unit_text(f"dropbeard-{kind}@.service", Path("/x"))
+        codes = {int(code) for code in value(unit, "RestartPreventExitStatus").split()}
+        assert codes == {usage, errors.OPERATOR_MUST_ACT}
 
 
 def test_systemd_waits_longer_than_the_daemons_take_to_end_and_to_speak() -> None:
     node = unit_text("dropbeard-node@.service", Path("/x"))
     engine = unit_text("dropbeard-engine@.service", Path("/x"))
+    gateway = unit_text("dropbeard-gateway@.service", Path("/x"))
     assert int(value(node, "TimeoutStopSec")) > 2 * DRAIN_MAX_US / 1e6
     assert int(value(engine, "TimeoutStopSec")) > 2 * DRAIN_S
-    assert all(int(value(unit, "TimeoutStartSec")) > EXTEND_BY_S for unit in (node, engine))
+    assert int(value(gateway, "TimeoutStopSec")) > 2 * (gateway_daemon.DRAIN_S + CLOSE_S)
+    assert all(int(value(unit, "TimeoutStartSec")) > EXTEND_BY_S for unit in (node, engine, gateway))
 
 
 def test_an_engine_that_backs_off_never_meets_systemds_limit_of_starts() -> None:
@@ -125,6 +138,23 @@ def test_the_engine_has_no_network_and_no_key() -> None:
     assert value(engine, "RestrictAddressFamilies") == "AF_UNIX"
     assert "LoadCredential" not in engine
     assert "StateDirectory" not in engine
+
+
+def test_a_gateway_sees_nothing_of_the_nodes_beside_it_and_keeps_nothing() -> None:
+    gateway = unit_text("dropbeard-gateway@.service", Path("/x"))
+    hidden = value(gateway, "InaccessiblePaths").replace("-/", "/").split()
+    node, engine = (unit_text(f"dropbeard-{kind}@.service", Path("/x")) for kind in ("node", "engine"))
+    assert f"/run/{value(engine, 'RuntimeDirectory').split('/')[0]}" in hidden
+    assert f"/var/lib/{value(node, 'StateDirectory').split('/')[0]}" in hidden
+    assert "StateDirectory" not in gateway
+    assert "LoadCredential" not in gateway
+
+
+def test_what_to_enable_is_named_for_gateways_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    units = installed(tmp_path, "--gateway-tls")
+    assert "enable --now dropbeard.target dropbeard-gateway@alice\n" in capsys.readouterr().out
+    text = (units / "dropbeard-gateway@alice.service.d" / "20-gateway-tls.conf").read_text()
+    assert "LoadCredential=tls.key:/etc/dropbeard/%i/tls.key" in text
 
 
 def test_installing_twice_changes_nothing_and_names_what_to_do_next(
@@ -212,5 +242,5 @@ def test_a_node_made_for_the_system_has_its_state_and_socket_where_the_units_exp
     text = (home / "alice.toml").read_text()
     assert 'state = "/var/lib/dropbeard/alice"' in text
     assert 'endpoint = "ipc:///run/dropbeard/alice/engine.sock"' in text
-    node, engine = (unit_text(f"dropbeard-{kind}@.service", Path("/x")) for kind in SERVICES)
+    node, engine = (unit_text(f"dropbeard-{kind}@.service", Path("/x")) for kind in ("node", "engine"))
     assert value(node, "StateDirectory") == value(engine, "RuntimeDirectory") == "dropbeard/%i"
