@@ -36,6 +36,7 @@ VERBS: Final = {
     "top": ("dropbeard.cli.top:top_command", "Watch the whole group, live, in this terminal."),
     "systemd": ("dropbeard.cli.systemd:systemd_command", "Show and install the service units."),
     "verify": ("dropbeard.cli.verify:verify_command", "Check an inference certificate or a piece of evidence offline."),
+    "web": ("dropbeard.cli.web:web_command", "Serve the page of a running node on loopback, read-only."),
 }
 
 
