@@ -18,21 +18,30 @@ UNREADABLE = 2
 def read_lineage(group: Group, path: Path | None) -> Lineage:
     """The groups of all epochs that the file proves; without one the genesis' alone.
 
-    Raises ConfigInvalid, with exit code 2, for a file that cannot be read or proves nothing.
+    Raises ConfigInvalid, with exit code 2, for a file that cannot be read or proves nothing, or a key that is no point.
     """
-    from dropbeard.errors import ConfigInvalid, LedgerInvalid, MessageInvalid
+    from dropbeard.errors import ConfigInvalid, KeyInvalid, LedgerInvalid, MessageInvalid
+    from dropbeard.signing.signer import NodeKeyChecker
     from dropbeard.types.succession import decode_successions
     from dropbeard.verification.lineage import lineage_of
 
-    if path is None:
-        return lineage_of(group, ())
     try:
-        with path.open("rb") as file:
-            data = file.read(SUCCESSIONS_BYTES_MAX)
-        return lineage_of(group, decode_successions(data, group.id))
+        # A key that is no point is found here, not only once its signature is met.
+        NodeKeyChecker(group)
+        data = b"" if path is None else _read(path)
+        lineage = lineage_of(group, () if path is None else decode_successions(data, group.id))
+        NodeKeyChecker(lineage.groups[-1])
+        return lineage
+    except KeyInvalid as wrong:
+        unreadable = ConfigInvalid(f"a node_key of group {group.name} is none: {wrong}")
     except OSError as wrong:
         unreadable = ConfigInvalid(f"cannot read {path}: {wrong.strerror}")
     except (MessageInvalid, LedgerInvalid) as wrong:
         unreadable = ConfigInvalid(f"{path}: {wrong}")
     unreadable.exit_code = UNREADABLE
     raise unreadable
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(SUCCESSIONS_BYTES_MAX)

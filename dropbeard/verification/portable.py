@@ -1,7 +1,7 @@
 """A second verifier, written from docs/certificate-format.md alone: needs only ``blake3`` and ``ecdsa``.
 
-``python -m dropbeard.verification.portable CERT GENESIS`` prints class ids, margin and digests. Exit code
-0: valid, 1: invalid (the failed step is named), 2: a file cannot be read as what it should be.
+``dropbeard-verify CERT GENESIS``, or ``python portable.py CERT GENESIS`` with this one file, prints class ids, margin
+and digests. Exit code 0: valid, 1: invalid (the failed step is named), 2: a file cannot be read as what it should be.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from statistics import median
 from typing import Any
 
 from blake3 import blake3
-from ecdsa import BadSignatureError, NIST256p, VerifyingKey
-from ecdsa.errors import MalformedPointError
-from ecdsa.util import sigdecode_string
+from ecdsa import BadSignatureError, MalformedPointError, NIST256p, VerifyingKey
 
 MAGIC = b"DBCERT\0\x01"
 CERTIFICATE_BYTES_MAX, GENESIS_BYTES_MAX = 1 << 20, 8 << 20
@@ -31,6 +29,14 @@ PARAMETERS = (
     *("near_us", "retention_us", "open_max", "client_open_max", "lane_window", "batch_items_max"),
     *("block_batches_max", "update_gap", "evidence_max", "snapshot_interval", "epoch_delay"),
 )
+SIZES = {"owner_key": 33, "node_key": 33, "curve_key": 32, "model": 32}
+SOCKETS = ("votes", "lanes", "clients", "catchup")
+KEYS = {
+    "group": {"format", "name", "f", "answers", "id"},
+    "task": {"name", "top_k", "encoded_bytes_max", "pixels_max", "labels"},
+    "parameters": set(PARAMETERS),
+    "owner": {"id", "name", *SIZES, *SOCKETS, "model_name"},
+}
 
 
 class Unreadable(Exception):
@@ -43,6 +49,11 @@ class Invalid(Exception):
     def __init__(self, step: int, text: str) -> None:
         super().__init__(f"step {step}: {text}")
         self.step = step
+
+
+def readable(holds: bool, text: str) -> None:
+    if not holds:
+        raise Unreadable(text)
 
 
 def require(step: int, holds: bool, text: str) -> None:
@@ -82,12 +93,16 @@ def read_genesis(text: str) -> Genesis:
 def _genesis(table: dict[str, Any]) -> Genesis:
     group, task, owners = table["group"], table["task"], table["owner"]
     n, f, answers = len(owners), group["f"], group["answers"]
-    if [owner["id"] for owner in owners] != list(range(n)) or not 1 <= n <= OWNERS_MAX:
-        raise ValueError("the ids of its owners are not 0, 1, 2, ...")
-    if n < 3 * f + 1 or not 2 * f + 1 <= answers <= n - f:
-        raise ValueError(f"n = {n}, f = {f}, answers = {answers} do not fit each other")
-    if group["format"] != 1 or not 1 <= task["top_k"] <= len(task["labels"]):
-        raise ValueError("its format is not 1, or top_k does not fit the labels")
+    rows = [("group", {"id": "", **group}), *((name, table[name]) for name in ("task", "parameters"))]
+    rows += (("owner", owner) for owner in owners)
+    readable(all(set(row) == KEYS[name] for name, row in rows) and set(table) == set(KEYS), "a genesis with other keys")
+    readable([owner["id"] for owner in owners] == list(range(n)) and 1 <= n <= OWNERS_MAX, "ids are not 0, 1, 2, ...")
+    readable(n >= 3 * f + 1 and 2 * f + 1 <= answers <= n - f, f"n = {n}, f = {f}, answers = {answers} do not fit")
+    fits = group["format"] == 1 and 1 <= task["top_k"] <= len(task["labels"])
+    readable(fits, "its format is not 1, or top_k does not fit the labels")
+    columns = [[owner[name] for owner in owners] for name in ("name", "owner_key", "node_key", "curve_key")]
+    columns.append([owner[name] for owner in owners for name in SOCKETS])
+    readable(all(len(set(column)) == len(column) for column in columns), "two owners share a name, key or endpoint")
     labels = b"".join(short(label.encode()) for label in task["labels"])
     sizes = struct.pack("<HIII", task["top_k"], task["encoded_bytes_max"], task["pixels_max"], len(task["labels"]))
     identity = hashed(
@@ -97,20 +112,18 @@ def _genesis(table: dict[str, Any]) -> Genesis:
         short(task["name"].encode()) + sizes + labels,
         *(struct.pack("<Q", table["parameters"][name]) for name in PARAMETERS),
     )
-    if group.get("id", identity.hex()) != identity.hex():
-        raise ValueError(f"it says that its id is {group['id']}, it is {identity.hex()}")
+    readable(group.get("id", identity.hex()) == identity.hex(), f"the id of the genesis is {identity.hex()}")
     keys = tuple(VerifyingKey.from_string(bytes.fromhex(owner["node_key"]), curve=NIST256p) for owner in owners)
     return Genesis(identity, n, f, answers, keys, task["top_k"], len(task["labels"]))
 
 
 def _owner(owner: dict[str, Any]) -> bytes:
-    sizes = {"owner_key": 33, "node_key": 33, "curve_key": 32, "model": 32}
-    raw = {name: bytes.fromhex(owner[name]) for name in sizes}
-    if any(len(raw[name]) != size for name, size in sizes.items()):
-        raise ValueError(f"a key or digest of owner {owner['id']} has the wrong length")
+    raw = {name: bytes.fromhex(owner[name]) for name in SIZES}
+    fits = all(owner[name] == raw[name].hex() and len(raw[name]) == size for name, size in SIZES.items())
+    readable(fits, f"a key or digest of owner {owner['id']} is not lower-case hex of its length")
     place = struct.pack("<H", owner["id"]) + short(owner["name"].encode())
     keys = raw["owner_key"] + raw["node_key"] + raw["curve_key"]
-    endpoints = b"".join(short(owner[name].encode()) for name in ("votes", "lanes", "clients", "catchup"))
+    endpoints = b"".join(short(owner[name].encode()) for name in SOCKETS)
     return place + keys + endpoints + raw["model"] + short(owner["model_name"].encode())
 
 
@@ -122,8 +135,7 @@ class Reader:
         self.at = 0
 
     def take(self, count: int) -> bytes:
-        if self.at + count > len(self.data):
-            raise Unreadable(f"the file ends at byte {len(self.data)}, within a field that begins at {self.at}")
+        readable(self.at + count <= len(self.data), f"the file ends within a field that begins at byte {self.at}")
         self.at += count
         return self.data[self.at - count : self.at]
 
@@ -134,16 +146,13 @@ class Reader:
         return self.numbers(letter)[0]
 
     def rows(self, most: int) -> range:
-        """A u16 count that begins a list."""
         count = self.number("H")
-        if count > most:
-            raise Unreadable(f"a list has {count} items, at most {most} are allowed")
+        readable(count <= most, f"a list has {count} items, at most {most} are allowed")
         return range(count)
 
 
 def ascending(owners: list[int], what: str) -> None:
-    if owners != sorted(set(owners)):
-        raise Unreadable(f"the owners of {what} do not ascend")
+    readable(owners == sorted(set(owners)), f"the owners of {what} do not ascend")
 
 
 @dataclass(frozen=True)
@@ -191,53 +200,47 @@ class Proved:
 def read_proved(reader: Reader, position: int) -> Proved:
     begin = reader.at
     kind = reader.number("B")
-    if kind not in (AGREED, EXPIRED, SUPPLEMENT):
-        raise Unreadable(f"an entry has unknown kind {kind}")
+    readable(kind in (AGREED, EXPIRED, SUPPLEMENT), f"an entry has unknown kind {kind}")
     request, client = reader.take(32), reader.take(32)
     rows = [(reader.number("H"), (reader.take(36), reader.take(32))) for _ in reader.rows(OWNERS_MAX)]
     ascending([owner for owner, _ in rows], "an entry")
     end = reader.at
     index, leaves, count = reader.numbers("IIB")
-    if count > SIBLINGS_MAX:
-        raise Unreadable(f"a path has {count} siblings, at most {SIBLINGS_MAX} are possible")
+    readable(count <= SIBLINGS_MAX, f"a path has {count} siblings, at most {SIBLINGS_MAX} are possible")
     siblings = tuple(reader.take(32) for _ in range(count))
     return Proved(position, reader.data[begin:end], kind, request, client, dict(rows), index, leaves, siblings)
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """The file's fields."""
+    """The file's fields; ``asked``: deadline and patience, and the digest of the request's body."""
 
     group: bytes
     epoch: int
     headers: list[Header]
     signatures: list[tuple[int, bytes]]
-    times: bytes
-    nonce: bytes
-    options: bytes
-    input_digest: bytes
+    asked: tuple[bytes, bytes]
     entries: list[Proved]
     openings: list[tuple[int, bytes, bytes]]
 
 
 def read_certificate(data: bytes) -> Certificate:
-    if len(data) > CERTIFICATE_BYTES_MAX or data[: len(MAGIC)] != MAGIC:
-        raise Unreadable("not an inference certificate of version 1")
+    named = len(data) <= CERTIFICATE_BYTES_MAX and data[: len(MAGIC)] == MAGIC
+    readable(named, "not an inference certificate of version 1")
     reader = Reader(data)
     reader.take(len(MAGIC))
     group, epoch = reader.take(32), reader.number("I")
     headers = [read_header(reader) for _ in reader.rows(HEADERS_MAX)]
-    if not headers:
-        raise Unreadable("there is no header")
+    readable(len(headers) > 0, "there is no header")
     signatures = [(reader.number("H"), reader.take(64)) for _ in reader.rows(OWNERS_MAX)]
     ascending([signer for signer, _ in signatures], "the signatures")
-    times, nonce, options, asked = reader.take(12), reader.take(8), reader.take(reader.number("H")), reader.take(32)
+    times, nonce, options, given = reader.take(12), reader.take(8), reader.take(reader.number("H")), reader.take(32)
+    asked = times, hashed("request body", nonce, group, short(options), given)
     entries = [read_proved(reader, len(headers) - 1)]
     entries += [read_proved(reader, reader.number("H")) for _ in reader.rows(OWNERS_MAX)]
     openings = [(reader.number("H"), reader.take(32), reader.take(reader.number("H"))) for _ in reader.rows(OWNERS_MAX)]
-    if reader.at != len(data):
-        raise Unreadable(f"{len(data) - reader.at} bytes follow the end")
-    return Certificate(group, epoch, headers, signatures, times, nonce, options, asked, entries, openings)
+    readable(reader.at == len(data), f"{len(data) - reader.at} bytes follow the end")
+    return Certificate(group, epoch, headers, signatures, asked, entries, openings)
 
 
 def verify(cert: Certificate, genesis: Genesis) -> None:
@@ -258,7 +261,6 @@ def check_finalization(cert: Certificate, genesis: Genesis) -> None:
     require(2, cert.group == genesis.id, "another group")
     require(3, cert.epoch == 0 and all(h.epoch == 0 for h in cert.headers), "another epoch")
     signers = {signer for signer, _ in cert.signatures}
-    require(4, len(signers) == len(cert.signatures), "an owner signs twice")
     require(4, all(signer < genesis.n for signer in signers), "a signer is no owner")
     require(4, len(signers) >= (genesis.n + genesis.f + 2) // 2, f"only {len(signers)} signers")
     vote = cert.group + struct.pack("<IQ", cert.epoch, top.view) + hashed("header", cert.group, top.body)
@@ -273,7 +275,7 @@ def verifies(key: VerifyingKey, signature: bytes, message: bytes) -> bool:
     if not (1 <= r < ORDER and 1 <= s <= ORDER // 2):
         return False
     try:
-        return bool(key.verify(signature, message, hashfunc=hashlib.sha256, sigdecode=sigdecode_string))
+        return bool(key.verify(signature, message, hashfunc=hashlib.sha256))
     except BadSignatureError:
         return False
 
@@ -310,8 +312,7 @@ def root_of(entry: Proved) -> bytes | None:
 def check_request(cert: Certificate, _: Genesis) -> None:
     """Step 9; step 10 needs an input, which this program does not take."""
     base = cert.entries[0]
-    body = hashed("request body", cert.nonce, cert.group, short(cert.options), cert.input_digest)
-    require(9, base.request == hashed("request id", base.client, cert.times, body), "another request id")
+    require(9, base.request == hashed("request id", base.client, *cert.asked), "another request id")
     same = all((entry.request, entry.client) == (base.request, base.client) for entry in cert.entries)
     require(9, same, "a supplement is of another request")
 
@@ -340,9 +341,7 @@ def check_openings(cert: Certificate, genesis: Genesis) -> None:
 
 
 def well_formed(output: bytes, genesis: Genesis) -> bool:
-    if len(output) != 6 * genesis.top_k:
-        return False
-    choices = list(struct.iter_unpack("<IH", output))
+    choices = list(struct.iter_unpack("<IH", output)) if len(output) == 6 * genesis.top_k else [(genesis.classes, 0)]
     ids = {class_id for class_id, _ in choices}
     ordered = choices == sorted(choices, key=lambda choice: (-choice[1], choice[0]))
     in_range = max(ids) < genesis.classes and sum(p for _, p in choices) <= 65_535 + genesis.top_k
@@ -377,11 +376,11 @@ def report(cert: Certificate, genesis: Genesis) -> list[str]:
     return lines
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Verify one file; the exit code says how it went."""
+    argv = sys.argv[1:] if argv is None else argv
     try:
-        if len(argv) != 2:
-            raise Unreadable("usage: python -m dropbeard.verification.portable CERT GENESIS")
+        readable(len(argv) == 2, "usage: dropbeard-verify CERT GENESIS")
         with open(argv[0], "rb") as first, open(argv[1], "rb") as second:
             data, text = first.read(CERTIFICATE_BYTES_MAX + 1), second.read(GENESIS_BYTES_MAX)
         cert, genesis = read_certificate(data), read_genesis(text.decode())
@@ -397,4 +396,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
