@@ -17,6 +17,7 @@ from dropbeard.types.group import Group
 from dropbeard.types.ids import OwnerId
 from dropbeard.types.status import NodeStatus
 from dropbeard.verification.aggregate import plurality
+from dropbeard.verification.browser.page import verifier_script
 from dropbeard.verification.certificate import Verified
 from dropbeard.verification.lineage import Lineage
 from dropbeard.web import charts
@@ -35,6 +36,7 @@ STATIC: Final = {
     "style.css": "text/css; charset=utf-8",
     "live.js": "text/javascript; charset=utf-8",
     "explorer.js": "text/javascript; charset=utf-8",
+    "verify.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 
@@ -92,6 +94,8 @@ class DisclosedRow:
 @lru_cache(maxsize=len(STATIC))
 def static_file(name: str) -> bytes:
     """A file that pages refer to."""
+    if name == "verify.js":
+        return verifier_script().encode()
     return (resources.files("dropbeard.web") / "static" / name).read_bytes()
 
 

@@ -13,7 +13,9 @@ from typing import Any, Final
 from dropbeard.daemon.asking import ask_status
 from dropbeard.daemon.files import NodeFiles
 from dropbeard.errors import TransportFailed
-from dropbeard.storage.files import read_genesis
+from dropbeard.storage.files import read_text
+from dropbeard.types.genesis_file import genesis_from_toml
+from dropbeard.types.limits import GENESIS_BYTES_MAX
 from dropbeard.types.status import NodeStatus
 from dropbeard.web.archive import Archive
 from dropbeard.web.sampling import Sampler
@@ -124,7 +126,8 @@ def web_served(files: NodeFiles, port: int) -> Iterator[int]:
 
     Raises ConfigInvalid when the genesis cannot be read, TransportFailed when the port cannot be had.
     """
-    group = read_genesis(files.genesis)
+    genesis = read_text(files.genesis, GENESIS_BYTES_MAX, "the genesis file")
+    group = genesis_from_toml(genesis, str(files.genesis))
 
     def ask() -> NodeStatus:
         return ask_status(files, ASK_S)
@@ -132,7 +135,7 @@ def web_served(files: NodeFiles, port: int) -> Iterator[int]:
     sampler = Sampler(ask)
     sampler.take()  # the first page says something
     archive = Archive(files, group, lambda: _in_force(sampler))
-    site = Site(files.path.stem, group, sampler, archive)
+    site = Site(files.config.name, genesis, sampler, archive)
     try:
         server = _Server(port, type("Handler", (_Handler,), {"site": site}))
     except OSError as wrong:

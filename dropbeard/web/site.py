@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from multipart import MultipartError, MultipartParser, parse_options_header
 
-from dropbeard.types.group import Group
+from dropbeard.types.genesis_file import genesis_from_toml
 from dropbeard.types.limits import CERTIFICATE_BYTES_MAX
 from dropbeard.web import pages
 from dropbeard.web.archive import Archive
@@ -20,9 +20,11 @@ from dropbeard.web.explorer import Report, explained, report_on
 from dropbeard.web.live import live_of
 from dropbeard.web.pages import Known
 from dropbeard.web.sampling import Sampler
+from dropbeard.web.timeline import Timeline
 
 HTML: Final = "text/html; charset=utf-8"
 JSON: Final = "application/json"
+BYTES: Final = "application/octet-stream"
 FIELD: Final = "certificate"
 FORM_BYTES_MAX: Final = 4 << 10
 """What a form may add to the file that it brings."""
@@ -77,11 +79,12 @@ def is_loopback(host: str | None) -> bool:
 
 
 class Site:
-    """Answers for one node. ``owner`` names it, for as long as it says nothing itself."""
+    """Answers for one node. ``owner`` names it while it says nothing itself; ``genesis`` is the file's text."""
 
-    def __init__(self, owner: str, group: Group, sampler: Sampler, archive: Archive) -> None:
+    def __init__(self, owner: str, genesis: str, sampler: Sampler, archive: Archive) -> None:
         self._owner = owner
-        self._group = group
+        self._genesis = genesis.encode()
+        self._group = genesis_from_toml(genesis, "the genesis")
         self._sampler = sampler
         self._archive = archive
         self._pages: dict[str, Callable[[Known], str]] = {
@@ -92,11 +95,16 @@ class Site:
         }
 
     def get(self, path: str) -> Reply:
-        """A page, a file, or the JSON that keeps a page true."""
+        """A page, a file, the JSON that keeps a page true, or what a browser checks certificates with."""
         if path in self._pages:
             return _html(HTTPStatus.OK, self._pages[path](self._known()))
         if path == "/live.json":
             return Reply(HTTPStatus.OK, msgspec.json.encode(live_of(self._sampler.seen(), time.monotonic())), JSON)
+        if path == "/genesis.toml":
+            return Reply(HTTPStatus.OK, self._genesis, BYTES)
+        if path == "/successions":
+            timeline = self._archive.read().timeline
+            return Reply(HTTPStatus.OK, timeline.successions if isinstance(timeline, Timeline) else b"", BYTES)
         folder, _, name = path.rpartition("/")
         if folder == "/static" and name in pages.STATIC:
             kept = {"Cache-Control": "max-age=31536000, immutable"}

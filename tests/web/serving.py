@@ -79,7 +79,7 @@ def site_of(directory: Path, made: World | None = None, status: NodeStatus | Non
     sampler.take()
     archive = Archive(files, made.group, lambda: None)
     archive.look_at_certificates()
-    return Site(files.config.name, made.group, sampler, archive)
+    return Site(files.config.name, files.genesis.read_text(), sampler, archive)
 
 
 @contextmanager
