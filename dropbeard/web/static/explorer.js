@@ -89,7 +89,9 @@
     try {
       // One byte too many is enough to be told that it is too large.
       const data = new Uint8Array(await file.slice(0, CERTIFICATE_BYTES_MAX + 1).arrayBuffer());
-      const [genesis, successions] = await Promise.all([load("/genesis.toml"), load("/successions")]);
+      // Not before it is needed: it is most of the page.
+      const verifier = import(form.dataset.verifier);
+      const [genesis, successions] = await Promise.all([load("/genesis.toml"), load("/successions"), verifier]);
       said = await DropbeardVerifier.verify(data, genesis, { successions: successions.length ? successions : null });
     } catch {
       form.submit();
