@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from dropbeard.cli.completion import SHELLS
+
 ROOT = Path(__file__).resolve().parent.parent
 STEP_TIMEOUT_S = 100
 LINKED = {"schemas": "schemas", "engines": "engines", "systemd": "units"}
@@ -56,8 +58,9 @@ def tracked_names() -> list[str]:
 
 
 def tracked_resources() -> list[str]:
-    """The resources that any installation must offer; a dot file is for git alone."""
-    split = [name.partition("/") for name in tracked_names() if not Path(name).name.startswith(".")]
+    """The resources that any installation must offer; a dot file is for git alone, debian/ for who builds a package."""
+    names = [name for name in tracked_names() if not name.startswith("systemd/debian/")]
+    split = [name.partition("/") for name in names if not Path(name).name.startswith(".")]
     return sorted(f"{LINKED[folder]}/{rest}" for folder, _, rest in split if folder in LINKED)
 
 
@@ -139,6 +142,18 @@ def test_an_editable_install_offers_the_same(checkout: Path, tmp_path: Path) -> 
 
 def test_the_installed_command_answers(wheel_environment: Path) -> None:
     assert "Usage" in run(wheel_environment / "dropbeard", "--help", cwd=wheel_environment)
+
+
+def test_the_wheel_brings_manual_pages_completions_and_the_web_page(wheel_environment: Path) -> None:
+    share = wheel_environment.parent / "share"
+    pages = {path.name for path in (share / "man" / "man1").iterdir()}
+    assert {"dropbeard.1", "dropbeard-web.1", "dropbeard-ledger-verify.1"} <= pages
+    for place in SHELLS.values():
+        assert "_DROPBEARD_COMPLETE" in (share / place).read_text()
+    package = next(wheel_environment.parent.glob("lib/python3*/site-packages/dropbeard"))
+    for folder in ("web/static", "web/templates", "verification/browser"):
+        of_checkout = {path.name for path in (ROOT / "dropbeard" / folder).iterdir() if path.is_file()}
+        assert of_checkout == {path.name for path in (package / folder).iterdir() if path.is_file()}
 
 
 def test_the_wheel_carries_license_and_types_but_no_tests(distributions: Path) -> None:

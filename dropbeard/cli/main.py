@@ -19,6 +19,7 @@ VERBS: Final = {
     "bench": ("dropbeard.cli.bench:bench_command", "Measure a group on this machine (in a checkout)."),
     "blame": ("dropbeard.cli.blame:blame_command", "Find who signed what nobody honest signs, and write the evidence."),
     "check": ("dropbeard.cli.check:check_command", "Check a node's configuration, keys and files before it runs."),
+    "completion": ("dropbeard.cli.completion:completion_command", "Print the completion script of a shell."),
     "config": ("dropbeard.cli.config:config_command", "Show a configuration with the source of each value."),
     "demo": ("dropbeard.cli.demo:demo_command", "Four owners on this machine classify pictures and certify it."),
     "doctor": ("dropbeard.cli.doctor:doctor_command", "Find out what ails a node, running or not."),
