@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from dropbeard.cli.completion import SHELLS, script
 from dropbeard.cli.main import VERBS, dropbeard, run
 from dropbeard.cli.manual import pages, write_share
 
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = pages()
 TIMEOUT_S = 30
 
@@ -71,6 +73,20 @@ def test_the_script_asks_the_program_for_verbs_and_options() -> None:
 def test_everything_is_written_where_it_is_looked_for(tmp_path: Path) -> None:
     written = {str(path.relative_to(tmp_path)) for path in write_share(tmp_path)}
     assert set(SHELLS.values()) | {f"man/man1/{name}" for name in PAGES} == written
+
+
+def test_making_them_needs_no_more_than_a_build_has(tmp_path: Path) -> None:
+    listing = (
+        "import runpy, sys; sys.argv = ['manual', sys.argv[1]];"
+        "runpy.run_module('dropbeard.cli.manual', run_name='__main__');"
+        "print(*{name.partition('.')[0] for name in sys.modules} - sys.stdlib_module_names)"
+    )
+    command = [sys.executable, "-c", listing, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+    used = {name for name in done.stdout.split() if not name.startswith("_") and "editable" not in name}
+    required = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    # typing_extensions is only taken where it happens to be.
+    assert used <= {requirement.partition(">=")[0] for requirement in required} | {"dropbeard", "typing_extensions"}
 
 
 def test_the_command_prints_the_script(capsys: pytest.CaptureFixture[str]) -> None:
