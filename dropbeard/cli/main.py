@@ -23,6 +23,7 @@ VERBS: Final = {
         "dropbeard.cli.check:check_command",
         "Check a node's or a gateway's configuration and files before it runs.",
     ),
+    "completion": ("dropbeard.cli.completion:completion_command", "Print the completion script of a shell."),
     "config": ("dropbeard.cli.config:config_command", "Show a configuration with the source of each value."),
     "demo": ("dropbeard.cli.demo:demo_command", "Four owners on this machine classify pictures and certify it."),
     "doctor": ("dropbeard.cli.doctor:doctor_command", "Find out what ails a node, running or not."),
@@ -50,6 +51,7 @@ VERBS: Final = {
         "Count a month's answers from a ledger, and price them.",
     ),
     "verify": ("dropbeard.cli.verify:verify_command", "Check an inference certificate or a piece of evidence offline."),
+    "web": ("dropbeard.cli.web:web_command", "Serve the page of a running node on loopback, read-only."),
 }
 
 
