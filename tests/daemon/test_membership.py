@@ -82,7 +82,7 @@ class Owners:
     def __init__(self, directory: Path, stack: ExitStack) -> None:
         labels = directory / "labels.txt"
         labels.write_text("\n".join(f"class {number}" for number in range(10)))
-        rules = replace(Parameters(), epoch_delay=4, retention_us=6_000_000)
+        rules = replace(Parameters(), epoch_delay=4, retention_us=12_000_000)
         port = free_ports(5)[4]
         local = LocalGroup(directory / "g", engine=SYNTHETIC, labels=labels, parameters=rules)
         self.local = stack.enter_context(local)
