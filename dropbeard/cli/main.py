@@ -31,6 +31,7 @@ VERBS: Final = {
     "model": ("dropbeard.cli.model:model_command", "Update an owner's model, and see which was in force when."),
     "models": ("dropbeard.cli.models:models_command", "Make, list and check the models an engine can run."),
     "replay": ("dropbeard.cli.replay:replay_command", "Run a node's recorded core again, turn by turn."),
+    "reputation": ("dropbeard.cli.reputation:reputation_command", "Show what is known of each owner, as counts."),
     "run": ("dropbeard.cli.run:run_command", "Run a node or an engine until it is told to stop."),
     "simulate": ("dropbeard.cli.simulate:simulate_command", "Run the protocol in a deterministic simulated world."),
     "status": ("dropbeard.cli.status:status_command", "Ask a running node how it is; the exit code is a health check."),
