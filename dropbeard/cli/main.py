@@ -38,6 +38,7 @@ VERBS: Final = {
     "models": ("dropbeard.cli.models:models_command", "Make, list and check the models an engine can run."),
     "replay": ("dropbeard.cli.replay:replay_command", "Run a node's recorded core again, turn by turn."),
     "run": ("dropbeard.cli.run:run_command", "Run a node, an engine or a gateway until it is told to stop."),
+    "reputation": ("dropbeard.cli.reputation:reputation_command", "Show what is known of each owner, as counts."),
     "simulate": ("dropbeard.cli.simulate:simulate_command", "Run the protocol in a deterministic simulated world."),
     "status": ("dropbeard.cli.status:status_command", "Ask a running node how it is; the exit code is a health check."),
     "top": ("dropbeard.cli.top:top_command", "Watch the whole group, live, in this terminal."),
