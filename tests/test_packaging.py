@@ -215,3 +215,9 @@ def test_the_sdist_holds_files_where_the_checkout_holds_links(distributions: Pat
     assert not [member.name for member in members if member.issym() or member.islnk()]
     inside = {member.name.partition("/")[2] for member in members}
     assert {f"dropbeard/{name}" for name in tracked_resources()} <= inside
+
+
+def test_the_installed_command_writes_the_verifiers_to_take_along(wheel_environment: Path) -> None:
+    assert "DropbeardVerifier" in run(wheel_environment / "dropbeard", "verify", "--html", cwd=wheel_environment)
+    assert "def root_of(" in run(wheel_environment / "dropbeard", "verify", "--portable", cwd=wheel_environment)
+    assert (wheel_environment / "dropbeard-verify").is_file()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,18 @@ SUCCESSIONS_BYTES_MAX = 64 << 20
 
 UNREADABLE = 2
 """Exit code when a file is not what it should be."""
+
+
+@contextmanager
+def unreadable() -> Iterator[None]:
+    """A genesis, key or input that cannot be used says nothing about the certificate: exit 2, not 1."""
+    from dropbeard.errors import ConfigInvalid, InputInvalid, KeyInvalid
+
+    try:
+        yield
+    except (ConfigInvalid, InputInvalid, KeyInvalid) as wrong:
+        wrong.exit_code = UNREADABLE
+        raise
 
 
 def read_lineage(group: Group, path: Path | None) -> Lineage:
@@ -33,13 +47,13 @@ def read_lineage(group: Group, path: Path | None) -> Lineage:
         NodeKeyChecker(lineage.groups[-1])
         return lineage
     except KeyInvalid as wrong:
-        unreadable = ConfigInvalid(f"a node_key of group {group.name} is none: {wrong}")
+        refused = ConfigInvalid(f"a node_key of group {group.name} is none: {wrong}")
     except OSError as wrong:
-        unreadable = ConfigInvalid(f"cannot read {path}: {wrong.strerror}")
+        refused = ConfigInvalid(f"cannot read {path}: {wrong.strerror}")
     except (MessageInvalid, LedgerInvalid) as wrong:
-        unreadable = ConfigInvalid(f"{path}: {wrong}")
-    unreadable.exit_code = UNREADABLE
-    raise unreadable
+        refused = ConfigInvalid(f"{path}: {wrong}")
+    refused.exit_code = UNREADABLE
+    raise refused
 
 
 def _read(path: Path) -> bytes:

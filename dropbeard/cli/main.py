@@ -16,6 +16,7 @@ PROGRAM: Final = "dropbeard"
 INTERRUPTED: Final = 130
 
 VERBS: Final = {
+    "audit": ("dropbeard.cli.audit:audit_command", "Put certificates together: order, gaps, versions, how owners did."),
     "bench": ("dropbeard.cli.bench:bench_command", "Measure a group on this machine (in a checkout)."),
     "blame": ("dropbeard.cli.blame:blame_command", "Find who signed what nobody honest signs, and write the evidence."),
     "check": ("dropbeard.cli.check:check_command", "Check a node's configuration, keys and files before it runs."),

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from dropbeard.types.certificates import Certificate
 from dropbeard.types.genesis_file import genesis_to_toml
 from dropbeard.types.group import Group
+from dropbeard.types.limits import LABELS_MAX
 from dropbeard.types.succession import encode_successions
 from dropbeard.types.task import Input
-from tests.verification.building import GOOD, IMAGE, Plan, build, output, world
+from tests.verification.building import CLASSES, GOOD, IMAGE, Plan, build, output, world
 from tests.verification.epochs import CERTIFICATES, LINEAGE, SUCCESSIONS
 from tests.verification.gallery import DEFECTS
 from tests.verification.unreadable import NO_CERTIFICATES, UNREADABLE
@@ -156,7 +157,10 @@ def rewritten_geneses() -> dict[str, str]:
 def _of_geneses() -> list[Exhibit]:
     data = build(WORLD, Plan()).encode()
     broken, rewritten = broken_geneses(WORLD.group), rewritten_geneses()
+    many = "".join(f'"class {number}",\n' for number in range(CLASSES, LABELS_MAX))
+    large = _without_id(GENESIS).replace("\n]", f"\n{many}]")
     return [
+        Exhibit("a genesis of as many labels as there can be", data, ("invalid", 2), large.encode()),
         *(Exhibit(f"genesis: {name}", data, UNREADABLE_FILE, text.encode()) for name, text in broken.items()),
         *(Exhibit(f"genesis {name}", data, VALID, text.encode()) for name, text in rewritten.items()),
         Exhibit("genesis: no text", data, UNREADABLE_FILE, b"\xff" + GENESIS.encode()),

@@ -7,13 +7,19 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dropbeard.cli.main import run
+from dropbeard.errors import CertificateInvalid, CertificateUnreadable
+from dropbeard.types.certificates import decode_certificate
+from dropbeard.types.genesis_file import genesis_from_toml
+from dropbeard.types.group import Group
 from dropbeard.verification import portable
+from dropbeard.verification.certificate import verify
 from tests.verification.exhibits import EXHIBITS, Exhibit, Verdict
 
 NODE = shutil.which("node")
@@ -119,3 +125,29 @@ def test_the_javascript_verifier_says_of_a_valid_certificate_what_the_command_sa
             "openings": len(said["answers"]),
             "height": int(said["height"]),
         }
+
+
+@needs_node
+@pytest.mark.parametrize(("name", "stride"), [("direct", 3), ("a supplement and a link above", 7)])
+def test_the_javascript_verifier_says_of_mutants_what_the_product_says(tmp_path: Path, name: str, stride: int) -> None:
+    good = next(exhibit for exhibit in EXHIBITS if exhibit.name == name)
+    data = good.certificate
+    mutants = [
+        replace(good, certificate=data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :])
+        for at in range(0, len(data), stride)
+    ]
+    group = genesis_from_toml(good.genesis.decode())
+    said = [(row["verdict"], row["step"]) for row in script_says(mutants, tmp_path)]
+    assert said == [product_says(mutant.certificate, group) for mutant in mutants]
+    assert {verdict for verdict, _ in said} == {"invalid", "unreadable"}
+
+
+def product_says(data: bytes, group: Group) -> Verdict:
+    """The verdict of the product, without the command around it."""
+    try:
+        verify(decode_certificate(data), group)
+    except CertificateUnreadable:
+        return "unreadable", None
+    except CertificateInvalid as wrong:
+        return "invalid", wrong.step
+    return "valid", None

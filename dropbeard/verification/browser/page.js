@@ -75,8 +75,8 @@
 
   function explain(said) {
     if (said.verdict === "invalid") {
-      const step = `Check ${said.step} of ${DropbeardVerifier.STEPS.length} failed: `;
-      const words = element("p", [step, element("strong", said.stepName), `. ${said.reason}.`]);
+      const step = `Check ${said.step} of ${DropbeardVerifier.STEPS.length}, `;
+      const words = element("p", [step, element("strong", said.stepName), `, failed: ${said.reason}.`]);
       show("invalid", said.step, element("h2", "✗ Invalid"), words);
     } else if (said.verdict === "unreadable") {
       const words = element("p", `${said.reason}.`);

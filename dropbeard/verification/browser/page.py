@@ -1,4 +1,4 @@
-"""One HTML file out of its parts. Its policy lets nothing run or load but what was put in here."""
+"""The verifiers to take along: one HTML file, whose policy lets nothing run but what was put in, and the script."""
 
 from __future__ import annotations
 
@@ -31,6 +31,11 @@ def verifier_page() -> str:
         )
     )
     return Template(_part("page.html")).substitute(policy=policy, style=style, verifier=verifier, page=page)
+
+
+def portable_verifier() -> str:
+    """The verifier in Python, one file that needs ``blake3`` and ``ecdsa`` alone: a program of its own."""
+    return (PARTS.parent / "portable.py").read_text(encoding="utf-8")
 
 
 def _part(name: str) -> str:

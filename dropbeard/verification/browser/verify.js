@@ -1,6 +1,6 @@
 /*
- * A verifier of dropbeard's inference certificates for browsers and other JavaScript engines, written from
- * docs/certificate-format.md alone. It needs nothing but WebCrypto, and reaches no network.
+ * A verifier of dropbeard's inference certificates for browsers and other JavaScript engines. It follows
+ * docs/certificate-format.md, needs nothing but WebCrypto, and reaches no network.
  *
  *   const said = await DropbeardVerifier.verify(certificate, genesis, {input, successions});
  *
@@ -54,7 +54,10 @@ globalThis.DropbeardVerifier = (() => {
   const sameBytes = (a, b) => a.length === b.length && a.every((byte, at) => byte === b[at]);
   const strictlyAscend = (values) => values.every((value, at) => at === 0 || values[at - 1] < value);
 
-  function joined(...parts) {
+  const joined = (...parts) => concatenated(parts);
+
+  /** All parts in one; a list of a group's labels is too long for arguments. */
+  function concatenated(parts) {
     const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
     let at = 0;
     for (const part of parts) {
@@ -334,8 +337,8 @@ globalThis.DropbeardVerifier = (() => {
       const plain = this.next(/'([^'\x00-\x08\x0a-\x1f\x7f]*)'/y);
       if (plain) return plain[1];
       const [, text] = this.expect(
-        /"((?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[^])*)"/y,
-        "a string, a whole number or a list of strings (all that a genesis holds)",
+        /"((?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[^]){0,4096})"/y,
+        "a short string, a whole number or a list of strings (all that a genesis holds)",
       );
       return text.replace(/\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|([^]))/g, (_, four, eight, letter) => {
         if (letter !== undefined) {
@@ -460,8 +463,8 @@ globalThis.DropbeardVerifier = (() => {
     readable(count >= 2 && count <= 65536, "the genesis: a task has 2 to 65,536 labels");
     readable(topK >= 1 && topK <= Math.min(count, 2730), `the genesis: top_k = ${topK} does not fit ${count} labels`);
     const sizes = ["encoded_bytes_max", "pixels_max"].map((key) => u32(inRange(row[key], 32, key)));
-    const labels = row.labels.map(shortText);
-    return {labels: row.labels, topK, bytes: joined(shortText(row.name), u16(topK), ...sizes, u32(count), ...labels)};
+    const head = joined(shortText(row.name), u16(topK), ...sizes, u32(count));
+    return {labels: row.labels, topK, bytes: concatenated([head, ...row.labels.map(shortText)])};
   }
 
   function genesisOwner(row, at) {

@@ -101,6 +101,12 @@ class Chromium:
         node = self.call("DOM.querySelector", nodeId=root, selector=f"#{place}")["nodeId"]
         self.call("DOM.setFileInputFiles", nodeId=node, files=[str(file)])
 
+    def drop(self, files: list[Path]) -> None:
+        """Drop files on the page with the mouse."""
+        data = {"items": [], "files": list(map(str, files)), "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.call("Input.dispatchDragEvent", type=kind, x=300, y=300, data=data)
+
     def screenshot(self, path: Path, scheme: str) -> None:
         """A picture of the page as whoever prefers this colour scheme sees it."""
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])

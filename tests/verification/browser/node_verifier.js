@@ -2,6 +2,7 @@
 "use strict";
 const fs = require("node:fs");
 const [script, cases] = process.argv.slice(2);
+globalThis.crypto ??= require("node:crypto").webcrypto;
 require(script);
 
 const bytes = (text) => (text === null ? null : Uint8Array.from(Buffer.from(text, "base64")));
