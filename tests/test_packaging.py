@@ -145,7 +145,9 @@ def test_an_editable_install_offers_the_same(checkout: Path, tmp_path: Path) -> 
     install(binaries, "--editable", checkout)
     found = listed(binaries)
     assert str(found["file"]).startswith(str(checkout))
-    assert found["resources"] == tracked_resources()
+    resources = found["resources"]
+    assert isinstance(resources, list)
+    assert [name for name in resources if not name.startswith("units/debian/")] == tracked_resources()
 
 
 def test_the_installed_command_answers(wheel_environment: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -97,6 +98,7 @@ def _found(here: Connection, over: threading.Event) -> Timeline | str:
 
 def _replay(there: Connection, state: Path, genesis: Path) -> None:
     os.nice(NICE)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; who started this one ends it
     try:
         there.send(read_timeline(state, genesis))
     except DropbeardError as wrong:
