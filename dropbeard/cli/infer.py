@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -19,9 +19,6 @@ ANSWERED: Final = 0
 FAILED: Final = 1
 NOT_ASKED: Final = 2
 BELOW_REQUIRED: Final = 3
-
-MODEL_HEX: Final = 12
-"""Hex digits of a model's digest that are shown."""
 
 
 @click.command("infer")
@@ -52,6 +49,8 @@ def infer_command(
     Exit code 0: all answered; 1: some were not, and why; 2: the group could not be asked at all; 3: all answered, some
     below --require. With the same --key an answer can be asked for again (docs/client-guide.md); its file is a secret.
     """
+    from dropbeard.cli.infer_view import figures, lines
+    from dropbeard.cli.main import one_line, say
     from dropbeard.client import Client
     from dropbeard.errors import ConfigInvalid, GroupUnreachable, KeyInvalid, LedgerInvalid
     from dropbeard.storage.files import read_genesis, read_successions
@@ -71,10 +70,12 @@ def infer_command(
     with client:
         rows = list(_ask(client, images, out))
     if as_json:
-        click.echo(json.dumps({"group": group.name, "answers": [_as_json(*row) for row in rows]}))
-    else:
-        for row in rows:
-            _show(*row)
+        click.echo(json.dumps({"group": group.name, "answers": [figures(*row, group) for row in rows]}))
+    for row in rows if not as_json else ():
+        for line in lines(*row, group):
+            click.echo(one_line(line))
+        if row[2] is not None:
+            say(row[2])
     return _code(error for _, _, error, _ in rows)
 
 
@@ -164,33 +165,3 @@ def _code(errors: Iterable[DropbeardError | None]) -> int:
     if not wrong:
         return ANSWERED
     return BELOW_REQUIRED if all(isinstance(error, AnswerBelowRequired) for error in wrong) else FAILED
-
-
-def _show(path: Path, answer: Answer | None, error: DropbeardError | None, saved: Path | None) -> None:
-    from dropbeard.cli.main import one_line, say
-
-    if answer is None:
-        click.echo(f"{one_line(str(path))}: no answer")
-    else:
-        said = f"undecided, {answer.shown} leads" if answer.label is None else f"agreed: {answer.label}"
-        figures = f"margin {answer.margin}   assurance {answer.assurance.value}   {answer.latency_ms:.0f} ms"
-        click.echo(f"{one_line(str(path))}: {one_line(said)}   {figures}")
-        for owner in answer.owners:
-            model = f"{owner.model[:MODEL_HEX]} v{owner.version}"
-            click.echo(f"  {owner.owner:16} {model:20} {one_line(owner.label)} ({owner.probability:.0%})")
-    if saved is not None:
-        click.echo(f"  certificate {one_line(str(saved))}")
-    if error is not None:
-        say(error)
-
-
-def _as_json(path: Path, answer: Answer | None, error: DropbeardError | None, saved: Path | None) -> dict[str, Any]:
-    found: dict[str, Any] = {"input": str(path), "error": None if error is None else str(error)}
-    if answer is not None:
-        names = ("label", "class_id", "shown", "margin", "height", "request_id")
-        found |= {name: getattr(answer, name) for name in names}
-        found |= {"assurance": answer.assurance.value, "latency_ms": round(answer.latency_ms, 1)}
-        fields = ("owner", "model", "version", "label", "probability")
-        found["owners"] = [{name: getattr(owner, name) for name in fields} for owner in answer.owners]
-        found["certificate"] = None if saved is None else str(saved)
-    return found

@@ -27,14 +27,17 @@ def value_figures(verified: Verified, group: Group) -> dict[str, Any]:
     """Kind and value: numbers as floats, boxes as [label, x0, y0, x1, y1, score] in shares; nothing of classes."""
     if group.task.form is None:
         return {}
-    value = outcome(verified).value
-    found: list[Any] | None = None
+    return {"kind": group.task.kind.name.lower(), "value": value_rows(outcome(verified).value, group)}
+
+
+def value_rows(value: Output | None, group: Group) -> list[Any] | None:
+    """A value for JSON, as in ``value_figures``."""
     if isinstance(value, Numbers):
-        found = list(value.reals())
-    elif isinstance(value, Boxes):
+        return list(value.reals())
+    if isinstance(value, Boxes):
         rows = value.boxes
-        found = [[group.task.labels[row[0]], *(units / PROBABILITY_ONE for units in row[1:])] for row in rows]
-    return {"kind": group.task.kind.name.lower(), "value": found}
+        return [[group.task.labels[row[0]], *(units / PROBABILITY_ONE for units in row[1:])] for row in rows]
+    return None
 
 
 def outcome_lines(verified: Verified, group: Group) -> Iterator[str]:
@@ -45,10 +48,10 @@ def outcome_lines(verified: Verified, group: Group) -> Iterator[str]:
     reach = "" if found.reach is None else f"   f owners could have moved a number by {_real(found.value, found.reach)}"
     margin = "" if found.margin is None else f"   margin {found.margin}"
     assurance = "" if found.assurance is Assurance.NONE else f"   assurance {found.assurance.value}"
-    yield f"{group.task.kind.name.lower()}: {_shown(found.value, group)}{margin}{reach}{assurance}"
+    yield f"{group.task.kind.name.lower()}: {value_text(found.value, group)}{margin}{reach}{assurance}"
     shares = dict(found.agreements)
     for answer in verified.answers:
-        said = f"agrees {shares[answer.owner] / PROBABILITY_ONE:.3f}: {_shown(answer.output, group)}"
+        said = f"agrees {shares[answer.owner] / PROBABILITY_ONE:.3f}: {value_text(answer.output, group)}"
         yield f"  {answer.name:16} {answer.model.hex()[:12]} v{answer.version:<4} {said}"
 
 
@@ -56,7 +59,8 @@ def _real(value: Output, units: int) -> str:
     return f"{math.ldexp(units, -value.form.fraction_bits):g}" if isinstance(value, Numbers) else str(units)
 
 
-def _shown(value: Output, group: Group) -> str:
+def value_text(value: Output, group: Group) -> str:
+    """A value for people: the first numbers with their labels and unit, or what the boxes hold."""
     if isinstance(value, Boxes):
         rows = [f"{group.task.labels[box.class_id]} ({box.score / PROBABILITY_ONE:.0%})" for box in value.boxes]
         return ", ".join(rows) or "no objects"
