@@ -20,7 +20,7 @@ DISCLOSED = "disclosed"
 @click.command("reputation")
 @click.option("--ledger", "directory", type=PATH, required=True, help="A node's state directory, or a copy of one.")
 @GENESIS
-@click.option("--disclosed", type=PATH, help="Disclosed certificates (*.dbcert); else `disclosed` of the ledger.")
+@click.option("--disclosed", type=PATH, help="Disclosed certificates (.dbcert files); else `disclosed` of the ledger.")
 @click.option("--json", "as_json", is_flag=True, help="The canonical JSON document.")
 def reputation_command(directory: Path, genesis: Path | None, disclosed: Path | None, as_json: bool) -> int:
     """Replay a ledger, verify disclosed certificates, and count for each owner: answers, late and missing ones, how
