@@ -33,7 +33,7 @@ def groups_command(
     timeout: float,
     as_json: bool,
 ) -> int:
-    """List the group cards of SOURCES: card files, directories of .card files, genesis files, whose nodes are asked, and
+    """List the group cards of SOURCES: card files, directories of .card files, genesis files (their nodes are asked),
     nodes as tcp://HOST:PORT#CURVEKEY (the clients' port). Every signature is checked; nothing is taken on trust.
 
     Without the genesis (--group) a card's signatures check with the keys that the card itself names, which anyone can
