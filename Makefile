@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .NOTPARALLEL:
-.PHONY: dev demo test lint sim fuzz chaos fakes gpu-check perf
+.PHONY: dev demo test lint docs sim fuzz chaos fakes gpu-check perf
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -23,6 +23,9 @@ test: dev
 
 lint: dev
 	$(TIMED) $(BIN)/ruff check .; $(BIN)/ruff format --check .; $(BIN)/mypy $(LINTED); $(BIN)/lint-imports
+
+docs: dev
+	$(TIMED) $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build
 
 sim: dev
 	$(TIMED) $(BIN)/python -m dropbeard.simulator --seeds 1..5000 --jobs 0

@@ -15,6 +15,10 @@ STATE_CONTRADICTS = 65
 """A daemon's exit code when its disk does not hold all that it promised (EX_DATAERR): restarting would not help."""
 
 
+OWNER_LEFT = 69
+"""A node's exit code when its owner left the group and it has nothing left to show (EX_UNAVAILABLE)."""
+
+
 class DropbeardError(Exception):
     """Root of the tree. ``exit_code`` is what the command line returns for it."""
 
@@ -40,6 +44,16 @@ class MessageInvalid(DropbeardError):
     """Bytes from a socket or a file do not decode to the message they claim to be. The sender's fault."""
 
 
+class VersionRefused(MessageInvalid):
+    """A message of another major version of the wire."""
+
+    def __init__(self, theirs: int, ours: int) -> None:
+        super().__init__(
+            f"it speaks wire version {theirs}, this program {ours}: install the same release on both sides"
+        )
+        self.theirs = theirs
+
+
 class CertificateUnreadable(DropbeardError):
     """A certificate file is not one: too short, too long, wrong magic, unknown version, broken layout."""
 
@@ -60,6 +74,12 @@ class AssuranceTooLow(DropbeardError):
     """The certificate is valid, but its margin is below what was required (rule 5.6)."""
 
     exit_code = 3
+
+
+class OwnerLeft(DropbeardError):
+    """A node's owner is not in the group any more, and nobody is owed an old certificate (rule 8.4)."""
+
+    daemon_exit_code = OWNER_LEFT
 
 
 class StorageFailed(DropbeardError):
@@ -109,10 +129,18 @@ class UpdateRefused(DropbeardError):
     """A model update is not taken; the model in force goes on."""
 
 
+class ChangeRefused(DropbeardError):
+    """A vote for a change of the membership does not count; the text says why (rule 8.4)."""
+
+
 class ExtraMissing(DropbeardError):
     """An optional extra is needed for this; the text gives the pip command."""
 
     daemon_exit_code = OPERATOR_MUST_ACT
+
+
+class AggregateInvalid(DropbeardError):
+    """These answers cannot be aggregated in this way: another kind of task, or too few of them (rule 5.6)."""
 
 
 class InputInvalid(DropbeardError):

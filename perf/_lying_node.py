@@ -15,6 +15,7 @@ from dropbeard.daemon import node
 from dropbeard.daemon.files import read_node_files
 from dropbeard.daemon.outbox import Outbox
 from dropbeard.daemon.process import StopSignal
+from dropbeard.daemon.reloading import Reloader
 from dropbeard.signing.ecdsa_p256 import PrivateKey
 from dropbeard.signing.keys import load_private_key
 from dropbeard.simulator.keys import Keys
@@ -48,12 +49,12 @@ class _Lies(Outbox):
 class _LyingNode(node.Node):
     """Asks nobody what it promised before: it would be stopped by its own lies."""
 
-    def serve(self, stop: StopSignal) -> None:
+    def serve(self, stop: StopSignal, reloader: Reloader) -> None:
         self.state.boot, self.state.awake = 0, True
         replica = _RealReplica(self.state.me, self.turn, SIGNING[0])
         # The classes of the cast were written for simulated replicas; this has all that they use.
         _Lies.liar = KINDS[sys.argv[2]](cast(SimulatedReplica, replica), cast(Keys, None), random.Random(1))
-        super().serve(stop)
+        super().serve(stop, reloader)
 
 
 SIGNING: list[PrivateKey] = []

@@ -2,6 +2,8 @@
 
 ``python -m perf.accuracy FOLDER`` where FOLDER holds pictures and ``labels.tsv`` (file, class index, ...). The score is
 accuracy on that sample, nothing more: sample photographs may well have been seen in training.
+
+``--liars`` prints, as a table, what each aggregate makes of the same owners' answers when 0 to f+1 of them lie.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from dropbeard.daemon.local_group import LocalGroup
 from dropbeard.errors import ClientError
 from dropbeard.types.certificates import decode_certificate
 from dropbeard.verification.certificate import verify
+from perf._lying import markdown, sample_of, scenarios
 
 IN_FLIGHT = 16
 TIMEOUT_S = 120.0
@@ -110,7 +113,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--liars", action="store_true", help="Every aggregate with 0 to f+1 liars, without a network.")
+    parser.add_argument("--threads", type=int, default=1, help="Cores for each model, with --liars.")
     chosen = parser.parse_args(arguments)
+    if chosen.liars:
+        sample = sample_of(read_labels(chosen.folder), chosen.threads)
+        print(markdown(sample, list(scenarios(sample))))
+        return 0
     print(json.dumps(measure(chosen.folder), indent=2))
     return 0
 

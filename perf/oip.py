@@ -77,7 +77,7 @@ def write_triton(repository: Path) -> None:
     for manifest, path in models():
         folder = repository / manifest.name
         (folder / "1").mkdir(parents=True, exist_ok=True)
-        size, classes = manifest.input.size, manifest.output.classes
+        size, classes = manifest.input.size, manifest.output.shape[0]
         (folder / "config.pbtxt").write_text(TRITON_CONFIG.format(name=manifest.name, size=size, classes=classes))
         (folder / "1" / "model.py").write_text(TRITON_MODEL.format(session=SESSION.format(path=str(path))))
 
@@ -87,7 +87,7 @@ def write_mlserver(folder: Path) -> None:
     for number, (manifest, path) in enumerate(models()):
         home = folder / manifest.name
         home.mkdir(parents=True, exist_ok=True)
-        size, classes = manifest.input.size, manifest.output.classes
+        size, classes = manifest.input.size, manifest.output.shape[0]
         (folder / f"runtime{number}.py").write_text(MLSERVER_MODEL.format(session=SESSION.format(path=str(path))))
         tensors = {
             "inputs": [{"name": "images", "datatype": "FP32", "shape": [-1, 3, size, size]}],

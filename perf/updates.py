@@ -22,7 +22,7 @@ from dropbeard.audit.ledger import audit_ledger
 from dropbeard.audit.reading import read_records
 from dropbeard.daemon.files import read_node_files
 from dropbeard.daemon.local_group import OWNERS, LocalGroup
-from dropbeard.daemon.updates import hand_over, wait_for_word
+from dropbeard.daemon.updates import update_tray
 from dropbeard.errors import UpdateRefused
 from dropbeard.serving.catalogue import fetch_set
 from dropbeard.serving.manifest import load_manifest, model_digest
@@ -54,10 +54,10 @@ def take_update(local: LocalGroup, backend: str, place: int, version: int) -> st
     name, digest = next_model(backend, owner.name, place, version)
     update = ModelUpdate(local.group.id, Epoch(0), owner.id, Version(version), digest)
     key = load_private_key(config.parent / "owner.key")
-    state = read_node_files(config).state
+    tray = update_tray(read_node_files(config).state)
     try:
-        hand_over(state, update_to_toml(SignedUpdate(update, Signature(key.sign(update.encode()))), name))
-        wait_for_word(state, UPDATE_TIMEOUT_S)
+        tray.hand_over(update_to_toml(SignedUpdate(update, Signature(key.sign(update.encode()))), name))
+        tray.wait_for_word(UPDATE_TIMEOUT_S)
     except UpdateRefused as refused:
         return str(refused)
     return None

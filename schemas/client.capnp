@@ -2,8 +2,12 @@
 # What a client and a node say to each other. The client's name is its CURVE key, which the transport proves, so
 # nothing here is signed by the client. The inputs of a Submit are the next frames, unchanged.
 
+# `version` is the major version of the wire: any other than the receiver's own is refused, and a node says so in its own.
+# `minor` came with minor version 1.
+
 struct Hello {
   group @0 :Data;
+  minor @1 :UInt16;
 }
 
 struct Submit {
@@ -21,6 +25,8 @@ struct ToNode {
     submit @3 :Submit;
     fetch @4 :Data;
     # A request id of this client: what is known of it?
+    succession @5 :UInt32;
+    # An epoch: what ended it?
   }
 }
 
@@ -28,6 +34,7 @@ struct Welcome {
   owner @0 :UInt16;
   epoch @1 :UInt32;
   credits @2 :UInt32;
+  minor @3 :UInt16;
 }
 
 struct Reply {
@@ -61,5 +68,7 @@ struct ToClient {
     # bytes.
     reply @4 :Reply;
     rejected @5 :Rejected;
+    succession @6 :Data;
+    # What ended an epoch, and who serves the next one: a succession's canonical bytes (rule 8.4).
   }
 }

@@ -5,7 +5,9 @@
 # Cap'n Proto fields: schema evolution cannot invalidate a signature. The layouts stand in docs/certificate-format.md
 # and beside the classes of dropbeard.types. Times are microseconds, digests 32 bytes, signatures 64 bytes.
 #
-# A frame is one message in one segment, exactly framed, with `version` 1. Anything else is refused.
+# A frame is one message in one segment, exactly framed. `version` is the major version of the wire: any other than the
+# receiver's own is refused. A later minor version may add fields, which an earlier one does not read; a Status says
+# which minor version its sender speaks, and nobody is sent a message that came with a later one.
 
 enum VoteKind {
   notarize @0;
@@ -62,6 +64,10 @@ struct Status {
   # The sender's monotonic clock.
   echoes @6 :List(Echo);
   epoch @7 :UInt32;
+  presence @8 :UInt8;
+  # 0: untold; 1: serves; 2: votes, without an engine; 3: drains; 4: leaves. Since minor version 1, as is the next one.
+  minor @9 :UInt16;
+  # Of the wire version that the sender speaks.
 }
 
 struct Echo {

@@ -30,6 +30,9 @@ FILES = {
 }
 # Spelled in halves, or this file would break its own rule.
 UNFINISHED = re.compile("|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"]))
+NAMED = re.compile(
+    r"(?<![\w./-])(?:docs|dropbeard|engines|perf|schemas|systemd|tests)/[\w./-]*\w\.(?:md|py|pml|capnp|toml|conf|service)\b"
+)
 EMPTY_WORDS = {"common", "helper", "helpers", "manager", "misc", "util", "utils"}
 
 
@@ -89,6 +92,17 @@ def test_nothing_is_left_half_done() -> None:
         if UNFINISHED.search(line.decode("utf-8", errors="replace"))
     ]
     assert unfinished == []
+
+
+def test_a_file_that_a_page_names_exists() -> None:
+    pages = [path for path in tracked_files() if path.suffix == ".md"]
+    missing = [
+        f"{page}: {named}"
+        for page in pages
+        for named in NAMED.findall((ROOT / page).read_text(encoding="utf-8"))
+        if not (ROOT / named).exists() and not (ROOT / page.parent / named).exists()
+    ]
+    assert missing == []
 
 
 def test_the_top_level_holds_what_the_architecture_names() -> None:

@@ -195,7 +195,8 @@ def _above(state: ReplicaState, below: Block) -> list[Record]:
     low = {tip.owner: tip.height for tip in below.header.cut}
     for owner, lane in state.lanes.lanes.items():
         heights = sorted(height for height in lane.heights if height > low.get(owner, 0))
-        records += [BatchRecord(lane.batches[digest]) for height in heights for digest in lane.heights[height]]
+        held = [state.lanes.get(owner, digest) for height in heights for digest in lane.heights[height]]
+        records += [BatchRecord(signed) for signed in held if signed is not None]
     for view in sorted(view for view in state.rounds if view >= 0):
         round_ = state.rounds[view]
         records += [CertificateRecord(notarization) for notarization in round_.notarizations.values()]

@@ -36,7 +36,7 @@ KEPT = frozenset(
     (
         *("group", "me", "secret", "now", "judge", "chain", "lanes", "boot", "halted", "successions", "former"),
         *("awake", "next_status_us", "next_question_us", "persisted", "own_batch_us", "engine"),
-        *("mine", "mine_by_client", "open_mine", "outbox", "ends", "placed", "missing", "run_again"),
+        *("mine", "mine_by_client", "accounts", "open_mine", "outbox", "ends", "placed", "missing", "run_again"),
         *("own_model", "ticks", "ripe_ticks", "round_trips", "checkpoint", "milestones", "latest_deadline"),
     )
 )

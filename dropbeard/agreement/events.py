@@ -18,6 +18,7 @@ from dropbeard.types.messages import (
     FetchSuccession,
     FetchViews,
     PageNotice,
+    Presence,
     Proposal,
     RejectReason,
     Status,
@@ -142,6 +143,13 @@ class InferenceFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeEnds:
+    """The node takes no new requests any more (DRAINS), or has nothing under way and ends after this turn (LEAVES)."""
+
+    presence: Presence
+
+
+@dataclass(frozen=True, slots=True)
 class TurnEnded:
     """Nothing more for now: decide what follows from all that came (propose, vote, time out, batch, fetch)."""
 
@@ -158,5 +166,6 @@ Event = (
     | EngineWasLost
     | AnswersCame
     | InferenceFailed
+    | NodeEnds
     | TurnEnded
 )

@@ -7,6 +7,7 @@ from typing import assert_never
 from dropbeard.agreement.effects import Broadcast, Effect, Send
 from dropbeard.agreement.replica_state import Fetch, ReplicaState, Want
 from dropbeard.agreement.voting import on_certificate
+from dropbeard.types import versions
 from dropbeard.types.blocks import LaneTip
 from dropbeard.types.ids import Digest, Epoch, Height, LaneHeight, OwnerId, RequestId, View
 from dropbeard.types.limits import FETCH_HEADERS_MAX, FETCH_VIEWS_MAX
@@ -24,6 +25,7 @@ from dropbeard.types.messages import (
     FetchSuccession,
     FetchViews,
     PageNotice,
+    Presence,
     Proposal,
     Status,
 )
@@ -52,7 +54,21 @@ def status_of(state: ReplicaState) -> Status:
         tips=tips,
         stamp=state.mono,
         echoes=tuple(Echo(peer, stamp, state.mono - came) for peer, (stamp, came) in state.peer_stamps.items()),
+        presence=_presence(state),
+        minor=versions.WIRE_MINOR,
     )
+
+
+def _presence(state: ReplicaState) -> Presence:
+    if state.ending is not None:
+        return state.ending
+    return Presence.WAITS if state.engine is None else Presence.SERVES
+
+
+def on_node_ends(state: ReplicaState, presence: Presence) -> list[Effect]:
+    """Everyone hears at once that we drain or leave, so that nobody waits for our turns (rule 3.6)."""
+    state.ending = presence
+    return [Broadcast(status_of(state))] if state.may_speak else []
 
 
 def send_status(state: ReplicaState) -> list[Effect]:
@@ -78,6 +94,10 @@ def on_status(state: ReplicaState, sender: OwnerId, status: Status) -> list[Effe
     if tuple(tip.owner for tip in status.tips) == state.group.members:
         state.peer_tips[sender] = status.tips
         state.lacking_tips[sender] = list(status.tips)
+    if status.presence is Presence.LEAVES:
+        state.leaving[sender] = None
+    elif status.presence is not Presence.DRAINS:  # that may have been overtaken
+        state.leaving.pop(sender, None)
     state.peer_views[sender] = status.view
     state.peer_heights[sender] = max(status.final_height, state.peer_heights.get(sender, status.final_height))
     state.peer_stamps[sender] = (status.stamp, state.mono)

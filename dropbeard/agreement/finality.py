@@ -96,6 +96,7 @@ def _forget_changes(state: ReplicaState, block: Block) -> None:
     old = chain.heights.get(Height(height - APPLIED_BLOCKS))
     if old is not None:
         chain.blocks[old].applied = None
+        state.lanes.pack_below(cut_at(state, Height(height - APPLIED_BLOCKS)))
     if height % interval == 0:
         state.lanes.forget_below(cut_at(state, served_from(state, block.header.height)))
 
@@ -108,8 +109,8 @@ def _note_outcomes(state: ReplicaState, block: Block) -> None:
         state.placed.setdefault(entry.request, []).append(block.header.digest)
     for request, record in applied.delta.open.items():
         own = state.mine.get(request)
-        if record is None and own is not None:
-            close_own(state, request, own)
+        if record is None and own is not None and (request in applied.delta.outcomes or own.deadline <= applied.time):
+            close_own(state, request, own)  # a record that only owners attested who left had no end (rule 8.4)
 
 
 def _forget_old(state: ReplicaState) -> None:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dropbeard.types import limits
 from dropbeard.types.blocks import Cut, LaneTip
 from dropbeard.types.group import Group
-from dropbeard.types.ids import NO_DIGEST, Digest, LaneHeight, OwnerId
-from dropbeard.types.lanes import SignedBatch
+from dropbeard.types.ids import NO_DIGEST, Digest, LaneHeight, OwnerId, Signature
+from dropbeard.types.lanes import SignedBatch, decode_batch
 
 KEPT_PER_HEIGHT = 2
 """Batches kept per lane height without being named by a proposal: enough to prove an equivocation (rule 2.8)."""
+
+
+class Packed(NamedTuple):
+    """An old batch as it is sent: a fifth of what it takes as objects."""
+
+    signature: Signature
+    data: bytes
+    parent: Digest
 
 
 @dataclass(slots=True)
@@ -20,6 +29,8 @@ class Lane:
     """One owner's lane."""
 
     batches: dict[Digest, SignedBatch] = field(default_factory=dict)
+    packed: dict[Digest, Packed] = field(default_factory=dict)
+    packed_to: LaneHeight = LaneHeight(0)
     children: dict[Digest, list[Digest]] = field(default_factory=dict)
     heights: dict[LaneHeight, list[Digest]] = field(default_factory=dict)
 
@@ -42,7 +53,12 @@ class LaneStore:
 
     def get(self, owner: OwnerId, digest: Digest) -> SignedBatch | None:
         """The batch of this digest."""
-        return self.lanes[owner].batches.get(digest)
+        lane = self.lanes[owner]
+        signed = lane.batches.get(digest)
+        if signed is None and digest in lane.packed:
+            old = lane.packed[digest]
+            signed = SignedBatch(decode_batch(old.data, self.group.parameters), old.signature)
+        return signed
 
     def add(self, signed: SignedBatch, final_height: LaneHeight, named: bool) -> bool:
         """Keep the batch unless it is known, past the window, or one too many for its height; was it kept?
@@ -51,7 +67,7 @@ class LaneStore:
         """
         batch = signed.batch
         lane = self.lanes[batch.owner]
-        if batch.digest in lane.batches:
+        if batch.digest in lane.batches or batch.digest in lane.packed:
             return False
         if not named and batch.lane_height > final_height + 2 * self.group.parameters.lane_window:
             return False
@@ -116,9 +132,21 @@ class LaneStore:
 
     def find_down(self, digest: Digest, above: LaneHeight) -> Iterator[SignedBatch]:
         """``down_from`` for a batch of whichever lane holds it."""
-        for owner, lane in self.lanes.items():
-            if digest in lane.batches:
-                yield from self.down_from(LaneTip(owner, lane.batches[digest].batch.lane_height, digest), above)
+        for owner in self.lanes:
+            signed = self.get(owner, digest)
+            if signed is not None:
+                yield from self.down_from(LaneTip(owner, signed.batch.lane_height, digest), above)
+
+    def pack_below(self, cut: Cut) -> None:
+        """Batches at or below the cut's heights are asked for seldom: keep their bytes alone."""
+        for tip in cut:
+            lane = self.lanes[tip.owner]
+            for height in range(lane.packed_to + 1, tip.height + 1):
+                for digest in lane.heights.get(LaneHeight(height), ()):
+                    signed = lane.batches.pop(digest, None)
+                    if signed is not None:
+                        lane.packed[digest] = Packed(signed.signature, signed.batch.encode(), signed.batch.parent)
+            lane.packed_to = max(lane.packed_to, tip.height)
 
     def forget_below(self, cut: Cut) -> None:
         """Drop every batch at or below the cut's heights."""
@@ -126,5 +154,8 @@ class LaneStore:
             lane = self.lanes[tip.owner]
             for height in [h for h in lane.heights if h <= tip.height]:
                 for digest in lane.heights.pop(height):
-                    parent = lane.batches.pop(digest).batch.parent
+                    if digest in lane.packed:
+                        parent = lane.packed.pop(digest).parent
+                    else:
+                        parent = lane.batches.pop(digest).batch.parent
                     lane.children.pop(parent, None)

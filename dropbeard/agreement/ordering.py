@@ -20,7 +20,7 @@ from dropbeard.agreement.voting import knows_certificate, nullify_view, on_certi
 from dropbeard.types.blocks import Header
 from dropbeard.types.ids import OwnerId
 from dropbeard.types.limits import PROPOSALS_PER_VIEW, VIEW_WINDOW
-from dropbeard.types.messages import BatchNotice, CertificateNotice, Proposal
+from dropbeard.types.messages import BatchNotice, CertificateNotice, Presence, Proposal
 from dropbeard.types.statements import Notarize
 
 
@@ -147,7 +147,8 @@ def drive_view(state: ReplicaState, after_best: StateView | None) -> list[Effect
         effects += _tell_leader(state)
     round_ = state.round(state.view)
     leader = state.group.leader(state.view)
-    if leader == state.me and round_.notarized is None and not round_.nullified:
+    may_lead = leader == state.me and state.ending is not Presence.LEAVES
+    if may_lead and round_.notarized is None and not round_.nullified:
         effects += propose(state)
     if round_.nullified:
         effects += _repeat_nullify(state)
@@ -159,7 +160,7 @@ def drive_view(state: ReplicaState, after_best: StateView | None) -> list[Effect
 def _timed_out(state: ReplicaState, leader: OwnerId) -> bool:
     propose_us, advance_us = scaled_timeouts(state)
     elapsed = state.mono - (state.timer_from_us or state.mono)
-    patience_us = 0 if leader in state.silent else propose_us
+    patience_us = 0 if leader in state.silent or leader in state.leaving else propose_us
     proposed = bool(state.round(state.view).proposals)
     return (elapsed >= patience_us and not proposed) or elapsed >= propose_us + advance_us
 

@@ -5,6 +5,7 @@ Replayed in the order of writing, the records bring back the same promises, vote
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -34,9 +35,9 @@ from dropbeard.types.blocks import (
 )
 from dropbeard.types.group import Group
 from dropbeard.types.ids import Digest, Height, LaneHeight, OwnerId, Signature
-from dropbeard.types.lanes import SignedBatch, decode_batch
+from dropbeard.types.lanes import LaneBatch, SignedBatch, decode_batch
 from dropbeard.types.messages import AnyCertificate, Proposal
-from dropbeard.types.requests import Opening, decode_openings, encode_openings
+from dropbeard.types.requests import Opening, salt_of
 from dropbeard.types.succession import Succession, decode_succession
 from dropbeard.types.votes import FINALIZE, SignedVote, encode_signed_vote, encode_vote, read_signed_vote, read_vote
 
@@ -64,9 +65,20 @@ class BatchRecord:
 
 @dataclass(frozen=True, slots=True)
 class OpeningsRecord:
-    """What this replica's own batch commits to."""
+    """What this replica's own batch, the next one in the journal, commits to: model and output of each attestation.
+    The rest of an opening stands in the batch or follows from the replica's secret (rule 2.6)."""
 
-    openings: tuple[Opening, ...]
+    answers: tuple[tuple[Digest, bytes], ...]
+
+    def openings(self, batch: LaneBatch, secret: bytes) -> list[Opening]:
+        """The openings of ``batch`` in its order; none when it is another one's."""
+        if len(self.answers) != len(batch.attestations):
+            return []
+        owner, version = batch.owner, batch.version
+        return [
+            Opening(request, owner, version, model, output, salt_of(secret, request, version))
+            for request, (model, output) in zip(batch.request_ids, self.answers, strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +137,8 @@ Record = (
 )
 
 
+_ANSWER = struct.Struct("<BH")
+
 BATCH_OWNER_AT = 1 + 64 + 32 + 4
 """Where a batch record names its lane: after its kind, signature, group and epoch."""
 
@@ -138,8 +152,8 @@ def encode_record(record: Record) -> bytes:
             return wire.u8(2) + _encode_proposal(proposal)
         case BatchRecord(signed_batch):
             return wire.u8(3) + signed_batch.signature + signed_batch.batch.encode()
-        case OpeningsRecord(openings):
-            return wire.u8(4) + encode_openings(openings)
+        case OpeningsRecord(answers):
+            return wire.u8(4) + _encode_answers(answers)
         case CertificateRecord(certificate):
             return wire.u8(5) + encode_vote(certificate.vote) + encode_signatures(certificate.signatures)
         case EvidenceRecord(data):
@@ -205,7 +219,7 @@ def decode_record(data: bytes, group: Group) -> Record:
         batch = decode_batch(reader.take(reader.remaining), group.parameters)
         record = BatchRecord(SignedBatch(batch, signature))
     elif kind == 4:
-        record = OpeningsRecord(decode_openings(reader.take(reader.remaining), limits.ENTRIES_MAX))
+        record = OpeningsRecord(_read_answers(reader))
     elif kind == 5:
         vote = read_vote(reader, group.id)
         record = CertificateRecord(QuorumCertificate(vote, read_signatures(reader)))  # type: ignore[arg-type]
@@ -236,6 +250,22 @@ def _read_checkpointed(reader: wire.Reader, kind: int, group: Group) -> Checkpoi
     if kind == 14:
         return GuardRecord(reader.take(reader.remaining))
     raise MessageInvalid(f"a journal record has unknown kind {kind}")
+
+
+def _encode_answers(answers: tuple[tuple[Digest, bytes], ...]) -> bytes:
+    """Models u8 and each 32; each answer's model by its place u8, output short bytes."""
+    models: dict[Digest, int] = {}
+    rows = [_ANSWER.pack(models.setdefault(model, len(models)), len(output)) + output for model, output in answers]
+    return wire.u8(len(models)) + b"".join(models) + b"".join(rows)
+
+
+def _read_answers(reader: wire.Reader) -> tuple[tuple[Digest, bytes], ...]:
+    models = [Digest(reader.take(32)) for _ in range(reader.u8())]
+    rows = wire.tailed_rows(_ANSWER, reader.take(reader.remaining), limits.ENTRIES_MAX, limits.OUTPUT_BYTES_MAX)
+    answers = [(place, output) for (place,), output in rows]
+    if any(place >= len(models) for place, _ in answers):
+        raise MessageInvalid("an answer names a model that its record does not hold")
+    return tuple((models[place], output) for place, output in answers)
 
 
 def _encode_proposal(proposal: Proposal) -> bytes:

@@ -30,6 +30,7 @@ from dropbeard.agreement.events import (
     Event,
     InferenceFailed,
     ModelWasLoaded,
+    NodeEnds,
     Now,
     OutcomeAsked,
     PeerConnected,
@@ -37,7 +38,15 @@ from dropbeard.agreement.events import (
     RequestCame,
     TurnEnded,
 )
-from dropbeard.agreement.fetching import on_fetch, on_status, send_fetches, send_status, status_of, want_reported
+from dropbeard.agreement.fetching import (
+    on_fetch,
+    on_node_ends,
+    on_status,
+    send_fetches,
+    send_status,
+    status_of,
+    want_reported,
+)
 from dropbeard.agreement.finality import finalize_ready
 from dropbeard.agreement.holding import apply_towards
 from dropbeard.agreement.lane_store import fits_group
@@ -125,6 +134,8 @@ def handle(state: ReplicaState, event: Event, now: Now) -> list[Effect]:
             return on_answers(state, event)
         case InferenceFailed():
             return on_inference_failed(state, event)
+        case NodeEnds(presence):
+            return on_node_ends(state, presence)
         case TurnEnded():
             return _end_turn(state)
         case _:

@@ -35,7 +35,7 @@ from dropbeard.types.ids import (
 from dropbeard.types.lanes import SignedPromise, SignedUpdate
 from dropbeard.types.limits import PERSISTED_MAX
 from dropbeard.types.membership import SignedChange
-from dropbeard.types.messages import AnyCertificate, SnapshotNotice
+from dropbeard.types.messages import AnyCertificate, Presence, SnapshotNotice
 from dropbeard.types.requests import Opening, Request
 from dropbeard.types.succession import Succession
 from dropbeard.types.task import Input
@@ -96,6 +96,18 @@ class OwnRequest:
 
 
 @dataclass(slots=True)
+class Account:
+    """What one client used up here. ``debt`` falls by ``rate_per_s`` in each microsecond and grows by a million with
+    each request, so whole numbers hold any rate exactly; ``used`` counts requests of the UTC day ``day`` since 1970.
+    """
+
+    at_us: int
+    day: int
+    debt: int = 0
+    used: int = 0
+
+
+@dataclass(slots=True)
 class Fetch:
     """A want that was asked for: when it is asked for again, and how often it was."""
 
@@ -153,6 +165,10 @@ class ReplicaState:
     passing: dict[tuple[type, View], Passing] = field(default_factory=dict)
     """By kind and view: certificates that may have to be passed on (rule 3.4)."""
     silent: dict[OwnerId, None] = field(default_factory=dict)
+    leaving: dict[OwnerId, None] = field(default_factory=dict)
+    """Peers whose last status said that they end: they are not waited for, as silent ones (rule 3.6)."""
+    ending: Presence | None = None
+    """What our statuses say, once we drain or leave."""
     burnt: bool = False
     """Our last turn as leader was nullified (rule 3.3)."""
     boot: int = 0
@@ -219,6 +235,8 @@ class ReplicaState:
     mine: dict[RequestId, OwnRequest] = field(default_factory=dict)
     mine_by_client: dict[ClientKey, int] = field(default_factory=dict)
     """Requests of each client that have no final outcome here (rule 4.2)."""
+    accounts: dict[ClientKey, Account] = field(default_factory=dict)
+    """What clients used of their rate and quota; whoever was admitted longest ago comes first (rule 2.2)."""
     open_mine: dict[RequestId, None] = field(default_factory=dict)
     outbox: dict[RequestId, None] = field(default_factory=dict)
     """Answered, not yet promised."""

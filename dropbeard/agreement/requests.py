@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 
+from dropbeard.agreement.admission import Refusal, charge
 from dropbeard.agreement.effects import Effect, Infer, PromiseBatch, SendClient
 from dropbeard.agreement.events import AnswersCame, EngineIsReady, InferenceFailed, ModelWasLoaded
 from dropbeard.agreement.ledger_state import StateView
@@ -27,11 +28,10 @@ def on_request(state: ReplicaState, request: Request, given: Input) -> list[Effe
         own.asked = own.asked or (request, given)
         return [*answer_retry(state, request.client, known), *_run_again_if_left_out(state, known, own)]
     told = answer_retry(state, request.client, known)
-    refusal = _refusal(state, request, is_left_out(state, known))
+    refusal = _refused(state, request, is_left_out(state, known))
     if refusal is None:
         return [*told, *admit(state, request, given)]
-    reason, detail = refusal
-    rejected = Rejected(known, reason, _retry_after_us(state, reason), detail)
+    rejected = Rejected(known, refusal.reason, refusal.retry_after_us, refusal.detail)
     return told or [SendClient(request.client, rejected)]
 
 
@@ -78,12 +78,23 @@ def on_outcome_asked(state: ReplicaState, client: ClientKey, request: RequestId)
     return told or [SendClient(client, Rejected(request, RejectReason.UNKNOWN_REQUEST, 0, unknown))]
 
 
+def _refused(state: ReplicaState, request: Request, late: bool) -> Refusal | None:
+    """Why the request is not admitted; when it is, it counts against its client's rate and quota, unless the group has
+    agreed on it already."""
+    found = _refusal(state, request, late)
+    if found is not None:
+        return Refusal(found[0], _retry_after_us(state, found[0]), found[1])
+    return None if late else charge(state, request.client)
+
+
 def _refusal(state: ReplicaState, request: Request, late: bool) -> tuple[RejectReason, str] | None:
     rules = state.group.parameters
     if request.group != state.group.id:
         return RejectReason.WRONG_GROUP, "this node serves another group; check the genesis file"
     if not state.is_member or state.chain.hollow is not None:
         return RejectReason.WRONG_GROUP, "this node's owner is not in the group, or joins it right now"
+    if state.group.clients is not None and not late and not state.group.clients.allows(request.client):
+        return RejectReason.NOT_ALLOWED, "this group serves named clients alone; ask an owner to be let in"
     if request.options:
         return RejectReason.BAD_REQUEST, "this task takes no options; send none"
     if not late and not state.wall < request.deadline <= state.wall + rules.horizon_us:

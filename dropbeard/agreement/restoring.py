@@ -33,24 +33,21 @@ from dropbeard.agreement.standing import BucketRecord, GuardRecord, HeldSnapshot
 from dropbeard.agreement.voting import on_certificate, on_vote
 from dropbeard.errors import MessageInvalid
 from dropbeard.types.blocks import LaneTip
-from dropbeard.types.ids import RequestId, Version, View
+from dropbeard.types.ids import RequestId, View
 from dropbeard.types.lanes import LaneBatch, SignedBatch
 from dropbeard.types.messages import Proposal
-from dropbeard.types.requests import Opening
-
-Opened = dict[tuple[RequestId, Version], Opening]
 
 
 def restore(state: ReplicaState, records: Iterable[Record], now: Now) -> list[Effect]:
     """Replay the journal in its order; what it asks to send is only our open proposal, sent again, never remade."""
     state.now = now
-    openings: Opened = {}
+    opened = OpeningsRecord(())
     for record in records:
         match record:
             case VoteRecord() | BlockRecord() | BatchRecord():
-                _restore_said(state, record, openings)
-            case OpeningsRecord(opened):
-                openings.update({(opening.request, opening.version): opening for opening in opened})
+                _restore_said(state, record, opened)
+            case OpeningsRecord():
+                opened = record
             case CertificateRecord(certificate):
                 on_certificate(state, certificate)
                 state.note_persisted(b"certificate" + certificate.vote.encode())
@@ -82,7 +79,7 @@ def restore_evidence(state: ReplicaState, data: bytes) -> None:
         state.evidence[verdict] = data
 
 
-def _restore_said(state: ReplicaState, record: VoteRecord | BlockRecord | BatchRecord, openings: Opened) -> None:
+def _restore_said(state: ReplicaState, record: VoteRecord | BlockRecord | BatchRecord, opened: OpeningsRecord) -> None:
     """What was said in the epoch that we were in when we wrote it; what came of an earlier one binds nobody (8.4)."""
     match record:
         case VoteRecord(signed) if signed.vote.epoch == state.group.epoch:
@@ -93,7 +90,7 @@ def _restore_said(state: ReplicaState, record: VoteRecord | BlockRecord | BatchR
             restore_block(state, proposal)
             state.note_persisted(proposal.header.digest)
         case BatchRecord(signed_batch) if signed_batch.batch.epoch == state.group.epoch:
-            _restore_batch(state, signed_batch, openings)
+            _restore_batch(state, signed_batch, opened)
         case _:
             pass
 
@@ -112,7 +109,7 @@ def restore_block(state: ReplicaState, proposal: Proposal) -> None:
         block.proposal = replace(proposal, pages=tuple(page for page in proposal.pages if not is_full(page)))
 
 
-def _restore_batch(state: ReplicaState, signed: SignedBatch, openings: Opened) -> None:
+def _restore_batch(state: ReplicaState, signed: SignedBatch, opened: OpeningsRecord) -> None:
     batch = signed.batch
     take_batch(state, signed)
     state.note_persisted(batch.digest)
@@ -123,9 +120,8 @@ def _restore_batch(state: ReplicaState, signed: SignedBatch, openings: Opened) -
         if own is None:
             own = OwnRequest(item.client, item.deadline, item.patience_us, item.body, OwnStage.PROMISED)
             hold_open(state, known, own)
-        opening = openings.get((known, batch.version))
-        if opening is not None:
-            own.openings[batch.version] = opening
+    for opening in opened.openings(batch, state.secret):
+        state.mine[opening.request].openings[batch.version] = opening
     follow_own(state, batch)
 
 

@@ -30,7 +30,6 @@ from dropbeard.types.ids import ClientKey, Digest, Height, LaneHeight, OwnerId, 
 from dropbeard.types.lanes import SignedBatch
 from dropbeard.types.merkle import Tree
 from dropbeard.types.messages import Proposal
-from dropbeard.types.requests import Opening
 
 _MODEL = struct.Struct("<HI32s")
 _ENTRY = struct.Struct("<B32sIB")
@@ -112,7 +111,7 @@ class _Shelf:
         self.blocks: dict[Digest, Proposal] = {}
         self.packed: dict[Digest, bytes] = {}
         self.finalizations: dict[Digest, Finalization] = {}
-        self._openings: dict[tuple[RequestId, Version], Opening] = {}
+        self._opened = OpeningsRecord(())
 
     def take(self, data: bytes) -> None:
         """One row; most are told apart by their first bytes."""
@@ -129,8 +128,8 @@ class _Shelf:
                     self.finalizations[certificate.vote.header] = certificate  # type: ignore[assignment, union-attr]
                 case EntriesRecord(header, packed):
                     self.packed[header] = packed
-                case OpeningsRecord(openings):
-                    self._openings.update({(opening.request, opening.version): opening for opening in openings})
+                case OpeningsRecord() as opened:
+                    self._opened = opened
                 case _:
                     pass
 
@@ -149,14 +148,14 @@ class _Shelf:
         state, batch = self.state, signed.batch
         until = state.group.parameters.retention_us
         for known, item in zip(batch.request_ids, batch.attestations, strict=True):
-            opening = self._openings.pop((known, batch.version), None)
             own = state.mine.get(known)
             if own is None and item.deadline + until > state.chain.final.header.time:
                 own = OwnRequest(item.client, item.deadline, item.patience_us, item.body, OwnStage.PROMISED)
                 state.mine[known] = own
                 heapq.heappush(state.ends, (TimeUs(item.deadline + until), known))
-            if own is not None and opening is not None:
-                own.openings.setdefault(batch.version, opening)
+        for opening in self._opened.openings(batch, state.secret):
+            if opening.request in state.mine:
+                state.mine[opening.request].openings.setdefault(batch.version, opening)
 
 
 def shelve(state: ReplicaState, rows: Iterable[bytes], served: Cut, roots: dict[Digest, Block]) -> None:

@@ -9,7 +9,12 @@ from dropbeard.types.ids import Height, OwnerId
 from dropbeard.types.status import ChainPart, EvidencePart, LanePart, MarkPart, ModelPart, PeerPart
 
 
-def chain_part(state: ReplicaState, peers: list[PeerPart], heights: Mapping[OwnerId, Height]) -> ChainPart:
+def chain_part(
+    state: ReplicaState,
+    peers: list[PeerPart],
+    heights: Mapping[OwnerId, Height],
+    serves_until_us: int | None = None,
+) -> ChainPart:
     """Where the replica stands. ``heights``: the final height that each peer claims; ``peers`` as the sockets know."""
     chain = state.chain
     final = chain.final.header
@@ -29,6 +34,11 @@ def chain_part(state: ReplicaState, peers: list[PeerPart], heights: Mapping[Owne
         models=_models(state),
         marked=_marked(state),
         evidence=_evidence(state),
+        owners=[owner.name for owner in state.group.owners],
+        faults=state.group.f,
+        answers=state.group.answers,
+        serves_until_us=serves_until_us,
+        needed=max(state.group.quorum, state.group.answers),
     )
 
 

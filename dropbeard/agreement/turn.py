@@ -161,7 +161,8 @@ class Turn:
     def _promise(self, effect: PromiseBatch) -> None:
         signed = SignedBatch(effect.batch, self._signer.sign(effect.batch.promise))
         if effect.openings:
-            self._records.append(encode_record(OpeningsRecord(effect.openings)))
+            answers = tuple((opening.model, opening.output) for opening in effect.openings)
+            self._records.append(encode_record(OpeningsRecord(answers)))
         self._records.append(encode_record(BatchRecord(signed)))
         self._outgoing.append(Broadcast(BatchNotice(signed)))
         self._inbox.append(BatchCame(self.state.me, signed))

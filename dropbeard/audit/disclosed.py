@@ -6,6 +6,7 @@ put as files into one directory, and only valid certificates of the group count.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,8 +15,10 @@ from dropbeard.errors import CertificateInvalid, CertificateUnreadable
 from dropbeard.types.certificates import decode_certificate
 from dropbeard.types.group import Group
 from dropbeard.types.limits import CERTIFICATE_BYTES_MAX
+from dropbeard.types.succession import Succession
 from dropbeard.verification.aggregate import plurality
-from dropbeard.verification.certificate import Verified, verify
+from dropbeard.verification.certificate import Verified
+from dropbeard.verification.lineage import Lineage, lineage_of
 
 DIRECTORY: Final = "disclosed"
 FILES_MAX: Final = 1_000
@@ -25,7 +28,7 @@ FILES_MAX: Final = 1_000
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """Of ``certificates`` that check, ``decided`` name a class and hold this owner's answer; in ``agreed`` it is that
-    class. ``refused`` files are no valid certificate of the group.
+    class. Where the task does not classify, none is decided. ``refused`` files are no valid certificate of the group.
     """
 
     certificates: int
@@ -39,13 +42,18 @@ class Agreement:
         return self.agreed / self.decided if self.decided else None
 
 
-def agreement_of(owner: str, group: Group, directory: Path) -> Agreement:
-    """Read every ``*.dbcert`` in ``directory``, the newest FILES_MAX; a directory that is not there holds none."""
+def agreement_of(owner: str, group: Group, directory: Path, successions: Sequence[Succession] = ()) -> Agreement:
+    """Read every ``*.dbcert`` in ``directory``, the newest FILES_MAX; a directory that is not there holds none.
+
+    ``group`` is the genesis; ``successions``: what ended its earlier epochs, whose certificates then count, too (rule
+    8.4). LedgerInvalid when they do not check.
+    """
+    lineage = lineage_of(group, successions)
     found = sorted(directory.glob("*.dbcert"), key=_age)[:FILES_MAX]
     certificates = decided = agreed = refused = 0
     seen: set[bytes] = set()
     for path in found:
-        verified = _read(path, group)
+        verified = _read(path, lineage)
         if verified is None:
             refused += 1
             continue
@@ -53,7 +61,7 @@ def agreement_of(owner: str, group: Group, directory: Path) -> Agreement:
             continue
         seen.add(verified.request)
         certificates += 1
-        label = plurality(verified).label
+        label = plurality(verified).label if group.task.form is None else None
         own = next((row for row in verified.answers if row.name == owner), None)
         if label is not None and own is not None:
             decided += 1
@@ -68,10 +76,10 @@ def _age(path: Path) -> float:
         return 0.0
 
 
-def _read(path: Path, group: Group) -> Verified | None:
+def _read(path: Path, lineage: Lineage) -> Verified | None:
     try:
         with path.open("rb") as file:
             data = file.read(CERTIFICATE_BYTES_MAX + 1)
-        return verify(decode_certificate(data), group)
+        return lineage.verify(decode_certificate(data))
     except (OSError, CertificateInvalid, CertificateUnreadable):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -41,7 +41,7 @@ from dropbeard.evidence.justification import (
 )
 from dropbeard.signing.signer import NodeKeyChecker
 from dropbeard.types.blocks import Header, LaneTip, Page
-from dropbeard.types.entries import EntryKind
+from dropbeard.types.entries import Entry, EntryKind
 from dropbeard.types.group import FIRST_VERSION, Group
 from dropbeard.types.ids import GENESIS_HEIGHT, Digest, Epoch, OwnerId, Signature, Version
 from dropbeard.types.lanes import LaneBatch, SignedBatch
@@ -49,6 +49,10 @@ from dropbeard.types.membership import change_fault, following_group
 from dropbeard.types.messages import Proposal
 from dropbeard.types.statements import Finalize, Notarize
 from dropbeard.types.succession import Succession, root_header
+
+Witness = Callable[[Header, tuple[Entry, ...] | None], None]
+"""Told of each final block, ascending: its header, and its entries, or None where only the header is left. What it was
+told counts when the replay is over: until then something above may not check."""
 
 
 class _Counting:
@@ -83,13 +87,15 @@ class _Held:
     successions: dict[Epoch, Succession] = field(default_factory=dict)
 
 
-def audit_ledger(group: Group, records: Iterable[Record], checkpoint: Sequence[Record] = ()) -> Audit:
+def audit_ledger(
+    group: Group, records: Iterable[Record], checkpoint: Sequence[Record] = (), witness: Witness | None = None
+) -> Audit:
     """Replay the chain below the highest finalized block; LedgerInvalid names the height and what does not check.
 
     With a ``checkpoint``, records before it are pruned but for the chain of headers, which is checked from its start.
     """
     held = _collect([*checkpoint, *records])
-    replay = _Replay(group, held)
+    replay = _Replay(group, held, witness)
     if checkpoint:
         replay.skip_to(snapshot_in(checkpoint))
     while True:
@@ -153,8 +159,8 @@ def _final_path(group: Group, root: Header, held: _Held) -> tuple[list[Header], 
 class _Replay:
     """One block after the other on top of what is final, epoch after epoch."""
 
-    def __init__(self, group: Group, held: _Held) -> None:
-        self.held = held
+    def __init__(self, group: Group, held: _Held, witness: Witness | None) -> None:
+        self.held, self._witness = held, witness or (lambda header, entries: None)
         self.base = genesis_base(group)
         self.audit = Audit(GENESIS_HEIGHT)
         self._checked = 0
@@ -183,6 +189,7 @@ class _Replay:
             self.base = base_from_rows(self.group, start.header, start.small, start.rows)
         except MessageInvalid as wrong:
             raise LedgerInvalid(f"height {start.header.height}: the snapshot is malformed: {wrong}") from wrong
+        self._witness(start.header, None)
         self.last = start.header
         self.audit.start = start.header.height
         for owner, model in sorted(self.base.models.items()):
@@ -211,6 +218,7 @@ class _Replay:
         if header.parent == self.last.digest or self.last is not self.root:
             self._check_justification(header)
         self.last = header
+        self._witness(header, None)
         self.audit.headers += not header.is_closing
         if header.digest in self.held.finalizations:
             self.check_finalization(self.held.finalizations[header.digest])
@@ -371,6 +379,7 @@ class _Replay:
             raise LedgerInvalid(f"{where}: the membership change at lane height {batch.lane_height} is none")
 
     def _note(self, header: Header, applied: Applied, batches: int) -> None:
+        self._witness(header, applied.entries)
         kinds = Counter(entry.kind for entry in applied.entries)
         counts = kinds[EntryKind.AGREED], kinds[EntryKind.EXPIRED], kinds[EntryKind.SUPPLEMENT]
         self.audit.blocks.append(BlockRow(header.height, header.view, header.time, batches, *counts))

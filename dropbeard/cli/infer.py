@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -20,9 +20,6 @@ FAILED: Final = 1
 NOT_ASKED: Final = 2
 BELOW_REQUIRED: Final = 3
 
-MODEL_HEX: Final = 12
-"""Hex digits of a model's digest that are shown."""
-
 
 @click.command("infer")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -34,6 +31,7 @@ MODEL_HEX: Final = 12
 )
 @click.option("--timeout", default=10.0, show_default=True, help="Seconds until a request's deadline.")
 @click.option("--patience", default=1.0, show_default=True, help="Seconds the group waits for the last owners.")
+@click.option("--successions", type=click.Path(path_type=Path), help="What ended earlier epochs of the group.")
 @click.option("--require", type=click.Choice(["honest-plurality", "robust"]), help="Exit 3 below this assurance.")
 def infer_command(
     images: tuple[Path, ...],
@@ -43,6 +41,7 @@ def infer_command(
     key: Path | None,
     timeout: float,
     patience: float,
+    successions: Path | None,
     require: str | None,
 ) -> int:
     """Ask the group of GENESIS about each IMAGE; every answer is verified before it is shown.
@@ -50,26 +49,33 @@ def infer_command(
     Exit code 0: all answered; 1: some were not, and why; 2: the group could not be asked at all; 3: all answered, some
     below --require. With the same --key an answer can be asked for again (docs/client-guide.md); its file is a secret.
     """
+    from dropbeard.cli.infer_view import figures, lines
+    from dropbeard.cli.main import one_line, say
     from dropbeard.client import Client
-    from dropbeard.errors import ConfigInvalid, GroupUnreachable, KeyInvalid
-    from dropbeard.storage.files import read_genesis
+    from dropbeard.errors import ConfigInvalid, GroupUnreachable, KeyInvalid, LedgerInvalid
+    from dropbeard.storage.files import read_genesis, read_successions
     from dropbeard.verification.aggregate import Assurance
 
-    options = {"timeout": timeout, "patience": min(patience, timeout)}
     try:
         group, secret = read_genesis(genesis), _key(key)
         _make(out)
-        client = Client(group, secret, require=Assurance(require or Assurance.NONE.value), **options)
-    except (ConfigInvalid, KeyInvalid, GroupUnreachable) as wrong:
+        wanted = Assurance(require or Assurance.NONE.value)
+        past = () if successions is None else read_successions(successions, group.id)
+        client = Client(
+            group, secret, timeout=timeout, patience=min(patience, timeout), require=wanted, successions=past
+        )
+    except (ConfigInvalid, KeyInvalid, LedgerInvalid, GroupUnreachable) as wrong:
         wrong.exit_code = NOT_ASKED
         raise
     with client:
         rows = list(_ask(client, images, out))
     if as_json:
-        click.echo(json.dumps({"group": group.name, "answers": [_as_json(*row) for row in rows]}))
-    else:
-        for row in rows:
-            _show(*row)
+        click.echo(json.dumps({"group": group.name, "answers": [figures(*row, group) for row in rows]}))
+    for row in rows if not as_json else ():
+        for line in lines(*row, group):
+            click.echo(one_line(line))
+        if row[2] is not None:
+            say(row[2])
     return _code(error for _, _, error, _ in rows)
 
 
@@ -159,33 +165,3 @@ def _code(errors: Iterable[DropbeardError | None]) -> int:
     if not wrong:
         return ANSWERED
     return BELOW_REQUIRED if all(isinstance(error, AnswerBelowRequired) for error in wrong) else FAILED
-
-
-def _show(path: Path, answer: Answer | None, error: DropbeardError | None, saved: Path | None) -> None:
-    from dropbeard.cli.main import one_line, say
-
-    if answer is None:
-        click.echo(f"{one_line(str(path))}: no answer")
-    else:
-        said = f"undecided, {answer.shown} leads" if answer.label is None else f"agreed: {answer.label}"
-        figures = f"margin {answer.margin}   assurance {answer.assurance.value}   {answer.latency_ms:.0f} ms"
-        click.echo(f"{one_line(str(path))}: {one_line(said)}   {figures}")
-        for owner in answer.owners:
-            model = f"{owner.model[:MODEL_HEX]} v{owner.version}"
-            click.echo(f"  {owner.owner:16} {model:20} {one_line(owner.label)} ({owner.probability:.0%})")
-    if saved is not None:
-        click.echo(f"  certificate {one_line(str(saved))}")
-    if error is not None:
-        say(error)
-
-
-def _as_json(path: Path, answer: Answer | None, error: DropbeardError | None, saved: Path | None) -> dict[str, Any]:
-    found: dict[str, Any] = {"input": str(path), "error": None if error is None else str(error)}
-    if answer is not None:
-        names = ("label", "class_id", "shown", "margin", "height", "request_id")
-        found |= {name: getattr(answer, name) for name in names}
-        found |= {"assurance": answer.assurance.value, "latency_ms": round(answer.latency_ms, 1)}
-        fields = ("owner", "model", "version", "label", "probability")
-        found["owners"] = [{name: getattr(owner, name) for name in fields} for owner in answer.owners]
-        found["certificate"] = None if saved is None else str(saved)
-    return found

@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from dropbeard.audit.findings import Audit
+    from dropbeard.audit.ledger import Witness
     from dropbeard.types.group import Group
 
 GENESIS = click.option(
@@ -117,8 +118,8 @@ def _say_pruned(audit: Audit) -> None:
         )
 
 
-def audit_of(directory: Path, genesis: Path | None) -> tuple[Group, Audit]:
-    """The genesis, and the ledger of a state directory replayed."""
+def audit_of(directory: Path, genesis: Path | None, witness: Witness | None = None) -> tuple[Group, Audit]:
+    """The genesis, and the ledger of a state directory replayed, each block shown to ``witness``."""
     from dropbeard.audit.ledger import audit_ledger
     from dropbeard.audit.reading import UNREADABLE, read_ledger
     from dropbeard.errors import ConfigInvalid
@@ -130,7 +131,7 @@ def audit_of(directory: Path, genesis: Path | None) -> tuple[Group, Audit]:
         wrong.exit_code = UNREADABLE
         raise
     held = read_ledger(directory, group)
-    return group, audit_ledger(group, held.records, held.checkpoint)
+    return group, audit_ledger(group, held.records, held.checkpoint, witness)
 
 
 def _genesis_beside(directory: Path) -> Path:

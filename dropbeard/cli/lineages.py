@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     from dropbeard.types.group import Group
     from dropbeard.verification.lineage import Lineage
 
-SUCCESSIONS_BYTES_MAX = 64 << 20
-
 UNREADABLE = 2
 """Exit code when a file is not what it should be."""
 
@@ -20,19 +18,17 @@ def read_lineage(group: Group, path: Path | None) -> Lineage:
 
     Raises ConfigInvalid, with exit code 2, for a file that cannot be read or proves nothing.
     """
-    from dropbeard.errors import ConfigInvalid, LedgerInvalid, MessageInvalid
-    from dropbeard.types.succession import decode_successions
+    from dropbeard.errors import ConfigInvalid, LedgerInvalid
+    from dropbeard.storage.files import read_successions
     from dropbeard.verification.lineage import lineage_of
 
     if path is None:
         return lineage_of(group, ())
     try:
-        with path.open("rb") as file:
-            data = file.read(SUCCESSIONS_BYTES_MAX)
-        return lineage_of(group, decode_successions(data, group.id))
-    except OSError as wrong:
-        unreadable = ConfigInvalid(f"cannot read {path}: {wrong.strerror}")
-    except (MessageInvalid, LedgerInvalid) as wrong:
+        return lineage_of(group, read_successions(path, group.id))
+    except ConfigInvalid as wrong:
+        unreadable = wrong
+    except LedgerInvalid as wrong:
         unreadable = ConfigInvalid(f"{path}: {wrong}")
     unreadable.exit_code = UNREADABLE
     raise unreadable

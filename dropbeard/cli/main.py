@@ -27,7 +27,7 @@ VERBS: Final = {
     "doctor": ("dropbeard.cli.doctor:doctor_command", "Find out what ails a node, running or not."),
     "drain": ("dropbeard.cli.drain:drain_command", "End a running node without a failed request."),
     "engine": ("dropbeard.cli.engine:engine_command", "Compile a model for a GPU, and check what an engine computes."),
-    "group": ("dropbeard.cli.group:group_command", "Make a group's genesis from its owners' cards."),
+    "group": ("dropbeard.cli.group:group_command", "Make a group's genesis, and change its owners."),
     "infer": ("dropbeard.cli.infer:infer_command", "Ask a group about pictures and keep the certificates."),
     "init": ("dropbeard.cli.init:init_command", "Make an owner's keys, node configuration and public card."),
     "ledger": ("dropbeard.cli.ledger:ledger_command", "Replay a node's ledger without keys, or show it."),
@@ -39,6 +39,14 @@ VERBS: Final = {
     "status": ("dropbeard.cli.status:status_command", "Ask a running node how it is; the exit code is a health check."),
     "top": ("dropbeard.cli.top:top_command", "Watch the whole group, live, in this terminal."),
     "systemd": ("dropbeard.cli.systemd:systemd_command", "Show and install the service units."),
+    "upgrade-check": (
+        "dropbeard.cli.upgrade_check:upgrade_check_command",
+        "Ask whether a node may be stopped for an upgrade.",
+    ),
+    "usage": (
+        "dropbeard.cli.usage:usage_command",
+        "Count a month's answers from a ledger, and price them.",
+    ),
     "verify": ("dropbeard.cli.verify:verify_command", "Check an inference certificate or a piece of evidence offline."),
 }
 

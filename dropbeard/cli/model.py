@@ -77,7 +77,7 @@ def update_command(config: Path, update: Path, timeout: float) -> None:
     A node that is not running takes it when it runs. Until the next model is loaded and warm, the old one answers.
     """
     from dropbeard.daemon.files import read_node_files
-    from dropbeard.daemon.updates import hand_over, wait_for_word
+    from dropbeard.daemon.updates import update_tray
     from dropbeard.errors import UpdateRefused
     from dropbeard.storage.files import read_text
     from dropbeard.types.update_file import UPDATE_BYTES_MAX, update_from_toml
@@ -87,8 +87,9 @@ def update_command(config: Path, update: Path, timeout: float) -> None:
     update_from_toml(text, str(update))
     if not state.is_dir():
         raise UpdateRefused(f"{state} is not there: the node of {config} never ran")
-    hand_over(state, text)
-    click.echo(wait_for_word(state, timeout))
+    tray = update_tray(state)
+    tray.hand_over(text)
+    click.echo(tray.wait_for_word(timeout))
 
 
 @model_command.command("history")

@@ -21,7 +21,8 @@ def run_command() -> None:
     """Run a daemon in the foreground; SIGTERM or Ctrl-C ends it cleanly.
 
     Exit code 0: it was told to end; 1: a restart may help; 65: the node's disk does not hold all that it promised;
-    78: configuration, keys, a model or a package must be mended first.
+    69: its owner left the group, and it has nothing left to show; 78: configuration, keys, a model or a package must be
+    mended first.
     """
 
 

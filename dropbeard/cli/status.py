@@ -27,7 +27,7 @@ EVERY_S: Final = 2.0
 @click.option(
     "--certificates",
     type=click.Path(path_type=Path),
-    help="Certificates that clients disclosed (*.dbcert); else the directory `disclosed` of the state directory.",
+    help="Certificates that clients disclosed (.dbcert files); else the directory `disclosed` of the state directory.",
 )
 def status_command(config: Path, as_json: bool, watch: bool, timeout: float, certificates: Path | None) -> int:
     """Ask the running node of CONFIG how it is, as its own user or root.
@@ -67,9 +67,11 @@ def _once(config: Path, as_json: bool, watch: bool, timeout: float, certificates
 
 def _agreement(files: NodeFiles, owner: str, certificates: Path | None) -> Agreement:
     from dropbeard.audit.disclosed import DIRECTORY, agreement_of
+    from dropbeard.daemon.epoch_files import read_epochs
     from dropbeard.storage.files import read_genesis
 
-    return agreement_of(owner, read_genesis(files.genesis), certificates or files.state / DIRECTORY)
+    group = read_genesis(files.genesis)
+    return agreement_of(owner, group, certificates or files.state / DIRECTORY, read_epochs(group, files.state)[1])
 
 
 def _as_json(status: NodeStatus, agreement: Agreement) -> dict[str, Any]:

@@ -29,6 +29,9 @@ def _chain(chain: ChainPart) -> Iterator[str]:
     idle = "" if chain.idle_us is None else f", last block {time_text(chain.idle_us)} ago"
     doing = ", catching up" if chain.catching_up else ""
     yield f"epoch {chain.epoch}  view {chain.view} led by {chain.leader}  height {chain.height}{idle}"
+    if chain.owners:
+        sizes = f"n = {len(chain.owners)}, f = {chain.faults}, answers = {chain.answers}"
+        yield f"owners of this epoch: {', '.join(chain.owners)} ({sizes})"
     yield f"{chain.lag} blocks behind{doing}, {chain.failures} failed views in a row"
 
 
@@ -51,6 +54,7 @@ def _peers(chain: ChainPart) -> Iterator[str]:
         heard = "never" if peer.heard_us_ago is None else f"{time_text(peer.heard_us_ago)} ago"
         height = "-" if peer.height is None else str(peer.height)
         link = "up" if peer.connected else "down"
+        link = f"{link}, wire {peer.wire}" if not peer.understood else f"{link}, {peer.presence}"
         rows.append((owner, link, heard, time_text(peer.round_trip_us), height, lanes.get(owner, "-"), held))
     yield from _table(rows)
 

@@ -46,10 +46,11 @@ def verify_command(
 
     An evidence file is judged instead: exit 0 it convicts, and names whom; 1 it does not; 2 unreadable.
     """
+    from dropbeard.cli.outcome_view import decision_of, value_figures
     from dropbeard.errors import AssuranceTooLow, CertificateInvalid
     from dropbeard.storage.files import read_genesis
     from dropbeard.types.certificates import decode_certificate
-    from dropbeard.verification.aggregate import Assurance, plurality
+    from dropbeard.verification.aggregate import Assurance
 
     with _unreadable():
         group = read_genesis(genesis)
@@ -67,9 +68,9 @@ def verify_command(
             click.echo(json.dumps(_figures(None, None, group, wrong.step)))
         raise
     group = lineage.groups[parsed.epoch]
-    decision = plurality(verified)
+    decision = decision_of(verified, group)
     if as_json:
-        click.echo(json.dumps(_figures(verified, decision, group, None)))
+        click.echo(json.dumps(_figures(verified, decision, group, None) | value_figures(verified, group)))
     else:
         _explain(verified, decision, group, asked is not None)
     if require is not None and not decision.assurance.covers(Assurance(require)):
@@ -153,8 +154,8 @@ def _figures(
 
 
 def _explain(verified: Verified, decision: Decision, group: Group, with_input: bool) -> None:
+    from dropbeard.cli.outcome_view import outcome_lines
     from dropbeard.types.entries import EntryKind
-    from dropbeard.types.task import PROBABILITY_ONE
 
     seconds = verified.time // 1_000_000
     click.echo(f"VALID  group {group.name} ({group.id.hex()[:MODEL_HEX]}), n = {group.n}, f = {group.f}")
@@ -163,6 +164,17 @@ def _explain(verified: Verified, decision: Decision, group: Group, with_input: b
     if verified.kind is EntryKind.EXPIRED:
         click.echo("the group agreed that this request EXPIRED: too few owners answered by its deadline")
         return
+    if group.task.form is None:
+        _explain_votes(verified, decision, group)
+    else:
+        click.echo("\n".join(outcome_lines(verified, group)))
+    if len(verified.answers) < group.n:
+        click.echo(f"  {group.n - len(verified.answers)} of {group.n} owners have no opening here")
+
+
+def _explain_votes(verified: Verified, decision: Decision, group: Group) -> None:
+    from dropbeard.types.task import PROBABILITY_ONE
+
     labels = group.task.labels
     said = "undecided" if decision.label is None else f"agreed: {labels[decision.label]}"
     click.echo(f"{said}   margin {decision.margin}   assurance {decision.assurance.value}")
@@ -172,8 +184,6 @@ def _explain(verified: Verified, decision: Decision, group: Group, with_input: b
         model = names.get(answer.model, answer.model.hex()[:MODEL_HEX])
         share = probability / PROBABILITY_ONE
         click.echo(f"  {answer.name:16} {model:20} v{answer.version:<4} {labels[class_id]} ({share:.0%})")
-    if len(verified.answers) < group.n:
-        click.echo(f"  {group.n - len(verified.answers)} of {group.n} owners have no opening here")
 
 
 def _utc(seconds: int) -> str:

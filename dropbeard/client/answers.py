@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from dropbeard.aggregate import outcome
+from dropbeard.client.outcomes import Measured, measured
 from dropbeard.errors import AnswerBelowRequired, DropbeardError
 from dropbeard.types.certificates import Certificate
 from dropbeard.types.group import Group
@@ -116,12 +118,16 @@ class Answer:
     latency_ms: float
     certificate: SavedCertificate
     decision: Decided
+    measured: Measured | None = None
+    """What the group says where the task does not classify; there is no label then, and no row in ``owners``."""
 
 
 def answer_of(
     group: Group, certificate: Certificate, verified: Verified, latency_ms: float, aggregate: Aggregate = plurality
 ) -> Answer:
     """Aggregate a verified certificate."""
+    if group.task.form is not None:
+        return _measured_answer(certificate, verified, latency_ms, aggregate)
     decision = aggregate(verified)
     class_id, shown = getattr(decision, "label", None), getattr(decision, "shown", None)
     labels = group.task.labels
@@ -155,3 +161,23 @@ def below_required(answer: Answer, required: Assurance) -> AnswerBelowRequired |
         return None
     got = f"its assurance is {answer.assurance.value} (margin {answer.margin}), required is {required.value}"
     return AnswerBelowRequired(f"the group answered, but {got}; the answer is in the error's `answer`", answer)
+
+
+def _measured_answer(certificate: Certificate, verified: Verified, latency_ms: float, aggregate: Aggregate) -> Answer:
+    """Plurality means nothing here: unless its caller chose another aggregate, the task's own outcome decides."""
+    decision = outcome(verified) if aggregate is plurality else aggregate(verified)
+    return Answer(
+        label=None,
+        class_id=None,
+        shown="",
+        margin=0 if decision.margin is None else decision.margin,
+        assurance=decision.assurance,
+        grade=Grade.FINAL,
+        owners=(),
+        height=verified.height,
+        request_id=verified.request.hex(),
+        latency_ms=latency_ms,
+        certificate=SavedCertificate(certificate),
+        decision=decision,
+        measured=measured(verified),
+    )

@@ -76,10 +76,17 @@ class Assembler:
     def __init__(self, group: Group, client: ClientKey) -> None:
         self.group = group
         self.client = client
+        self._groups = {group.epoch: group}
+        """Whose keys count, by epoch (rule 8.4)."""
         self.open: dict[RequestId, Gathering] = {}
         self._finalized: dict[Digest, _Finalized] = {}
         self._proved: dict[Digest, dict[int, tuple[Entry, Path]]] = {}
         """By block: our entries and their paths, once they were proved; every node sends the same ones."""
+
+    def follow(self, group: Group) -> None:
+        """Another epoch is known, or was: its certificates can be put together, too."""
+        self._groups[group.epoch] = group
+        self.group = max(self._groups.values(), key=lambda known: known.epoch)
 
     def start(self, request: Request) -> RequestId:
         """Gather for a request; its id."""
@@ -142,12 +149,13 @@ class Assembler:
 
     def _take_signatures(self, top: Header, reply: Reply) -> bool:
         """Count every new finalize signature that checks; is the header worth keeping?"""
-        if top.group != self.group.id or top.epoch != self.group.epoch or top.view < 0:
+        group = self._groups.get(top.epoch)
+        if group is None or top.group != group.id or top.view < 0:
             return False
         seen = self._finalized.get(top.digest) or _Finalized(top)
-        statement = Finalize(self.group.id, self.group.epoch, top.view, top.digest).encode()
+        statement = Finalize(group.id, group.epoch, top.view, top.digest).encode()
         for signer, signature in reply.signatures:
-            owner = self.group.owner(signer)
+            owner = group.owner(signer)
             known = owner is None or signer in seen.signatures
             if owner is not None and not known and has_signed(owner.node_key, statement, signature):
                 seen.signatures[signer] = signature
@@ -176,7 +184,7 @@ class Assembler:
             needed = len(promises) if all_owners else 0
             if base.entry.kind is EntryKind.EXPIRED:
                 return self._build(gathering.request, base, extra, (), self._finalized[top])
-            if len(answers) >= max(needed, self.group.answers):
+            if len(answers) >= max(needed, self._group_of(base).answers):
                 return self._build(gathering.request, base, extra, answers, self._finalized[top])
         return None
 
@@ -196,7 +204,10 @@ class Assembler:
 
     def _is_final(self, top: Digest) -> bool:
         seen = self._finalized.get(top)
-        return seen is not None and len(seen.signatures) >= self.group.quorum
+        return seen is not None and len(seen.signatures) >= self._groups[seen.header.epoch].quorum
+
+    def _group_of(self, base: _Proof) -> Group:
+        return self._groups[base.headers[0].epoch]
 
     def _supplements_above(self, gathering: Gathering, base: _Proof) -> list[tuple[int, _Proof]]:
         """Supplements whose block lies on the base's chain of headers, as (position, proof), lowest height first."""
@@ -213,10 +224,11 @@ class Assembler:
         answers: tuple[Answer, ...],
         seen: _Finalized,
     ) -> Certificate:
-        quorum = tuple(sorted(seen.signatures.items())[: self.group.quorum])
+        group = self._group_of(base)
+        quorum = tuple(sorted(seen.signatures.items())[: group.quorum])
         return Certificate(
-            group=self.group.id,
-            epoch=self.group.epoch,
+            group=group.id,
+            epoch=group.epoch,
             headers=base.headers,
             signatures=quorum,
             deadline=request.deadline,
@@ -242,7 +254,7 @@ def _matching(promises: dict[OwnerId, Promise], openings: dict[tuple[OwnerId, Ve
 
 def _readable(group: Group, opening: Opening) -> bool:
     try:
-        group.task.decode_output(opening.output)
+        group.task.read_output(opening.output)
     except MessageInvalid:
         return False
     return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
@@ -16,10 +16,11 @@ from dropbeard.client.loop_pump import LoopPump
 from dropbeard.client.options import CERTIFICATE_TIMEOUT_S, CONNECT_TIMEOUT_S, Options
 from dropbeard.errors import ClientError
 from dropbeard.signing.curve import CurveSecret, load_curve_secret
-from dropbeard.storage.files import read_genesis
+from dropbeard.storage.files import read_genesis, read_successions
 from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey
 from dropbeard.types.requests import Request
+from dropbeard.types.succession import Succession
 from dropbeard.types.task import Input
 
 
@@ -31,19 +32,24 @@ class AsyncClient:
     """
 
     def __init__(self, pump: LoopPump, options: Options, owns: bool = True) -> None:
-        self.group = pump.group
         self._pump = pump
         self._options = options
         self._owns = owns
 
     @classmethod
-    async def from_group(cls, path: str | Path, key: str | Path | None = None, **options: Any) -> AsyncClient:
-        """A client of the group whose genesis file is at ``path``; ``key`` is a CURVE secret file, fresh if omitted.
+    async def from_group(
+        cls, path: str | Path, key: str | Path | None = None, successions: str | Path | None = None, **options: Any
+    ) -> AsyncClient:
+        """A client of the group whose genesis file is at ``path``; ``key`` is a CURVE secret file, fresh if omitted;
+        ``successions`` a file of what ended its earlier epochs (``dropbeard ledger successions``).
 
-        Options as for ``connect``. ConfigInvalid or KeyInvalid when a file cannot be used.
+        Options as for ``connect``. ConfigInvalid, KeyInvalid or LedgerInvalid when a file cannot be used.
         """
         secret = None if key is None else load_curve_secret(Path(key))
-        return await cls.connect(read_genesis(Path(path)), secret, **options)
+        group = read_genesis(Path(path))
+        if successions is not None:
+            options["successions"] = read_successions(Path(successions), group.id)
+        return await cls.connect(group, secret, **options)
 
     @classmethod
     async def connect(
@@ -52,15 +58,16 @@ class AsyncClient:
         key: CurveSecret | None = None,
         *,
         connect_timeout: float = CONNECT_TIMEOUT_S,
+        successions: Sequence[Succession] = (),
         **options: Any,
     ) -> AsyncClient:
         """A client of ``group`` whose nodes have said welcome.
 
-        ``options``: the fields of ``Options``. GroupUnreachable when fewer nodes than needed answer within
-        ``connect_timeout`` seconds; ConfigInvalid when the group does not allow the times.
+        ``options``: the fields of ``Options``; ``successions`` as for ``Client``. GroupUnreachable when fewer nodes
+        than needed answer within ``connect_timeout`` seconds; ConfigInvalid when the group does not allow the times.
         """
         wanted = Options(**options).checked(group)
-        pump = LoopPump(group, key if key is not None else CurveSecret.generate())
+        pump = LoopPump(group, key if key is not None else CurveSecret.generate(), successions)
         try:
             await pump.open(connect_timeout)
         except BaseException:
@@ -84,6 +91,11 @@ class AsyncClient:
     def with_options(self, **changes: Any) -> AsyncClient:
         """A view with other options (fields of ``Options``) that shares connections, key and credits."""
         return AsyncClient(self._pump, self._options.changed(self.group, changes), owns=False)
+
+    @property
+    def group(self) -> Group:
+        """The group of the latest epoch that is known."""
+        return self._pump.group
 
     @property
     def nodes_reached(self) -> int:

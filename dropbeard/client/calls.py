@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -16,12 +16,21 @@ from dropbeard.client.answers import Answer, Provisional, answer_of, below_requi
 from dropbeard.client.options import Options
 from dropbeard.client.session import Done, Session
 from dropbeard.codec.client import decode_to_client
-from dropbeard.errors import ClientClosed, ClientError, ConfigInvalid, GroupUnreachable, MessageInvalid, RequestExpired
+from dropbeard.errors import (
+    ClientClosed,
+    ClientError,
+    ConfigInvalid,
+    GroupUnreachable,
+    MessageInvalid,
+    RequestExpired,
+    VersionRefused,
+)
 from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, Nonce, OwnerId, RequestId, TimeUs
-from dropbeard.types.messages import Welcome
+from dropbeard.types.messages import SuccessionNotice, Welcome
 from dropbeard.types.parameters import SECOND
 from dropbeard.types.requests import Opening, Request
+from dropbeard.types.succession import Succession
 from dropbeard.types.task import Input
 from dropbeard.verification.certificate import OwnerAnswer
 
@@ -58,14 +67,20 @@ class Ended(NamedTuple):
 class Calls(Generic[Waiting]):
     """Requests under way. Times in microseconds: ``now_us`` monotonic, ``wall_us`` since 1970."""
 
-    def __init__(self, group: Group, client: ClientKey) -> None:
-        self.group = group
-        self.session = Session(group, client)
+    def __init__(self, group: Group, client: ClientKey, successions: Sequence[Succession] = ()) -> None:
+        self.session = Session(group, client, successions)
         self.credits = 0
         """Requests that may be open at once: what at least ``answers`` nodes grant. One that grants less rejects."""
         self._calls: dict[RequestId, Call[Waiting]] = {}
         self._opened: dict[RequestId, dict[OwnerId, Opening]] = {}
         """Of the requests whose callers want to know."""
+        self._refused: dict[OwnerId, str] = {}
+        """Why what a node says is not understood."""
+
+    @property
+    def group(self) -> Group:
+        """The group of the latest epoch that is known."""
+        return self.session.group
 
     @property
     def has_room(self) -> bool:
@@ -112,7 +127,8 @@ class Calls(Generic[Waiting]):
     def unreachable(self, timeout_s: float) -> GroupUnreachable:
         """The error of a group of which too few nodes said welcome."""
         welcomes = self.session.credits
-        absent = [owner.name for owner in self.group.owners if owner.id not in welcomes]
+        missing = [owner for owner in self.group.owners if owner.id not in welcomes]
+        absent = [owner.name + self._refused.get(owner.id, "") for owner in missing]
         return GroupUnreachable(
             f"{len(welcomes)} of {self.group.n} nodes answered within {timeout_s:g} s, need {self.group.answers}; "
             f"no answer from {', '.join(absent)}: check that they run and are reachable"
@@ -138,10 +154,13 @@ class Calls(Generic[Waiting]):
         """Take in a frame of a node; one that cannot be read is the node's fault, handled like its silence."""
         try:
             message = decode_to_client(data, self.group)
+        except VersionRefused as wrong:
+            self._refused[owner] = f" ({wrong})"
+            return
         except MessageInvalid:
             return
         self.session.on_message(owner, message, now_us)
-        if isinstance(message, Welcome):
+        if isinstance(message, Welcome | SuccessionNotice):
             granted = sorted(self.session.credits.values(), reverse=True)
             most = self.group.answers
             self.credits = max(1, granted[most - 1]) if len(granted) >= most else 0
@@ -163,7 +182,7 @@ class Calls(Generic[Waiting]):
         owners = []
         for owner, given in sorted(opened.items()):
             said = self.group.task.decode_output(given.output)
-            name = self.group.member(owner).name
+            name = self.session.name_of(owner)
             owners.append(owner_result(self.group, OwnerAnswer(owner, name, given.version, given.model, said)))
         return Provisional(request.hex(), tuple(owners), elapsed_us / 1000)
 

@@ -20,10 +20,11 @@ from dropbeard.client.options import (
 from dropbeard.client.thread_pump import ThreadPump
 from dropbeard.errors import ClientError, ConfigInvalid
 from dropbeard.signing.curve import CurveSecret, load_curve_secret
-from dropbeard.storage.files import read_genesis
+from dropbeard.storage.files import read_genesis, read_successions
 from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, RequestId
 from dropbeard.types.requests import Request
+from dropbeard.types.succession import Succession
 
 
 class Client:
@@ -33,6 +34,9 @@ class Client:
     have answered the group waits ``patience`` for the others (0: not at all; ``timeout``: for all of them); ``options``
     are the other fields of ``Options``. Raises GroupUnreachable when fewer nodes than needed say welcome within
     ``connect_timeout`` seconds, ConfigInvalid when the group does not allow the times.
+
+    ``successions``: what ended earlier epochs of the group. Nodes show what is not known, so they are needed only where
+    too few of the genesis' owners are left (rule 8.4); ``group`` is then the group of the latest epoch.
     """
 
     def __init__(
@@ -43,12 +47,12 @@ class Client:
         timeout: float = CERTIFICATE_TIMEOUT_S,
         patience: float = PATIENCE_S,
         connect_timeout: float = CONNECT_TIMEOUT_S,
+        successions: Sequence[Succession] = (),
         **options: Any,
     ) -> None:
-        self.group = group
         self._options = Options(timeout, patience, **options).checked(group)
         self._owns = True
-        self._pump = ThreadPump(group, key if key is not None else CurveSecret.generate())
+        self._pump = ThreadPump(group, key if key is not None else CurveSecret.generate(), successions)
         try:
             self._pump.open(connect_timeout)
         except BaseException:
@@ -56,13 +60,19 @@ class Client:
             raise
 
     @classmethod
-    def from_group(cls, path: str | Path, key: str | Path | None = None, **options: Any) -> Client:
-        """A client of the group whose genesis file is at ``path``; ``key`` is a CURVE secret file, fresh if omitted.
+    def from_group(
+        cls, path: str | Path, key: str | Path | None = None, successions: str | Path | None = None, **options: Any
+    ) -> Client:
+        """A client of the group whose genesis file is at ``path``; ``key`` is a CURVE secret file, fresh if omitted;
+        ``successions`` a file of what ended its earlier epochs (``dropbeard ledger successions``).
 
-        Options as for the constructor. ConfigInvalid or KeyInvalid when a file cannot be used.
+        Options as for the constructor. ConfigInvalid, KeyInvalid or LedgerInvalid when a file cannot be used.
         """
         secret = None if key is None else load_curve_secret(Path(key))
-        return cls(read_genesis(Path(path)), secret, **options)
+        group = read_genesis(Path(path))
+        if successions is not None:
+            options["successions"] = read_successions(Path(successions), group.id)
+        return cls(group, secret, **options)
 
     def __enter__(self) -> Client:
         return self
@@ -81,6 +91,11 @@ class Client:
         view._options = self._options.changed(self.group, changes)
         view._owns = False
         return view
+
+    @property
+    def group(self) -> Group:
+        """The group of the latest epoch that is known."""
+        return self._pump.group
 
     @property
     def nodes_reached(self) -> int:

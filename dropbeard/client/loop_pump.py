@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections import deque
+from collections.abc import Sequence
 
 from dropbeard.client.answers import Answer
 from dropbeard.client.calls import Calls, Ended, now_us
@@ -18,6 +19,7 @@ from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, RequestId
 from dropbeard.types.parameters import SECOND
 from dropbeard.types.requests import Request
+from dropbeard.types.succession import Succession
 from dropbeard.types.task import Input
 
 Future = asyncio.Future[Ended]
@@ -26,13 +28,15 @@ Future = asyncio.Future[Ended]
 class LoopPump:
     """Made inside a running loop and used in it alone; ``open`` greets the group."""
 
-    def __init__(self, group: Group, secret: CurveSecret) -> None:
-        self.group = group
-        self.calls: Calls[Future] = Calls(group, ClientKey(secret.public))
+    def __init__(self, group: Group, secret: CurveSecret, successions: Sequence[Succession] = ()) -> None:
+        self.calls: Calls[Future] = Calls(group, ClientKey(secret.public), successions)
+        self.group = self.calls.group
+        """Of the latest epoch that is known."""
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
-        self._link = ClientLink(group, secret)
-        self._descriptors = self._link.descriptors()
+        self._link = ClientLink(self.group, secret)
+        self._descriptors: list[int] = []
+        self._rewired = 0
         self._is_closed = False
         self._scheduled: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -42,6 +46,13 @@ class LoopPump:
         self._entering = 0
         """Tasks that were given one and did not run since."""
         self._changed = asyncio.Event()
+        self._listen()
+
+    def _listen(self) -> None:
+        """To the sockets that the link has now."""
+        for descriptor in self._descriptors:
+            self._loop.remove_reader(descriptor)
+        self._rewired, self._descriptors = self._link.rewired, self._link.descriptors()
         for descriptor in self._descriptors:
             self._loop.add_reader(descriptor, self.schedule)
 
@@ -141,6 +152,11 @@ class LoopPump:
                 calls.session.on_connected(owner)
             for owner, data in link.received():
                 calls.hear(owner, data, now_us()[0])
+            if calls.group is not self.group:
+                self.group = calls.group
+                link.follow(self.group)
+            if link.rewired != self._rewired:
+                self._listen()
             self._changed.set()
         for call, _, told in calls.advance(now_us()[0]):
             if isinstance(told, Ended):

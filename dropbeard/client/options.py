@@ -49,6 +49,8 @@ class Options:
             raise ConfigInvalid(f"need 0 <= patience <= timeout <= {horizon_s:g} s (the group's horizon)")
         if self.provisional_timeout is not None and not 0 < self.provisional_timeout <= self.timeout:
             raise ConfigInvalid("need 0 < provisional_timeout <= timeout; leave it out to wait until the deadline")
+        if self.on_provisional is not None and group.task.form is not None:
+            raise ConfigInvalid("provisional answers are told where the task classifies; leave on_provisional out")
         return self
 
     def changed(self, group: Group, changes: dict[str, Any]) -> Options:

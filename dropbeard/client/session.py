@@ -7,31 +7,38 @@ Times are microseconds; ``now_us`` is monotonic, ``wall_us`` since 1970.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from dropbeard.client.assembly import Assembler
+from dropbeard.client.epochs import EpochFollower
 from dropbeard.client.sending import Outgoing
 from dropbeard.errors import CertificateInvalid, ClientError, RequestExpired, RequestRejected
+from dropbeard.types import versions
 from dropbeard.types.certificates import Certificate
 from dropbeard.types.entries import EntryKind
 from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, Nonce, OwnerId, RequestId, TimeUs
 from dropbeard.types.messages import (
     FetchOutcome,
+    FetchSuccession,
     Hello,
     Openings,
     Rejected,
     RejectReason,
     Reply,
     Submit,
+    SuccessionNotice,
     ToClient,
     Welcome,
 )
 from dropbeard.types.parameters import MILLISECOND, SECOND
 from dropbeard.types.requests import Opening, Request
+from dropbeard.types.succession import Succession
 from dropbeard.types.task import Input
-from dropbeard.verification.certificate import Verified, verify
+from dropbeard.verification.certificate import Verified
+from dropbeard.verification.lineage import lineage_of
 
 REPEAT_AFTER_US: Final = 2 * SECOND
 """A node that said nothing about a request for this long gets it again; then twice as long, and so on."""
@@ -62,7 +69,12 @@ SILENT_AFTER: Final = 4
 PROBE_EVERY: Final = 32
 """A hedging client keeps its whole patience for one request in so many: who was slow may be fast again."""
 
-_TRY_AGAIN: Final = (RejectReason.BUSY, RejectReason.NO_CREDIT, RejectReason.ENGINE_UNAVAILABLE)
+_TRY_AGAIN: Final = (
+    RejectReason.BUSY,
+    RejectReason.NO_CREDIT,
+    RejectReason.ENGINE_UNAVAILABLE,
+    RejectReason.OVER_RATE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +120,15 @@ class _Open:
 
 @dataclass(slots=True)
 class Session:
-    """All open requests of one client in one group."""
+    """All open requests of one client in one group.
+
+    ``group``: the genesis; from then on the group of the latest epoch that is known. ``successions``: what ended
+    earlier epochs, as far as it is known beforehand; nodes show what is not (8.4). LedgerInvalid if wrong.
+    """
 
     group: Group
     client: ClientKey
+    successions: Sequence[Succession] = ()
     credits: dict[OwnerId, int] = field(default_factory=dict)
     """What each node that said welcome grants."""
     outgoing: list[Outgoing] = field(default_factory=list)
@@ -128,9 +145,19 @@ class Session:
     """Certificates in a row that lack an owner's answer."""
     _hedged: int = 0
     _assembler: Assembler = field(init=False)
+    _epochs: EpochFollower = field(init=False)
 
     def __post_init__(self) -> None:
+        self._epochs = EpochFollower(lineage_of(self.group, self.successions))
         self._assembler = Assembler(self.group, self.client)
+        for group in self._epochs.lineage.groups:
+            self._assembler.follow(group)
+        self.group = self._assembler.group
+
+    def name_of(self, owner: OwnerId) -> str:
+        """An owner's name, also of one who left."""
+        found = (group.owner(owner) for group in reversed(self._epochs.lineage.groups))
+        return next((known.name for known in found if known is not None), f"owner {owner}")
 
     @property
     def open_requests(self) -> int:
@@ -213,14 +240,15 @@ class Session:
 
     def on_connected(self, owner: OwnerId) -> None:
         """A connection was made, or made again: greet."""
-        self.outgoing.append((owner, Hello(self.group.id), None))
+        self.outgoing.append((owner, Hello(self.group.id, versions.WIRE_MINOR), None))
 
     def on_message(self, owner: OwnerId, message: ToClient, now_us: int) -> None:
         """Take in what a node sent."""
         match message:
-            case Welcome(owner=claimed, credits=credits):
-                if claimed == owner:
+            case Welcome(owner=claimed, epoch=epoch, credits=credits):
+                if claimed == owner and self.group.owner(owner) is not None:
                     self.credits[owner] = credits
+                    self._epochs.heard(owner, epoch)
                     self._send_unsent(owner, now_us)
             case Openings(openings):
                 for opening in openings:
@@ -229,12 +257,38 @@ class Session:
                     if kept is not None and kept in self._watched:
                         self._heard.append((kept, opening))
             case Reply():
-                for request in self._assembler.on_reply(message):
-                    self._touch(request)
+                if not self._epochs.keep(owner, message):
+                    self._on_reply(message)
             case Rejected():
                 self._on_rejected(owner, message, now_us)
+            case SuccessionNotice(succession):
+                self.on_succession(owner, succession)
             case _:
                 assert_never(message)
+        for ahead in self._epochs.to_ask(now_us):
+            self.outgoing.append((ahead, FetchSuccession(self.group.epoch), None))
+
+    def _on_reply(self, reply: Reply) -> None:
+        for request in self._assembler.on_reply(reply):
+            self._touch(request)
+
+    def on_succession(self, owner: OwnerId, given: Succession) -> None:
+        """What ended our epoch: ``group`` is then the next one's. Its new owners get what is open once they say
+        welcome; who left gets nothing new, and what it still sends counts (rule 8.4)."""
+        if not self._epochs.follow(owner, given):
+            return
+        self.group = self._epochs.lineage.groups[-1]
+        self._assembler.follow(self.group)
+        for left in [known for known in self.credits if self.group.owner(known) is None]:
+            del self.credits[left]
+            self._missed.pop(left, None)
+        for waiting in self._open.values():
+            for owner_id, leg in self._legs().items():
+                waiting.legs.setdefault(owner_id, leg)
+            for left in [known for known in waiting.legs if self.group.owner(known) is None]:
+                waiting.legs[left].next_us = NEVER_US
+        for _, reply in self._epochs.due_replies():
+            self._on_reply(reply)
 
     def _touch(self, request: RequestId | None) -> None:
         if request is not None:
@@ -259,14 +313,21 @@ class Session:
         waiting = self._open.get(rejected.request)
         if waiting is None:
             return
+        leg = waiting.legs.get(owner)
+        if leg is None or self.group.owner(owner) is None:
+            return
         if waiting.given is not None and rejected.reason is RejectReason.UNKNOWN_REQUEST:
             return  # asked for the outcome of what it has not answered yet, it has nothing to show
-        leg = waiting.legs[owner]
         leg.rejected = rejected
-        again_us = max(rejected.retry_after_us, 10 * MILLISECOND)
-        leg.next_us = NEVER_US if _is_final(rejected) else now_us + again_us
+        again_us = max(rejected.retry_after_us, SECOND if _is_between(rejected) else 10 * MILLISECOND)
+        leg.next_us = NEVER_US if self._is_final(owner, rejected) else now_us + again_us
         self._plan(rejected.request, waiting)
         self._touch(rejected.request)
+
+    def _is_final(self, owner: OwnerId, rejected: Rejected) -> bool:
+        """Who said welcome to this group and does not serve it joins it right now, or leaves it (rule 8.4)."""
+        between = _is_between(rejected) and owner in self.credits
+        return not between and rejected.reason not in _TRY_AGAIN
 
     def poll(self, now_us: int) -> list[Done]:
         """What ended; also queues what must be sent again."""
@@ -302,8 +363,9 @@ class Session:
             self._plan(request, waiting)
         if waiting.enough_since_us is None:
             self._ask_for_link(request, waiting, now_us)
-        refused = {o: leg.rejected for o, leg in waiting.legs.items() if leg.rejected is not None}
-        refused = {o: rejected for o, rejected in refused.items() if _is_final(rejected)}
+        members = [(o, waiting.legs[o]) for o in self.group.members]
+        refused = {o: leg.rejected for o, leg in members if leg.rejected is not None}
+        refused = {o: rejected for o, rejected in refused.items() if self._is_final(o, rejected)}
         if len(refused) > self.group.n - self.group.answers:
             reasons = "; ".join(f"{self.group.member(o).name}: {r.detail}" for o, r in refused.items())
             unfit = sum(r.reason is RejectReason.BAD_INPUT for r in refused.values()) > self.group.f
@@ -365,7 +427,7 @@ class Session:
 
     def _done(self, request: RequestId, waiting: _Open, certificate: Certificate, now_us: int) -> Done:
         try:
-            verified = verify(certificate, self.group, waiting.given)
+            verified = self._epochs.lineage.verify(certificate, waiting.given)
         except CertificateInvalid as wrong:
             return _failed(waiting, ClientError(f"the assembled certificate does not verify: {wrong}"))
         self._answer_us += (now_us - waiting.asked_us - self._answer_us) // ANSWERS_SMOOTHED
@@ -391,10 +453,10 @@ class Session:
         return max(now_us, min(now_us + SECOND, first_us))
 
 
+def _is_between(rejected: Rejected) -> bool:
+    return rejected.reason is RejectReason.WRONG_GROUP
+
+
 def _failed(waiting: _Open, error: ClientError) -> Done:
     error.request = waiting.request
     return Done(waiting.request.id, None, None, error)
-
-
-def _is_final(rejected: Rejected) -> bool:
-    return rejected.reason not in _TRY_AGAIN

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from dropbeard.client.answers import Provisional
@@ -24,6 +24,7 @@ from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, RequestId
 from dropbeard.types.parameters import SECOND
 from dropbeard.types.requests import Request
+from dropbeard.types.succession import Succession
 from dropbeard.types.task import Input
 
 WAIT_MAX_S: Final = 0.1
@@ -44,12 +45,13 @@ class Caller:
 class ThreadPump:
     """Safe to share between threads; ``open`` greets the group."""
 
-    def __init__(self, group: Group, secret: CurveSecret) -> None:
-        self.group = group
-        self.calls: Calls[Caller] = Calls(group, ClientKey(secret.public))
+    def __init__(self, group: Group, secret: CurveSecret, successions: Sequence[Succession] = ()) -> None:
+        self.calls: Calls[Caller] = Calls(group, ClientKey(secret.public), successions)
+        self.group = self.calls.group
+        """Of the latest epoch that is known."""
         self._process = os.getpid()
         self._lock = threading.RLock()
-        self._link = ClientLink(group, secret)
+        self._link = ClientLink(self.group, secret)
         self._is_closed = False
         self._pumping: int | None = None
         """The thread that works the sockets."""
@@ -190,6 +192,9 @@ class ThreadPump:
             calls.session.on_connected(owner)
         for owner, data in link.received():
             calls.hear(owner, data, now_us()[0])
+        if calls.group is not self.group:
+            self.group = calls.group
+            link.follow(self.group)
         for call, request, told in calls.advance(now_us()[0]):
             caller = call.waiting
             if isinstance(told, Ended):

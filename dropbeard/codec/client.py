@@ -16,6 +16,7 @@ from dropbeard.types.group import Group
 from dropbeard.types.ids import Digest, Epoch, GroupId, Nonce, OwnerId, RequestId, TimeUs
 from dropbeard.types.messages import (
     FetchOutcome,
+    FetchSuccession,
     Hello,
     Openings,
     Rejected,
@@ -23,11 +24,13 @@ from dropbeard.types.messages import (
     Reply,
     Submit,
     Submits,
+    SuccessionNotice,
     ToClient,
     ToNode,
     Welcome,
 )
 from dropbeard.types.requests import decode_openings, encode_openings
+from dropbeard.types.succession import decode_succession
 
 OPENING_BYTES = 160
 """Room that one opening takes beside its output."""
@@ -45,10 +48,13 @@ def encode_to_node(message: ToNode) -> bytes:
 
 def _put_to_node(frame: Any, message: ToNode) -> None:
     match message:
-        case Hello(group):
-            frame.init("hello").group = group
+        case Hello(group, minor):
+            hello = frame.init("hello")
+            hello.group, hello.minor = group, minor
         case FetchOutcome(request):
             frame.fetch = request
+        case FetchSuccession(epoch):
+            frame.succession = epoch
         case Submits(requests):
             into = frame.init("submit")
             into.group, into.rows = requests[0].group, b"".join(map(_submit_row, requests))
@@ -69,9 +75,11 @@ def decode_to_node(data: bytes) -> ToNode:
 def _take_to_node(frame: Any) -> ToNode:
     which = str(frame.which())
     if which == "hello":
-        return Hello(GroupId(exactly(frame.hello.group, 32, "a group id")))
+        return Hello(GroupId(exactly(frame.hello.group, 32, "a group id")), frame.hello.minor)
     if which == "fetch":
         return FetchOutcome(RequestId(exactly(frame.fetch, 32, "a request id")))
+    if which == "succession":
+        return FetchSuccession(Epoch(frame.succession))
     if which == "submit":
         return _take_submits(GroupId(exactly(frame.submit.group, 32, "a group id")), frame.submit.rows)
     raise MessageInvalid(f"a client's frame holds {which!r}")
@@ -102,14 +110,16 @@ def _estimate(message: ToClient) -> int:
         headers = sum(len(header.body) + 16 for header in message.headers)
         entries = sum(len(entry.encoded) + 32 for _, entry in message.entries)
         return headers + entries + 66 * len(message.signatures) + 32 * len(message.proof)
+    if isinstance(message, SuccessionNotice):
+        return len(message.succession.encode())
     return 4 * limits.REJECT_TEXT_BYTES_MAX
 
 
 def _put_to_client(frame: Any, message: ToClient) -> None:
     match message:
-        case Welcome(owner, epoch, granted):
+        case Welcome(owner, epoch, granted, minor):
             into = frame.init("welcome")
-            into.owner, into.epoch, into.credits = owner, epoch, granted
+            into.owner, into.epoch, into.credits, into.minor = owner, epoch, granted, minor
         case Openings(openings):
             frame.openings = encode_openings(openings)
         case Reply():
@@ -123,6 +133,8 @@ def _put_to_client(frame: Any, message: ToClient) -> None:
             into = frame.init("rejected")
             into.request, into.reason, into.retryAfter = request, int(reason), retry_after_us
             into.detail = cut_text(detail, limits.REJECT_TEXT_BYTES_MAX)
+        case SuccessionNotice(succession):
+            frame.succession = succession.encode()
         case _:
             assert_never(message)
 
@@ -138,11 +150,13 @@ def _take_to_client(frame: Any, group: Group) -> ToClient:
     which = str(frame.which())
     if which == "welcome":
         row = frame.welcome
-        return Welcome(OwnerId(row.owner), Epoch(row.epoch), row.credits)
+        return Welcome(OwnerId(row.owner), Epoch(row.epoch), row.credits, row.minor)
     if which == "openings":
         return Openings(decode_openings(frame.openings, group.parameters.batch_items_max))
     if which == "reply":
         return _take_reply(frame.reply, group)
+    if which == "succession":
+        return SuccessionNotice(decode_succession(frame.succession, group.id))
     if which == "rejected":
         row = frame.rejected
         if row.reason not in RejectReason._value2member_map_:

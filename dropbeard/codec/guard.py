@@ -14,11 +14,11 @@ from typing import Any, Final, TypeVar
 
 import capnp
 
-from dropbeard.errors import MessageInvalid
+from dropbeard.errors import MessageInvalid, VersionRefused
+from dropbeard.types import versions
 
 T = TypeVar("T")
 
-WIRE_VERSION: Final = 1
 NESTING_MAX: Final = 8
 SLACK_WORDS: Final = 64
 """Words that may be read beyond the message's own length: honest messages are read once, field by field."""
@@ -38,8 +38,8 @@ def open_message(form: Any, data: bytes, bytes_max: int, read: Callable[[Any], T
     segment = _only_segment(data, bytes_max)
     try:
         reader = form.from_segments([segment], len(segment) // 8 + SLACK_WORDS, NESTING_MAX)
-        if reader.version != WIRE_VERSION:
-            raise MessageInvalid(f"wire version {reader.version}, this build speaks {WIRE_VERSION}")
+        if reader.version != versions.WIRE_VERSION:
+            raise VersionRefused(reader.version, versions.WIRE_VERSION)
         return read(reader)
     except MessageInvalid:
         raise
@@ -62,7 +62,7 @@ def _only_segment(data: bytes, bytes_max: int) -> bytes:
 def close_message(build: Callable[[Any], None], form: Any, payload_bytes: int) -> bytes:
     """Build one message in one segment; ``payload_bytes``: an upper estimate of the Data in it."""
     message = form.new_message(num_first_segment_words=payload_bytes // 8 + 256)
-    message.version = WIRE_VERSION
+    message.version = versions.WIRE_VERSION
     build(message)
     segments = message.to_segments()
     if len(segments) != 1:

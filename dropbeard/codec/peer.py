@@ -35,6 +35,7 @@ from dropbeard.types.messages import (
     FetchViews,
     LanesMessage,
     PageNotice,
+    Presence,
     Proposal,
     Status,
     SuccessionNotice,
@@ -144,6 +145,7 @@ def _put_status(into: Any, status: Status) -> None:
     into.stamp = status.stamp
     for row, echo in zip(into.init("echoes", len(status.echoes)), status.echoes, strict=True):
         row.owner, row.stamp, row.held = echo.owner, echo.stamp, echo.held_us
+    into.presence, into.minor = int(status.presence), status.minor
 
 
 def decode_votes(data: bytes, group: Group) -> VotesMessage:
@@ -273,7 +275,9 @@ def _take_status(row: Any, group: Group) -> Status:
         for t in at_most(row.tips, most, "tips")
     )
     echoes = tuple(Echo(_member(e.owner, epoch, group), e.stamp, e.held) for e in at_most(row.echoes, most, "echoes"))
-    return Status(epoch, View(row.view), Height(row.finalHeight), best, finalization, tips, row.stamp, echoes)
+    told = Presence(row.presence) if row.presence in Presence._value2member_map_ else Presence.UNTOLD
+    where = (epoch, View(row.view), Height(row.finalHeight), best, finalization, tips)
+    return Status(*where, row.stamp, echoes, told, row.minor)
 
 
 def encode_lanes(message: LanesMessage) -> bytes:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from dropbeard.daemon.asking import ask_status
-from dropbeard.daemon.doctor_peers import Answer, ask_peers, genesis_of_peers, handshakes, reach
+from dropbeard.daemon.doctor_peers import Answer, ask_peers, genesis_of_peers, handshakes, reach, wire_versions
 from dropbeard.daemon.files import NodeFiles
 from dropbeard.daemon.findings import Check, Finding, fail, ok, run_all, warn
 from dropbeard.daemon.readiness import Readiness
@@ -77,6 +77,7 @@ class Doctor:
             "reached-by": self.reached_by,
             "curve": lambda: handshakes(self._answers),
             "genesis-of-peers": lambda: genesis_of_peers(self._answers),
+            "wire-versions": lambda: wire_versions(self._answers),
         }
         return [*self._readiness.findings(), *run_all(checks)]
 

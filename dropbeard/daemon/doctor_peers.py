@@ -15,11 +15,12 @@ import zmq
 from dropbeard.codec.client import decode_to_client, encode_to_node
 from dropbeard.daemon.findings import Finding, fail, ok, warn
 from dropbeard.daemon.identity import Identity
-from dropbeard.errors import MessageInvalid
+from dropbeard.errors import MessageInvalid, VersionRefused
 from dropbeard.signing.curve import CurveSecret
 from dropbeard.transport.frames import receive
 from dropbeard.transport.monitor import Monitor
 from dropbeard.transport.options import connect, prepare, use_curve
+from dropbeard.types import versions
 from dropbeard.types.cards import tcp_parts
 from dropbeard.types.group import Group, Owner
 from dropbeard.types.messages import Hello, Rejected, RejectReason, Welcome
@@ -32,13 +33,15 @@ AT_ONCE: Final = 32
 @dataclass(slots=True)
 class Answer:
     """What came of one peer. ``closed``: endpoints that no connection could be made to; ``genesis``: does it serve this
-    group? None when it said nothing.
+    group? None when it said nothing. ``wire``: the version that it speaks, ``understood`` if it is ours too.
     """
 
     owner: Owner
     closed: tuple[str, ...] = ()
     handshake: bool = False
     genesis: bool | None = None
+    wire: str | None = None
+    understood: bool = True
 
 
 def ask_peers(group: Group, identity: Identity) -> list[Answer]:
@@ -77,7 +80,7 @@ class _Talk:
 
     @property
     def over(self) -> bool:
-        return self.answer.handshake and self.answer.genesis is not None
+        return self.answer.handshake and (self.answer.genesis is not None or not self.answer.understood)
 
     def listen(self, group: Group) -> None:
         self.answer.handshake = self.answer.handshake or True in self.handshake.changes()
@@ -86,10 +89,13 @@ class _Talk:
             return
         try:
             message = decode_to_client(frames[0].bytes, group)
+        except VersionRefused as wrong:
+            self.answer.wire, self.answer.understood = str(wrong.theirs), False
+            return
         except MessageInvalid:
             return
         if isinstance(message, Welcome):
-            self.answer.genesis = True
+            self.answer.genesis, self.answer.wire = True, versions.spoken(message.minor)
         elif isinstance(message, Rejected) and message.reason is RejectReason.WRONG_GROUP:
             self.answer.genesis = False
 
@@ -128,11 +134,11 @@ def _begin(context: zmq.Context[zmq.Socket[bytes]], group: Group, own: CurveSecr
         prepare(end)
         end.set(zmq.LINGER, 0)
     use_curve(votes, own, owner.curve_key)
-    use_curve(clients, CurveSecret.generate(), owner.curve_key)
+    use_curve(clients, own, owner.curve_key)  # a closed group lets no stranger through
     monitor = Monitor(votes)
     connect(votes, owner.endpoints.votes)
     connect(clients, owner.endpoints.clients)
-    clients.send(encode_to_node(Hello(group.id)), zmq.NOBLOCK)
+    clients.send(encode_to_node(Hello(group.id, versions.WIRE_MINOR)), zmq.NOBLOCK)
     return _Talk(answer, votes, monitor, clients)
 
 
@@ -162,8 +168,19 @@ def genesis_of_peers(answers: list[Answer]) -> Finding:
     other = [row.owner.name for row in answers if row.genesis is False]
     if other:
         return fail("genesis-of-peers", f"{', '.join(other)} serve another genesis", "give every owner the same file")
-    silent = [row.owner.name for row in answers if row.genesis is None]
+    silent = [row.owner.name for row in answers if row.genesis is None and row.understood]
     if silent:
         text = f"{', '.join(silent)} did not say which group they serve"
         return warn("genesis-of-peers", text, "check again when their nodes run")
     return ok("genesis-of-peers", f"{len(answers)} peers serve this group")
+
+
+def wire_versions(answers: list[Answer]) -> Finding:
+    """Do they speak a version that this release understands?"""
+    ours = versions.spoken(versions.WIRE_MINOR)
+    other = [f"{row.owner.name} speaks {row.wire}" for row in answers if not row.understood]
+    if other:
+        mend = "install releases of the same major version of the wire on both sides"
+        return fail("wire-versions", f"this release speaks {ours}; {', '.join(other)}", mend)
+    heard = sorted({row.wire for row in answers if row.wire is not None})
+    return ok("wire-versions", f"this release speaks {ours}, its peers {', '.join(heard) or 'said nothing'}")

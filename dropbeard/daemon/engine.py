@@ -22,6 +22,7 @@ from dropbeard.daemon.files import NodeFiles
 from dropbeard.daemon.notify import Notifier
 from dropbeard.daemon.probe import Probe
 from dropbeard.daemon.process import StopSignal, die_with_parent, keep_memory, log_to_stderr, pace_garbage
+from dropbeard.daemon.reloading import ENGINE, Reloader
 from dropbeard.daemon.starts import Starts
 from dropbeard.errors import MessageInvalid
 from dropbeard.serving.pipeline import Job, Outcome
@@ -38,6 +39,7 @@ from dropbeard.types.engine_messages import (
     UnloadModel,
 )
 from dropbeard.types.ids import Version
+from dropbeard.types.node_config import NodeConfig
 from dropbeard.types.task import Input
 
 log = logging.getLogger("dropbeard.engine")
@@ -86,6 +88,7 @@ def _serve(files: NodeFiles, starts: Starts, notifier: Notifier, stop: StopSigna
     starts.loading()
     group = read_genesis(files.genesis)
     server = _Server(stop, starts, notifier)
+    reloader = Reloader(files, ENGINE, server.reload, log)
     server.models = Models(files, group, server.deliver, server.wake)
     started = time.monotonic()
     with notifier.patience(f"loading {files.config.engine.model}"):
@@ -99,7 +102,7 @@ def _serve(files: NodeFiles, starts: Starts, notifier: Notifier, stop: StopSigna
     notifier.ready(f"serving {settings.model} on {settings.backend}")
     threading.Thread(target=server.models.watch, name="watch", daemon=True).start()
     try:
-        server.serve(listener)
+        server.serve(listener, reloader)
     finally:
         listener.close()
         context.term()
@@ -137,15 +140,23 @@ class _Server:
             self._outcomes.put(outcome)
         self.wake()
 
-    def serve(self, listener: EngineListener) -> None:
+    def reload(self, old: NodeConfig, new: NodeConfig) -> None:
+        """What may change: how much is queued; the nodes hear of it."""
+        if old.engine.queue_max != new.engine.queue_max:
+            self.models.limit(new.engine.queue_max)
+            for route in self._nodes:
+                self._tell_loaded(route)
+
+    def serve(self, listener: EngineListener, reloader: Reloader) -> None:
         """Until asked to stop, then finish what was taken, within its models' DRAIN_S."""
         self._listener = listener
         pace_garbage()
         poller = zmq.Poller()
-        for source in (self._listener.socket, self._woken, self._stop.fd):
+        for source in (self._listener.socket, self._woken, self._stop.fd, reloader.fd):
             poller.register(source, zmq.POLLIN)
         while not self._stop.asked:
             poller.poll(POLL_MS)
+            reloader.look()
             self._log_figures()
             self._starts.look()
             self._probe.look(time.monotonic())
@@ -210,6 +221,9 @@ class _Server:
         if len(self._nodes) >= NODES_MAX and route not in self._nodes:
             del self._nodes[next(iter(self._nodes))]
         self._nodes[route] = None
+        self._tell_loaded(route)
+
+    def _tell_loaded(self, route: bytes) -> None:
         for held in self.models.loaded.values():
             self._listener.send(route, encode_from_engine(held.ready))
 

@@ -17,7 +17,7 @@ from dropbeard.daemon.solo_engine import SoloEngine, solo_engine
 from dropbeard.errors import EngineFailed
 from dropbeard.serving.backends import ModelBackend, make_engine
 from dropbeard.serving.free_images import free_images
-from dropbeard.serving.manifest import Manifest
+from dropbeard.serving.manifest import LogitsRule, Manifest
 from dropbeard.types.genesis_file import task_schema
 from dropbeard.types.task import PROBABILITY_ONE, Classification, Input, InputKind, TaskSchema
 
@@ -51,6 +51,8 @@ def check_engine(
     manifest: Manifest, backend: ModelBackend, url: str | None = None, remote_model: str | None = None
 ) -> Checked:
     """Run the check. Raises EngineFailed when a difference is too large, or when the daemon does not serve."""
+    if not isinstance(manifest.output, LogitsRule):
+        raise EngineFailed(f"{manifest.name} does not classify: engine check compares classifications only")
     schema = task_schema(manifest.task, read_labels(None))
     pictures = _pictures(schema)
     alone = _alone(manifest, schema, [given for _, given in pictures])

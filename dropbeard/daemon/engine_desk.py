@@ -37,7 +37,7 @@ from dropbeard.types.engine_messages import (
     NodeHello,
     UnloadModel,
 )
-from dropbeard.types.ids import Digest, RequestId, Version
+from dropbeard.types.ids import NO_DIGEST, Digest, RequestId, Version
 from dropbeard.types.lanes import SignedUpdate
 from dropbeard.types.messages import RejectReason
 
@@ -171,9 +171,21 @@ class EngineDesk:
         if signed is not None:
             log.info("model-loaded model=%s version=%d", ready.model, ready.version)
             return [ModelWasLoaded(signed)]
-        if not self._has(version, digest):
+        if digest != NO_DIGEST and not self._has(version, digest):
             log.info("engine-asked version=%d: the lane is past the model that the engine started with", version)
             self._ask(version, digest)
+        return []
+
+    def in_force_again(self) -> list[Event]:
+        """Our lane may be at another model than before without an update of ours: it entered an epoch, or the state of
+        one that we joined came (rule 8.4)."""
+        version, digest = self._in_force()
+        if digest == NO_DIGEST or not self._loaded:
+            return []
+        if self._has(version, digest):
+            self._credits = self._loaded[version].credits
+            return [EngineIsReady(version, digest, self._credits)]
+        self._ask(version, digest)
         return []
 
     def _next_is(self, version: Version, digest: Digest) -> SignedUpdate | None:

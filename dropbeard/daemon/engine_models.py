@@ -6,9 +6,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import Final
+
+import msgspec
 
 from dropbeard.daemon.files import NodeFiles
 from dropbeard.errors import DropbeardError, EngineFailed
@@ -158,6 +160,15 @@ class Models:
             self.loaded[version] = result
             log.info("model-loaded model=%s version=%d", result.ready.model, version)
             found.append(result.ready)
+
+    def limit(self, queue_max: int) -> None:
+        """Every model, and those to come, queue no more than this."""
+        files = self._files
+        engine = msgspec.structs.replace(files.config.engine, queue_max=queue_max)
+        self._files = replace(files, config=msgspec.structs.replace(files.config, engine=engine))
+        for version, held in self.loaded.items():
+            held.pipeline.limit(queue_max)
+            self.loaded[version] = replace(held, ready=replace(held.ready, credits=queue_max))
 
     def unload(self, version: Version) -> None:
         """Drop a version; the only one left stays."""

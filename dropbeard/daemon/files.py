@@ -52,6 +52,14 @@ class NodeFiles:
         return self._private(self.config.keys.curve)
 
     @property
+    def next_keys(self) -> tuple[Path, Path] | None:
+        """Signing and transport key of the epoch to come, if there are any."""
+        keys = self.config.keys
+        if keys.next_node is None or keys.next_curve is None:
+            return None
+        return self._private(keys.next_node), self._private(keys.next_curve)
+
+    @property
     def salt(self) -> Path:
         """The secret that salts commitments."""
         return self._private(self.config.keys.salt)

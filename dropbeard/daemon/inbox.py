@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
-from typing import assert_never
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, assert_never
 
 from dropbeard.agreement.effects import SendClient
 from dropbeard.agreement.events import BatchCame, Event, OutcomeAsked, PeerSpoke, RequestCame
@@ -14,22 +15,43 @@ from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.codec.catchup import decode_catchup
 from dropbeard.codec.client import decode_to_node
 from dropbeard.codec.peer import decode_lanes, decode_votes
-from dropbeard.errors import InputInvalid, MessageInvalid
-from dropbeard.types.ids import ClientKey, Height, OwnerId, RequestId
+from dropbeard.errors import InputInvalid, MessageInvalid, VersionRefused
+from dropbeard.types import versions
+from dropbeard.types.ids import ClientKey, Epoch, Height, OwnerId, RequestId
 from dropbeard.types.messages import (
     BatchNotice,
     FetchOutcome,
+    FetchSuccession,
     Hello,
     PeerMessage,
+    Presence,
     Rejected,
     RejectReason,
     Status,
     Submit,
     Submits,
+    SuccessionNotice,
     Welcome,
 )
 from dropbeard.types.requests import Request
 from dropbeard.types.task import Input
+
+log = logging.getLogger("dropbeard.node")
+
+CLIENT_VERSIONS_MAX: Final = 8
+"""Other versions of clients that are logged, once each."""
+
+NO_REQUEST: Final = RequestId(bytes(32))
+
+
+class Said(NamedTuple):
+    """A peer's last status: when it came (monotonic microseconds), and how many blocks it was behind us then."""
+
+    at_us: int
+    epoch: Epoch
+    behind: int
+    presence: Presence
+    minor: int
 
 
 class Inbox:
@@ -44,41 +66,53 @@ class Inbox:
         """When each peer was last heard of on any socket, in monotonic microseconds."""
         self.heights: dict[OwnerId, Height] = {}
         """The final height that each peer last claimed."""
+        self.said: dict[OwnerId, Said] = {}
+        self.refused: dict[OwnerId, int] = {}
+        """Peers that are not understood, with the major version of the wire that they speak."""
+        self._client_versions: dict[int, None] = {}
 
     def from_votes(self, sender: OwnerId, data: bytes) -> list[Event]:
         """A frame of the votes socket."""
-        try:
-            message = decode_votes(data, self._state.group)
-        except MessageInvalid:
-            self.dropped["malformed vote message"] += 1
-            return []
-        return self._from_peer(sender, message)
+        return self._from_peer(sender, "vote", lambda: decode_votes(data, self._state.group))
 
     def from_lanes(self, sender: OwnerId, data: bytes) -> list[Event]:
         """A frame of the lanes socket."""
-        try:
-            message = decode_lanes(data, self._state.group)
-        except MessageInvalid:
-            self.dropped["malformed lane message"] += 1
-            return []
-        return self._from_peer(sender, message)
+        return self._from_peer(sender, "lane", lambda: decode_lanes(data, self._state.group))
 
     def from_catchup(self, sender: OwnerId, frames: list[bytes]) -> list[Event]:
         """The frames of a message of the catchup socket."""
-        try:
-            message = decode_catchup(frames[0], frames[1] if len(frames) > 1 else None)
-        except MessageInvalid:
-            self.dropped["malformed catchup message"] += 1
-            return []
-        return self._from_peer(sender, message)
+        return self._from_peer(
+            sender, "catchup", lambda: decode_catchup(frames[0], frames[1] if len(frames) > 1 else None)
+        )
 
-    def _from_peer(self, sender: OwnerId, message: PeerMessage) -> list[Event]:
+    def _from_peer(self, sender: OwnerId, channel: str, decode: Callable[[], PeerMessage]) -> list[Event]:
+        try:
+            message = decode()
+        except VersionRefused as wrong:
+            self.dropped["other wire version"] += 1
+            self._refuse(sender, wrong)
+            return []
+        except MessageInvalid:
+            self.dropped[f"malformed {channel} message"] += 1
+            return []
+        self.refused.pop(sender, None)
+        return self._take(sender, message)
+
+    def _refuse(self, sender: OwnerId, wrong: VersionRefused) -> None:
+        """One line, not one for each message."""
+        if self.refused.get(sender) != wrong.theirs:
+            self.refused[sender] = wrong.theirs
+            log.warning("peer-version-refused owner=%s reason=%s", self._state.group.member(sender).name, wrong)
+
+    def _take(self, sender: OwnerId, message: PeerMessage) -> list[Event]:
         self.heard[sender] = time.monotonic_ns() // 1000
         if not is_worth_handling(self._state, message, self._state.judge.checker):
             self.dropped["known or not signed as it says"] += 1
             return []
         if isinstance(message, Status):
             self.heights[sender] = message.final_height
+            behind = self._state.chain.final.header.height - message.final_height
+            self.said[sender] = Said(self.heard[sender], message.epoch, behind, message.presence, message.minor)
         if isinstance(message, BatchNotice):
             return [BatchCame(sender, message.signed)]
         return [PeerSpoke(sender, message)]
@@ -87,6 +121,8 @@ class Inbox:
         """A message of a client, with the frames of the inputs when it holds requests; events, or answers at once."""
         try:
             message = decode_to_node(data)
+        except VersionRefused as wrong:
+            return [self._refuse_client(client, wrong)]
         except MessageInvalid:
             self.dropped["malformed client message"] += 1
             return []
@@ -100,15 +136,26 @@ class Inbox:
                 return []
             case FetchOutcome(request):
                 return [OutcomeAsked(client, request)]
+            case FetchSuccession(epoch):
+                known = self._state.successions.get(epoch)
+                return [] if known is None else [SendClient(client, SuccessionNotice(known))]
             case _:
                 assert_never(message)
+
+    def _refuse_client(self, client: ClientKey, wrong: VersionRefused) -> SendClient:
+        """Whatever it reads of this answer, the version in it tells it why."""
+        self.dropped["client of another wire version"] += 1
+        if wrong.theirs not in self._client_versions and len(self._client_versions) < CLIENT_VERSIONS_MAX:
+            self._client_versions[wrong.theirs] = None
+            log.warning("client-version-refused reason=%s", wrong)
+        return SendClient(client, Rejected(NO_REQUEST, RejectReason.WRONG_VERSION, 0, str(wrong)))
 
     def _greeting(self, hello: Hello) -> Welcome | Rejected:
         group = self._state.group
         if hello.group != group.id:
-            none = RequestId(bytes(32))
-            return Rejected(none, RejectReason.WRONG_GROUP, 0, f"this node serves group {group.id.hex()[:12]}")
-        return Welcome(self._state.me, group.epoch, group.parameters.client_open_max)
+            text = f"this node serves group {group.id.hex()[:12]}"
+            return Rejected(NO_REQUEST, RejectReason.WRONG_GROUP, 0, text)
+        return Welcome(self._state.me, group.epoch, group.parameters.client_open_max, versions.WIRE_MINOR)
 
     def _submitted(self, client: ClientKey, submit: Submit, data: bytes) -> Event | SendClient:
         given = Input(submit.kind, submit.shape, data)

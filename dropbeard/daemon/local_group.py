@@ -23,6 +23,7 @@ from dropbeard.types.genesis_file import task_schema
 from dropbeard.types.group import Group
 from dropbeard.types.node_config import EngineTable
 from dropbeard.types.parameters import Parameters
+from dropbeard.types.task import TaskSchema
 
 OWNERS: Final = (
     ("alice", "efficientnet-lite0"),
@@ -42,6 +43,7 @@ class LocalGroup:
     """Makes a group in ``directory`` and runs it; use as a context manager. ``directory`` must be empty or new.
 
     ``owners``: (name, model) of each. ``engine``: settings of every engine but its model, or one for each owner.
+    ``task``: what is asked of it, classes named by ``labels`` (ImageNet's by default) unless given.
     ``hosts``: the address of each node in the genesis, when nodes are to be reached in another way than by loopback.
     """
 
@@ -52,6 +54,7 @@ class LocalGroup:
         *,
         engine: EngineTable | Sequence[EngineTable] | None = None,
         labels: Path | None = None,
+        task: TaskSchema | None = None,
         parameters: Parameters | None = None,
         hosts: Sequence[str] | None = None,
     ) -> None:
@@ -66,8 +69,8 @@ class LocalGroup:
             plan = NodePlan(name, host, port, of_model, genesis="../genesis.toml")
             nodes.append(make_node(plan, self.directory / name))
         cards = [(str(node.card), read_card(node.card)) for node in nodes]
-        task = task_schema("imagenet", read_labels(labels))
-        self.group: Group = group_from_cards(cards, "local", task, parameters or Parameters())
+        asked = task_schema("imagenet", read_labels(labels)) if task is None else task
+        self.group: Group = group_from_cards(cards, "local", asked, parameters or Parameters())
         write_genesis(self.group, self.genesis)
         self.configs = [node.config for node in nodes]
         children = [self._child(kind, config) for kind in ("engine", "node") for config in self.configs]

@@ -12,10 +12,15 @@ from typing import Final
 from dropbeard.errors import ConfigInvalid, KeyInvalid
 from dropbeard.signing.ecdsa_p256 import PublicKey
 from dropbeard.storage.files import read_text
-from dropbeard.types.genesis_file import genesis_to_toml
+from dropbeard.types.cards import hex_bytes
+from dropbeard.types.client_rules import ClientRules
+from dropbeard.types.genesis_file import genesis_to_toml, task_schema
 from dropbeard.types.group import Group
+from dropbeard.types.ids import KEY_BYTES, ClientKey
 from dropbeard.types.limits import GENESIS_BYTES_MAX
 from dropbeard.types.parameters import MILLISECOND, SECOND, Parameters
+from dropbeard.types.task import TaskSchema
+from dropbeard.types.task_table import read_task
 
 WAN: Final = Parameters(
     block_interval_us=20 * MILLISECOND,
@@ -51,6 +56,29 @@ def read_labels(path: Path | None) -> tuple[str, ...]:
         return imagenet_labels()
     lines = read_text(path, GENESIS_BYTES_MAX, "the labels").splitlines()
     return tuple(line.strip() for line in lines if line.strip())
+
+
+def client_rules_from(allowed: Sequence[Path], rate: int, burst: int | None, per_day: int) -> ClientRules | None:
+    """The genesis' rules for clients; None when nothing is asked for. ``allowed``: files of CURVE public keys in hex,
+    one a line, with comments behind #; ``burst`` is the rate if not said. ConfigInvalid names what is wrong.
+    """
+    keys: set[ClientKey] = set()
+    for path in allowed:
+        lines = [line.partition("#")[0].strip() for line in read_text(path, GENESIS_BYTES_MAX, "the keys").splitlines()]
+        found = [ClientKey(hex_bytes(line, KEY_BYTES, "a client's key", str(path))) for line in lines if line]
+        if not found:
+            raise ConfigInvalid(f"{path} holds no key; write one CURVE public key in hex a line")
+        keys.update(found)
+    if not (keys or rate or burst or per_day):
+        return None
+    return ClientRules(rate, rate if burst is None else burst, per_day, tuple(sorted(keys)))
+
+
+def task_of(name: str, labels: Path | None, file: Path | None) -> TaskSchema:
+    """The schema that ``file`` holds in its ``[task]`` table, or a classification with these labels."""
+    if file is None:
+        return task_schema(name, read_labels(labels))
+    return read_task(read_text(file, GENESIS_BYTES_MAX, "the task"), str(file))
 
 
 def write_genesis(group: Group, output: Path) -> None:

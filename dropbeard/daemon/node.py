@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Set
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,40 +13,40 @@ from typing import Final
 import zmq
 
 from dropbeard.agreement.effects import SendClient
-from dropbeard.agreement.events import Event, Now, PeerConnected
-from dropbeard.agreement.records import Record, decode_record, is_audit
+from dropbeard.agreement.events import Event, NodeEnds, Now, PeerConnected
+from dropbeard.agreement.records import Record, SuccessionRecord, decode_record, encode_record, is_audit
 from dropbeard.agreement.replica_state import ReplicaState, new_replica
 from dropbeard.agreement.restoring import restore
 from dropbeard.agreement.resuming import promise_again, resume
 from dropbeard.agreement.turn import Turn
+from dropbeard.daemon.changes import ChangeDesk
 from dropbeard.daemon.clocks import read_clocks
 from dropbeard.daemon.engine_desk import EngineDesk
+from dropbeard.daemon.epoch_files import ask_epochs, read_epochs
 from dropbeard.daemon.files import NodeFiles
-from dropbeard.daemon.identity import Identity, identify
+from dropbeard.daemon.identity import Identity, Keys, identify, load_keys
 from dropbeard.daemon.inbox import Inbox
-from dropbeard.daemon.new_node import read_salt
+from dropbeard.daemon.metrics_page import MetricsPage
 from dropbeard.daemon.notify import Notifier
 from dropbeard.daemon.outbox import Outbox
 from dropbeard.daemon.process import StopSignal, die_with_parent, keep_memory, log_to_stderr, pace_garbage
 from dropbeard.daemon.recording import Recorder
+from dropbeard.daemon.reloading import NODE, Reloader
 from dropbeard.daemon.status_desk import StatusDesk
 from dropbeard.daemon.updates import UpdateDesk
-from dropbeard.daemon.vitals import Sockets, TimedWriter, Vitals
-from dropbeard.errors import MessageInvalid, StorageFailed
-from dropbeard.signing.curve import load_curve_secret
+from dropbeard.daemon.vitals import TimedWriter, Vitals
+from dropbeard.daemon.wiring import EpochKeys, Wiring
+from dropbeard.errors import ConfigInvalid, MessageInvalid, StorageFailed
 from dropbeard.signing.guard import Guard
-from dropbeard.signing.keys import load_private_key
 from dropbeard.signing.signer import NodeKeyChecker, NodeSigner
 from dropbeard.storage.files import read_genesis
 from dropbeard.storage.records import Journal
 from dropbeard.storage.sqlite_store import SqliteStore
-from dropbeard.transport.clients import ClientListener
 from dropbeard.transport.engine_link import EngineLink
-from dropbeard.transport.options import listening_at
-from dropbeard.transport.peers import PeerLink
-from dropbeard.transport.zap import ZapHandler
 from dropbeard.types.group import Group
+from dropbeard.types.messages import Presence
 from dropbeard.types.status import NodeStatus
+from dropbeard.types.succession import Succession
 
 log = logging.getLogger("dropbeard.node")
 
@@ -71,7 +70,8 @@ COUNTERS_EVERY_US: Final = 60_000_000
 def run_node(files: NodeFiles) -> int:
     """Serve until SIGTERM or SIGINT; 0 after a clean end.
 
-    Raises ConfigInvalid, KeyInvalid, StorageFailed or TransportFailed when it cannot start or must not go on.
+    Raises ConfigInvalid, KeyInvalid, StorageFailed or TransportFailed when it cannot start or must not go on, and
+    OwnerLeft when its owner is not in the group any more and nobody is owed anything by it.
     """
     die_with_parent()
     keep_memory()
@@ -79,21 +79,18 @@ def run_node(files: NodeFiles) -> int:
     for text in files.unknown:
         log.warning("environment-unknown %s", text)
     group = read_genesis(files.genesis)
-    identity = identify(
-        group,
-        load_private_key(files.node_key, files.passphrase()),
-        load_curve_secret(files.curve_key),
-        read_salt(files.salt),
-    )
-    notifier, stop = Notifier(), StopSignal()
+    keys = load_keys(files)
+    identity, known = _place_in(group, keys, files)
+    notifier, stop, page = Notifier(), StopSignal(), MetricsPage(files.state, files.config)
+    reloader = Reloader(files, NODE, page.move, log)
     store = SqliteStore(files.state)
     try:
         recorded = Recorded(files.state, files.config.record) if files.config.record else None
         with notifier.patience("replaying the journal"):
-            node = Node(group, identity, store, files, notifier, recorded)
+            node = Node(group, keys, identity, known, store, files, notifier, recorded)
         try:
-            with _metrics(files):
-                node.serve(stop)
+            with page:
+                node.serve(stop, reloader)
         finally:
             node.close()
     finally:
@@ -101,15 +98,20 @@ def run_node(files: NodeFiles) -> int:
     return 0
 
 
-def _metrics(files: NodeFiles) -> AbstractContextManager[object]:
-    """The metrics page, if the configuration asks for one: who asks for none does not load its library."""
-    config = files.config
-    if not config.metrics_port:
-        return nullcontext()
-    from dropbeard.daemon.metrics_server import metrics_served
+def _place_in(group: Group, keys: Keys, files: NodeFiles) -> tuple[Identity, list[Succession]]:
+    """Whose keys these are, and what ended the epochs that are known. Who joins is in no epoch that a new state
+    directory knows of: it asks the nodes (rule 8.4)."""
+    lineage, known = read_epochs(group, files.state)
+    try:
+        return identify(lineage.groups, keys), known
+    except ConfigInvalid:
+        log.info("epochs-asked from=%d: no epoch that is known here names this node's keys", lineage.groups[-1].epoch)
+    lineage, known = ask_epochs(lineage, known, lambda found: _is_named(found.groups[-1], keys))
+    return identify(lineage.groups, keys), known
 
-    log.info("metrics-served address=%s port=%d", config.metrics_address, config.metrics_port)
-    return metrics_served(files.state, config.metrics_address, config.metrics_port)
+
+def _is_named(group: Group, keys: Keys) -> bool:
+    return any(keys.identity(owner) is not None for owner in group.owners)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +123,14 @@ class Recorded:
 
 
 class Node:
-    """One replica with everything it speaks through."""
+    """One replica with everything it speaks through. ``known``: what ended earlier epochs, for one that starts anew."""
 
     def __init__(
         self,
         group: Group,
+        keys: Keys,
         identity: Identity,
+        known: Sequence[Succession],
         store: SqliteStore,
         files: NodeFiles,
         notifier: Notifier,
@@ -139,53 +143,60 @@ class Node:
         found = journal.recover()
         checkpoint = list(_decoded(found.checkpoint, group))
         _resume(self.state, checkpoint, found.shelf, now)
-        records = list(_decoded(found.records, group))
+        records = list(_decoded(found.records, group)) or _seeded(journal, known)
         if journal.torn:
             log.warning("journal-torn records=%d: a write that was never acknowledged was cut off", journal.torn)
         promise_again(guard, identity.owner.id, checkpoint, records)
         self._recorder = None if recorded is None else Recorder(recorded.directory, self.state, recorded.turns)
-        signer, writer = NodeSigner(identity.node_key, guard), TimedWriter(journal)
-        if self._recorder is None:
-            self.turn = Turn(self.state, signer, writer)
-        else:
-            self.turn = Turn(self.state, self._recorder.signer(signer), self._recorder.writer(writer))
+        own = EpochKeys(self.state, keys)
+        writer = TimedWriter(journal)
+        self.turn = self._turn_of(NodeSigner(own.signing, guard), writer)
         self.turn.send_again(restore(self.state, records, now))
         self._counted: Counter[str] = Counter()
         self._next_count_us = now.monotonic_us + COUNTERS_EVERY_US
         self._notifier = notifier
         self._drain_until_us: int | None = None
+        self._stood = (self.state.group.epoch, self.state.chain.hollow is None)
+        """The epoch, and whether its state is there, when the engine was last looked at."""
+        self._told: list[Event] = []
+        """What the node itself tells the core in the next turn."""
         self._inbox = Inbox(self.state)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
-            self._connect(group, identity, files, writer)
+            self._wiring = Wiring(self._context, group, self.state, files, own, identity)
+            self._connect(files, writer)
         except BaseException:
             self._context.destroy(linger=0)
             raise
+        self._say_started(identity.owner.name, len(records))
+
+    def _say_started(self, name: str, records: int) -> None:
+        state = self.state
         log.info(
-            "node-started owner=%s group=%s boot=%d records=%d view=%d height=%d",
-            identity.owner.name,
-            group.id.hex()[:12],
-            store.boot,
-            len(records),
-            self.state.view,
-            self.state.chain.final.header.height,
+            "node-started owner=%s group=%s epoch=%d boot=%d records=%d view=%d height=%d",
+            name,
+            state.group.id.hex()[:12],
+            state.group.epoch,
+            state.boot,
+            records,
+            state.view,
+            state.chain.final.header.height,
         )
 
-    def _connect(self, group: Group, identity: Identity, files: NodeFiles, writer: TimedWriter) -> None:
-        me, curve, listen = identity.owner.id, identity.curve, files.config.listen
-        peers = frozenset(owner.curve_key for owner in group.owners if owner.id != me)
-        self._zap = ZapHandler(self._context, {"votes": peers, "lanes": peers, "catchup": peers, "clients": None})
-        self._votes = PeerLink(self._context, group, me, curve, "votes", listen)
-        self._lanes = PeerLink(self._context, group, me, curve, "lanes", listen)
-        self._catchup = PeerLink(self._context, group, me, curve, "catchup", listen)
-        self._clients = ClientListener(self._context, listening_at(identity.owner.endpoints.clients, listen), curve)
+    def _turn_of(self, signer: NodeSigner, writer: TimedWriter) -> Turn:
+        if self._recorder is None:
+            return Turn(self.state, signer, writer)
+        return Turn(self.state, self._recorder.signer(signer), self._recorder.writer(writer))
+
+    def _connect(self, files: NodeFiles, writer: TimedWriter) -> None:
+        self._sockets = at = self._wiring.sockets
         self._engine = EngineLink(self._context, files.engine_endpoint)
         self._desk = self._engine_desk()
         self._updates = UpdateDesk(files.state, self.state, self._desk)
-        self._outbox = Outbox(self.state, self._votes, self._lanes, self._catchup, self._clients)
-        self._sockets = Sockets(self._votes, self._lanes, self._catchup, self._clients, self._zap)
+        self._changes = ChangeDesk(files.state, self.state)
+        self._outbox = Outbox(self.state, at.votes, at.lanes, at.catchup, at.clients)
         started_us = self.state.now.monotonic_us
-        self._vitals = Vitals(files, identity, self.state, self._desk, self._inbox, self._sockets, writer, started_us)
+        self._vitals = Vitals(files, self._wiring, self.state, self._desk, self._inbox, writer, started_us)
         self._status = StatusDesk(self._context, files.state, self._tell, self.drain, self._notifier)
 
     def _engine_desk(self) -> EngineDesk:
@@ -199,6 +210,7 @@ class Node:
         if self._drain_until_us is None:
             self._drain_until_us = read_clocks().monotonic_us + DRAIN_MAX_US
             self._vitals.draining = self._inbox.draining = True
+            self._told.append(NodeEnds(Presence.DRAINS))
             self._notifier.stopping()
             log.info("node-drains open=%d", len(self.state.open_mine))
 
@@ -210,13 +222,13 @@ class Node:
             return False
         return not self.state.open_mine or read_clocks().monotonic_us >= self._drain_until_us
 
-    def serve(self, stop: StopSignal) -> None:
+    def serve(self, stop: StopSignal, reloader: Reloader) -> None:
         """Turn after turn until asked to stop; then what is under way is finished, within DRAIN_MAX_US."""
         pace_garbage()
         self._notifier.ready(f"view {self.state.view}, height {self.state.chain.final.header.height}")
         poller = zmq.Poller()
-        sockets = [self._zap.socket, self._clients.socket, *self._desk.sockets(), *self._status.sockets()]
-        for source in (*sockets, *self._peer_sockets(), stop.fd):
+        sockets = [*self._desk.sockets(), *self._status.sockets(), *self._wiring.polled]
+        for source in (*sockets, stop.fd, reloader.fd):
             poller.register(source, zmq.POLLIN)
         wake_at_us = 0
         pending: list[Event] = []
@@ -224,20 +236,24 @@ class Node:
             wait_max_us = POLL_MAX_US if self._drain_until_us is None else DRAIN_POLL_US
             wait_us = 0 if pending else min(max(0, wake_at_us - read_clocks().monotonic_us), wait_max_us)
             ready = self._gathered(poller, {source for source, _ in poller.poll(-(-wait_us // 1000))})
-            events = [*pending, *self._hear(ready)]
+            events = [*pending, *self._told, *self._hear(ready)]
+            self._told.clear()
             now = read_clocks()
             self._status.answer(now.monotonic_us, ready)
+            reloader.look()
             if events or now.monotonic_us >= wake_at_us:
                 self._vitals.stages.came(events, now.monotonic_us)
                 outcome = self.turn.run(events, now)
                 self._vitals.stages.sent(outcome.outgoing, read_clocks().monotonic_us)
                 if self._recorder is not None:
                     self._recorder.note(events, now)
-                pending = self._desk.hand_over(self._outbox.send(outcome.outgoing))
+                pending = [*self._desk.hand_over(self._outbox.send(outcome.outgoing)), *self._follow(poller)]
                 wake_at_us = outcome.wake_at_us
                 self._log_counters(now.monotonic_us)
             else:
                 pending = []
+        # Its turns are over: peers need not wait for it (rule 3.6).
+        self._outbox.send(self.turn.run([NodeEnds(Presence.LEAVES)], read_clocks()).outgoing)
         log.info("node-stopped view=%d height=%d", self.state.view, self.state.chain.final.header.height)
 
     def _gathered(self, poller: zmq.Poller, ready: Set[object]) -> Set[object]:
@@ -249,29 +265,45 @@ class Node:
         time.sleep(pause_us / 1e6)
         return {*ready, *(source for source, _ in poller.poll(0))}
 
-    def _peer_sockets(self) -> list[zmq.Socket[bytes]]:
-        return [socket for link in self._sockets.links for socket in link.sockets()]
+    def _follow(self, poller: zmq.Poller) -> list[Event]:
+        """Sockets, keys and engine follow the replica into the epoch that it is in (rule 8.4)."""
+        self._wiring.end_if_left()
+        before = self._wiring.polled
+        if self._wiring.follow():
+            after = self._wiring.polled
+            for gone in before:
+                if gone not in after:
+                    poller.unregister(gone)
+            for source in after:
+                poller.register(source, zmq.POLLIN)
+        stands = (self.state.group.epoch, self.state.chain.hollow is None)
+        if stands == self._stood:
+            return []
+        self._stood = stands
+        return self._desk.in_force_again()
 
     def _hear(self, ready: Set[object]) -> list[Event]:
         """Drain every socket that is readable, without blocking."""
-        if self._zap.socket in ready:
-            self._zap.answer_all()
-        events: list[Event] = [PeerConnected(peer) for peer in self._votes.connected(ready)]
-        self._lanes.connected(ready)
-        self._catchup.connected(ready)
-        for sender, data in self._votes.receive(ready):
+        at = self._sockets
+        if at.zap.socket in ready:
+            at.zap.answer_all()
+        events: list[Event] = [PeerConnected(peer) for peer in at.votes.connected(ready)]
+        at.lanes.connected(ready)
+        at.catchup.connected(ready)
+        for sender, data in at.votes.receive(ready):
             events += self._inbox.from_votes(sender, data)
-        for sender, data in self._lanes.receive(ready):
+        for sender, data in at.lanes.receive(ready):
             events += self._inbox.from_lanes(sender, data)
-        for sender, frames in self._catchup.receive_frames(ready):
+        for sender, frames in at.catchup.receive_frames(ready):
             events += self._inbox.from_catchup(sender, frames)
-        for heard in self._clients.receive(ready):
+        for heard in at.clients.receive(ready):
             for found in self._inbox.from_client(heard.client, heard.data, heard.inputs):
                 if isinstance(found, SendClient):
                     self._outbox.send([found])
                 else:
                     events.append(found)
-        return [*events, *self._desk.receive(ready), *self._updates.look(read_clocks().monotonic_us)]
+        now_us = read_clocks().monotonic_us
+        return [*events, *self._desk.receive(ready), *self._updates.look(now_us), *self._changes.look(now_us)]
 
     def _log_counters(self, now_us: int) -> None:
         if now_us < self._next_count_us:
@@ -289,12 +321,18 @@ class Node:
         if self._recorder is not None:
             self._recorder.close()
         self._status.close()
-        for link in self._sockets.links:
-            link.close()
-        self._clients.close()
         self._engine.close()
-        self._zap.close()
+        self._wiring.close()
         self._context.term()
+
+
+def _seeded(journal: Journal, known: Sequence[Succession]) -> list[Record]:
+    """A new journal begins with the epochs that are over: the replica stands on the latest and asks for its state."""
+    if journal.records or not known:
+        return []
+    seeds: list[Record] = [SuccessionRecord(given) for given in known]
+    journal.append([encode_record(record) for record in seeds])
+    return seeds
 
 
 def _decoded(rows: Iterable[bytes], group: Group) -> Iterator[Record]:

@@ -86,4 +86,5 @@ class Outbox:
         """Once for each kind of offence and owner: a liar must not fill the log."""
         if (accused, offence) not in self._reported and len(self._reported) < REPORTS_MAX:
             self._reported[accused, offence] = None
-            log.warning("peer-offence owner=%s offence=%s", self._state.group.member(accused).name, offence)
+            owner = self._state.group.owner(accused)
+            log.warning("peer-offence owner=%s offence=%s", accused if owner is None else owner.name, offence)

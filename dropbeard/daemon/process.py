@@ -46,6 +46,23 @@ class StopSignal:
         os.eventfd_write(self.fd, 1)
 
 
+class HangupSignal:
+    """SIGHUP, which would otherwise end the process; it is seen once, and writing to ``fd`` wakes a poll at once."""
+
+    def __init__(self) -> None:
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        signal.signal(signal.SIGHUP, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        os.eventfd_write(self.fd, 1)
+
+    def taken(self) -> bool:
+        """Did it come since the last call?"""
+        with contextlib.suppress(BlockingIOError):
+            return os.eventfd_read(self.fd) > 0
+        return False
+
+
 def die_with_parent() -> None:
     """Have the kernel send SIGTERM when the parent ends, if the parent asked for that (Linux only)."""
     parent = os.environ.get(DIE_WITH_PARENT)

@@ -11,14 +11,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
+from dropbeard.daemon.epoch_files import read_epochs
 from dropbeard.daemon.files import NodeFiles
 from dropbeard.daemon.findings import Check, Finding, fail, ok, run_all, warn
-from dropbeard.daemon.identity import Identity, identify
-from dropbeard.daemon.new_node import read_salt
+from dropbeard.daemon.identity import Identity, identify, load_keys
 from dropbeard.serving.catalogue import artefact
 from dropbeard.serving.manifest import load_manifest, model_digest
-from dropbeard.signing.curve import load_curve_secret
-from dropbeard.signing.keys import load_private_key
 from dropbeard.storage.files import read_genesis
 from dropbeard.transport.engine_link import socket_path
 from dropbeard.transport.options import listening_at
@@ -57,13 +55,15 @@ class Readiness:
 
     def group(self) -> Group:
         """The genesis' group."""
-        return read_genesis(self._files.genesis)
+        return self._epochs()[-1]
+
+    def _epochs(self) -> tuple[Group, ...]:
+        """The genesis, and what this node's state directory says of later epochs (rule 8.4)."""
+        return read_epochs(read_genesis(self._files.genesis), self._files.state)[0].groups
 
     def identity(self) -> Identity:
         """Whose keys these are. Raises what loading them raises."""
-        files = self._files
-        private = load_private_key(files.node_key, files.passphrase())
-        return identify(self.group(), private, load_curve_secret(files.curve_key), read_salt(files.salt))
+        return identify(self._epochs(), load_keys(self._files))
 
     def config(self) -> Finding:
         """It was read; are there variables that mean nothing?"""
@@ -74,7 +74,8 @@ class Readiness:
     def genesis(self) -> Finding:
         """The group."""
         group = self.group()
-        return ok("genesis", f"group {group.name} ({group.id.hex()[:12]}), n = {group.n}, f = {group.f}")
+        epoch = f", epoch {group.epoch}" if group.epoch else ""
+        return ok("genesis", f"group {group.name} ({group.id.hex()[:12]}){epoch}, n = {group.n}, f = {group.f}")
 
     def keys(self) -> Finding:
         """They are private, and an owner's of this genesis."""

@@ -6,10 +6,6 @@ restart, and leaves a result beside it.
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import time
 from pathlib import Path
 from typing import Final
 
@@ -17,52 +13,24 @@ from dropbeard.agreement.events import Event
 from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.agreement.requests import update_fault
 from dropbeard.daemon.engine_desk import EngineDesk
+from dropbeard.daemon.tray import Tray
 from dropbeard.errors import DropbeardError, UpdateRefused
-from dropbeard.storage.files import read_text
 from dropbeard.types.lanes import SignedUpdate
 from dropbeard.types.update_file import UPDATE_BYTES_MAX, update_from_toml
 
-log = logging.getLogger("dropbeard.node")
-
-WANTED: Final = "update.toml"
-RESULT: Final = "update.json"
 LOOK_EVERY_US: Final = 500_000
-WORD_EVERY_S: Final = 0.05
 
 
-def hand_over(directory: Path, text: str) -> None:
-    """Put an update into a node's state directory, whole or not at all; UpdateRefused when one is there already."""
-    (directory / RESULT).unlink(missing_ok=True)
-    wanted = directory / WANTED
-    scratch = wanted.with_name(f"{WANTED}.{os.getpid()}")
-    scratch.write_text(text)
-    try:
-        os.link(scratch, wanted)
-    except FileExistsError:
-        raise UpdateRefused(f"{wanted} is there: another update is under way; wait for it, or remove it") from None
-    finally:
-        scratch.unlink()
-
-
-def wait_for_word(directory: Path, timeout_s: float) -> str:
-    """What the node says of the update that was handed over; UpdateRefused when it refuses it, or says nothing."""
-    result, until = directory / RESULT, time.monotonic() + timeout_s
-    while time.monotonic() < until:
-        if result.exists() and not (directory / WANTED).exists():
-            told = json.loads(result.read_text())
-            if not told["done"]:
-                raise UpdateRefused(f"the node refuses the update: {told['detail']}")
-            return str(told["detail"])
-        time.sleep(WORD_EVERY_S)
-    raise UpdateRefused(f"no word from the node within {timeout_s:g} s; it takes the update when it runs, see its log")
+def update_tray(directory: Path) -> Tray:
+    """Where updates are put."""
+    return Tray(directory, "update", UpdateRefused)
 
 
 class UpdateDesk:
     """One update at a time."""
 
     def __init__(self, directory: Path, state: ReplicaState, desk: EngineDesk) -> None:
-        self._wanted = directory / WANTED
-        self._result = directory / RESULT
+        self._tray = update_tray(directory)
         self._state = state
         self._desk = desk
         self._next_us = 0
@@ -74,7 +42,7 @@ class UpdateDesk:
             return []
         self._next_us = now_us + LOOK_EVERY_US
         self._desk.let_go()
-        if not self._wanted.exists():
+        if self._tray.is_empty:
             self._signed = None
             return []
         if self._signed is None:
@@ -84,7 +52,7 @@ class UpdateDesk:
 
     def _begin(self) -> list[Event]:
         try:
-            signed = update_from_toml(read_text(self._wanted, UPDATE_BYTES_MAX, "the update"), str(self._wanted))
+            signed = update_from_toml(self._tray.take(UPDATE_BYTES_MAX), str(self._tray.wanted))
         except DropbeardError as wrong:
             self._finish(False, str(wrong))
             return []
@@ -115,12 +83,7 @@ class UpdateDesk:
             self._desk.ask_again()
 
     def _finish(self, done: bool, detail: str) -> None:
-        """The result stands before the file goes: whoever waits finds one of the two."""
         if not done:
             self._desk.give_up()
-        log.info("model-update done=%s detail=%s", done, detail)
-        scratch = self._result.with_suffix(".new")
-        scratch.write_text(json.dumps({"done": done, "detail": detail}) + "\n")
-        scratch.replace(self._result)
-        self._wanted.unlink(missing_ok=True)
+        self._tray.finish(done, detail)
         self._signed = None

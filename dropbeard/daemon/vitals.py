@@ -8,11 +8,13 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol
 
 from blake3 import blake3
+from msgspec.structs import replace
 
 from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.agreement.summary import chain_part
@@ -26,12 +28,14 @@ from dropbeard.storage.records import Journal
 from dropbeard.transport.clients import ClientListener
 from dropbeard.transport.peers import PeerLink
 from dropbeard.transport.zap import ZapHandler
+from dropbeard.types import versions
 from dropbeard.types.engine_messages import EngineFigures
 from dropbeard.types.group import Group
 from dropbeard.types.ids import OwnerId
 from dropbeard.types.journal import Piece
 from dropbeard.types.status import (
     STATUS_FORMAT,
+    ChainPart,
     DiskPart,
     EnginePart,
     FiguresPart,
@@ -107,30 +111,44 @@ class Sockets:
         return found
 
 
+class Place(Protocol):
+    """Where the node stands in its group (daemon.wiring)."""
+
+    sockets: Sockets
+    identity: Identity
+
+    def serves_until_us(self) -> int | None:
+        """Of a node whose owner left: until when it shows old certificates; else None."""
+
+
 @dataclass(slots=True)
 class Vitals:
     """Everything that a status is made of."""
 
     files: NodeFiles
-    identity: Identity
+    place: Place
     state: ReplicaState
     desk: EngineDesk
     inbox: Inbox
-    sockets: Sockets
     writer: TimedWriter
     started_us: int
     draining: bool = False
     stages: Stages = field(default_factory=Stages)
 
+    @property
+    def sockets(self) -> Sockets:
+        """What it speaks through now."""
+        return self.place.sockets
+
     def gather(self, now_us: int) -> NodeStatus:
         """The status at ``now_us`` of the monotonic clock."""
         state, group = self.state, self.state.group
-        chain = chain_part(state, self._peers(now_us), self.inbox.heights)
+        chain = chain_part(state, self._peers(now_us), self.inbox.heights, self.place.serves_until_us())
         engine, disk = self._engine(), self._disk(now_us)
         status = NodeStatus(
             format=STATUS_FORMAT,
             release=RELEASE,
-            owner=self.identity.owner.name,
+            owner=self.place.identity.owner.name,
             group=group.name,
             group_id=group.id.hex(),
             pid=os.getpid(),
@@ -146,6 +164,7 @@ class Vitals:
             votes=dict(sorted(self.stages.votes.items())),
             dropped=dict(sorted((self.sockets.dropped() + self.inbox.dropped).items())),
             not_sent=dict(sorted(self.sockets.not_sent(group).items())),
+            wire=versions.spoken(versions.WIRE_MINOR),
         )
         status.problems.extend(problems(status, group.quorum, self._in_sight(now_us)))
         return status
@@ -157,13 +176,23 @@ class Vitals:
 
     def _peers(self, now_us: int) -> list[PeerPart]:
         state, inbox = self.state, self.inbox
-        return [self._peer(peer, state, inbox.heard, now_us) for peer in state.peers]
+        return [
+            replace(self._peer(peer, state, inbox.heard, now_us), **self._said(peer, now_us)) for peer in state.peers
+        ]
+
+    def _said(self, peer: OwnerId, now_us: int) -> dict[str, Any]:
+        """What a peer's last status says, and whether what it sends is understood."""
+        refused, said = self.inbox.refused.get(peer), self.inbox.said.get(peer)
+        found: dict[str, Any] = {}
+        if said is not None:
+            found = {"epoch": said.epoch, "behind": said.behind, "presence": said.presence.name.lower()}
+            found |= {"said_us_ago": max(0, now_us - said.at_us), "wire": versions.spoken(said.minor)}
+        return found if refused is None else found | {"wire": str(refused), "understood": False}
 
     def _peer(self, peer: OwnerId, state: ReplicaState, heard: Mapping[OwnerId, int], now_us: int) -> PeerPart:
-        monitors = [link.monitors.get(peer) for link in self.sockets.links]
         return PeerPart(
             owner=state.group.member(peer).name,
-            connected=all(monitor is not None and monitor.up for monitor in monitors),
+            connected=all(link.is_up(peer) for link in self.sockets.links),
             heard_us_ago=max(0, now_us - heard[peer]) if peer in heard else None,
             round_trip_us=state.round_trips.get(peer),
             view=state.peer_views.get(peer),
@@ -209,8 +238,8 @@ class Vitals:
         ending = self.state.chain.base.succeeding
         ends = ending.last if ending is not None and ending.epoch == self.state.group.epoch else None
         return KeysPart(
-            node_key=fingerprint(self.identity.owner.node_key),
-            curve_key=fingerprint(self.identity.owner.curve_key),
+            node_key=fingerprint(self.place.identity.owner.node_key),
+            curve_key=fingerprint(self.place.identity.owner.curve_key),
             owner_key_here=(self.files.path.parent / "owner.key").exists(),
             epoch_ends_at=ends,
         )
@@ -237,14 +266,12 @@ def problems(status: NodeStatus, quorum: int, in_sight: int) -> list[str]:
     """Why the node is not healthy, in words for its owner; none when it is. ``in_sight``: replicas heard of lately."""
     chain, disk = status.chain, status.disk
     found = _engine_problems(status)
-    if not chain.awake:
-        found.append("it just started and asks its peers what they hold of its own statements (rule 7.4)")
-    if not chain.member:
-        found.append("its owner is not in the group's present epoch")
-    if in_sight < quorum:
-        found.append(f"{in_sight} replicas in sight, the group needs {quorum} to agree on anything")
-    if chain.lag > LAG_MAX:
-        found.append(f"{chain.lag} blocks behind its peers")
+    found += _standing_problems(chain, quorum, in_sight)
+    found += [
+        f"{peer.owner} speaks wire version {peer.wire}, this node {status.wire}: install the same release on both"
+        for peer in chain.peers
+        if not peer.understood
+    ]
     found += [
         f"its owner is marked for {mark.offence} since height {mark.height}"
         for mark in chain.marked
@@ -254,6 +281,22 @@ def problems(status: NodeStatus, quorum: int, in_sight: int) -> list[str]:
         found.append(f"{disk.free_bytes >> 20} MiB are free on the disk of its journal")
     if status.draining:
         found.append("it is being drained and takes no new requests")
+    return found
+
+
+def _standing_problems(chain: ChainPart, quorum: int, in_sight: int) -> list[str]:
+    if not chain.member and chain.serves_until_us is not None:
+        until = f"{datetime.fromtimestamp(chain.serves_until_us / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return [f"its owner left the group: it votes no more, shows old certificates until {until}, and then ends"]
+    found = []
+    if not chain.awake:
+        found.append("it just started and asks its peers what they hold of its own statements (rule 7.4)")
+    if not chain.member:
+        found.append("its owner is not in the group's present epoch")
+    if in_sight < quorum:
+        found.append(f"{in_sight} replicas in sight, the group needs {quorum} to agree on anything")
+    if chain.lag > LAG_MAX:
+        found.append(f"{chain.lag} blocks behind its peers")
     return found
 
 

@@ -129,7 +129,7 @@ class Judge:
         if not self._is_promised(shown.signed):
             return "a signature is not the accused's"
         try:
-            self.group.task.decode_output(shown.output)
+            self.group.task.read_output(shown.output)
         except MessageInvalid:
             return None
         return "the opening is a well-formed answer"

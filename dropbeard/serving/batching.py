@@ -106,9 +106,14 @@ class Batcher(Generic[T]):
         self._credits += fresh
         return fresh
 
+    def limit(self, queue_max: int) -> None:
+        """Queue no more than this from now on; what is queued stays."""
+        self._queue_max = queue_max
+        self.grant()
+
     def add(self, item: T, deadline_us: int) -> Admission:
         """Queue an item for one credit; without a credit the sender is told that we are busy."""
-        if self._credits == 0:
+        if self._credits <= 0:  # below 0 after a lower limit
             return Admission.BUSY
         self._credits -= 1
         self._order += 1

@@ -18,7 +18,7 @@ from dropbeard.serving.catalogue import artefact_bytes
 from dropbeard.serving.engine import EngineStats, Prepared
 from dropbeard.serving.images import normalise, preprocess
 from dropbeard.serving.manifest import Manifest
-from dropbeard.serving.outputs import top_choices
+from dropbeard.serving.outputs import canonical_outputs, check_rule
 from dropbeard.types.task import Input, TaskSchema
 
 STREAM_S: Final = 60.0
@@ -65,7 +65,7 @@ class Runner(Protocol):
         """Load an ONNX model whose digest was checked."""
 
     def run(self, batch: Sequence[Prepared], copies: Copies) -> npt.NDArray[np.generic]:
-        """Logits [len(batch), classes] of images [3, size, size], in order; the array is the caller's to keep."""
+        """Numbers [len(batch), ...] of images [3, size, size], in order; the array is the caller's to keep."""
 
     def check(self) -> None:
         """A tiny real operation on the device, to find one that was lost."""
@@ -137,13 +137,8 @@ class ImageEngine:
 
     def load(self) -> None:
         """Check the artefact's digest, load the checked bytes, check the shapes."""
-        name = self._manifest.name
         model = artefact_bytes(self._manifest)
-        if self._manifest.output.classes != self._schema.classes:
-            raise EngineFailed(
-                f"{name} has {self._manifest.output.classes} classes, "
-                f"the task {self._schema.name} has {self._schema.classes}"
-            )
+        check_rule(self._manifest, self._schema)
         shapes = self._runner.open(self._manifest, model)
         try:
             self._check_shapes(shapes)
@@ -158,7 +153,7 @@ class ImageEngine:
         if len(shapes.inputs) != 1:
             raise EngineFailed(f"{name} takes {len(shapes.inputs)} inputs, expected one image batch")
         found = (list(shapes.inputs[0]), list(shapes.outputs[0]))
-        expected = ([3, size, size], [self._manifest.output.classes])
+        expected = ([3, size, size], list(self._manifest.output.shape))
         if found != expected:
             raise EngineFailed(
                 f"{name} takes {found[0]} and gives {found[1]}, its manifest says {expected[0]} and {expected[1]}"
@@ -176,16 +171,16 @@ class ImageEngine:
         return preprocess(given, self._schema, self._manifest.input)
 
     def infer(self, batch: Sequence[Prepared]) -> list[bytes]:
-        """Logits of the batch in one run, then each image's best classes."""
+        """The batch in one run, then each image's answer."""
         started, copies = time.perf_counter_ns(), Copies()
-        outputs = top_choices(self._run(batch, copies), self._schema.top_k) if batch else []
+        outputs = canonical_outputs(self._run(batch, copies), self._manifest, self._schema) if batch else []
         took_us = (time.perf_counter_ns() - started) // 1000
         with self._counting:
             self._stats = self._stats.after(len(batch), took_us, copies.took_ns // 1000)
         return outputs
 
     def logits(self, batch: Sequence[Prepared]) -> npt.NDArray[np.generic]:
-        """The model's own numbers [len(batch), classes], before they become an answer: to compare backends by."""
+        """The model's own numbers [len(batch), ...], before they become an answer: to compare backends by."""
         return self._run(batch, Copies())
 
     def _run(self, batch: Sequence[Prepared], copies: Copies) -> npt.NDArray[np.generic]:

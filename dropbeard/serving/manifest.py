@@ -15,6 +15,7 @@ from dropbeard.serving.cache import cache_directory, store
 from dropbeard.types import wire
 from dropbeard.types.hashing import digest
 from dropbeard.types.ids import Digest
+from dropbeard.types.limits import DIMENSIONS_MAX, OUTPUT_BYTES_MAX
 
 MODEL: Final = "dropbeard 1 model digest"
 MANIFEST_BYTES_MAX: Final = 64 << 10
@@ -22,6 +23,8 @@ FILE: Final = "manifest.toml"
 SIDE_MAX: Final = 4096
 BATCH_MAX: Final = 4096
 CLASSES_MAX: Final = 65_536
+ROWS_MAX: Final = 4_096
+BOX_COLUMNS: Final = 6
 
 NAME: Final = r"^[a-z0-9][a-z0-9.-]{0,63}$"
 RELATIVE: Final = r"^[A-Za-z0-9_][A-Za-z0-9_-]*([./][A-Za-z0-9_-]+)*$"
@@ -73,11 +76,66 @@ class InputRule(_Table, frozen=True):
     scale: Channels
 
 
-class OutputRule(_Table, frozen=True):
-    """How the model's numbers become an answer of the task."""
+class LogitsRule(_Table, frozen=True, tag_field="rule", tag="softmax of logits"):
+    """One logit for each class; the answer is a classification."""
 
-    rule: Literal["softmax of logits"]
     classes: Annotated[int, Meta(ge=1, le=CLASSES_MAX)]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what the model gives for one image."""
+        return (self.classes,)
+
+
+class EmbeddingRule(_Table, frozen=True, tag_field="rule", tag="embedding"):
+    """One vector; ``normalise`` makes its length 1 first."""
+
+    numbers: Annotated[int, Meta(ge=1, le=OUTPUT_BYTES_MAX)]
+    normalise: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what the model gives for one image."""
+        return (self.numbers,)
+
+
+class ScoresRule(_Table, frozen=True, tag_field="rule", tag="scores"):
+    """One number for each of the task's labels: the model's, times ``multiply``, plus ``add``."""
+
+    numbers: Annotated[int, Meta(ge=1, le=OUTPUT_BYTES_MAX)]
+    multiply: float = 1.0
+    add: float = 0.0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what the model gives for one image."""
+        return (self.numbers,)
+
+
+class BoxesRule(_Table, frozen=True, tag_field="rule", tag="boxes"):
+    """``rows`` rows of x0, y0, x1, y1, score, class id, overlaps already removed; a row of class -1 is empty.
+
+    ``coordinates`` are pixels of the model's input, or shares of its side. A score below ``score_min`` does not count.
+    """
+
+    rows: Annotated[int, Meta(ge=1, le=ROWS_MAX)]
+    coordinates: Literal["pixels", "shares"]
+    score_min: Annotated[float, Meta(ge=0, le=1)]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what the model gives for one image."""
+        return (self.rows, BOX_COLUMNS)
+
+
+class TensorRule(_Table, frozen=True, tag_field="rule", tag="tensor"):
+    """The model's own array, of the task's shape."""
+
+    shape: Annotated[tuple[Annotated[int, Meta(ge=1)], ...], Meta(min_length=1, max_length=DIMENSIONS_MAX)]
+
+
+OutputRule = LogitsRule | EmbeddingRule | ScoresRule | BoxesRule | TensorRule
+"""How the model's numbers become an answer of the task."""
 
 
 class Profile(_Table, frozen=True):
@@ -121,7 +179,8 @@ class _ManifestFile(_Table, frozen=True, kw_only=True):
     output: OutputRule
     backends: Annotated[tuple[ImageBackend, ...], Meta(min_length=1, max_length=8)]
     profile: Profile
-    accuracy: Accuracy
+    accuracy: Accuracy | None = None
+    """A classifier's."""
     reference: Annotated[tuple[Reference, ...], Meta(max_length=64)] = ()
 
 
@@ -142,6 +201,10 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
     preferred = parsed.profile.preferred
     if list(preferred) != sorted(set(preferred)) or preferred[-1] > parsed.profile.batch_max:
         raise ConfigInvalid(f"{where}: profile.preferred must ascend and end at batch_max or below")
+    if isinstance(parsed.output, LogitsRule) != (parsed.accuracy is not None):
+        raise ConfigInvalid(f"{where}: a classifier, and nothing else, has [accuracy]")
+    if parsed.reference and not isinstance(parsed.output, LogitsRule):
+        raise ConfigInvalid(f"{where}: a [[reference]] is of a classifier")
     return Manifest(file_bytes=data, **{key: getattr(parsed, key) for key in parsed.__struct_fields__})
 
 

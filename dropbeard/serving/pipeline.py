@@ -85,6 +85,11 @@ class Pipeline:
         self._bell.put(None)
         return [EngineFailure(job.ticket, FailReason.BUSY, "the engine's queue is full") for job in refused]
 
+    def limit(self, queue_max: int) -> None:
+        """Take no more than this from now on."""
+        with self._changed:
+            self._batcher.limit(queue_max)
+
     def figures(self) -> dict[str, float]:
         """What was done since the start: counts, mean batch and its 90th percentile, seconds in the engine."""
         stats = self._engine.stats()

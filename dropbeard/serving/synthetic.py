@@ -17,6 +17,7 @@ from blake3 import blake3
 from dropbeard.errors import EngineFailed
 from dropbeard.serving.engine import EngineStats, Prepared
 from dropbeard.types.ids import Digest
+from dropbeard.types.outputs import Box, Boxes, OutputKind
 from dropbeard.types.task import PROBABILITY_ONE, Classification, Input, TaskSchema
 
 CONTEXT: Final = "dropbeard 1 synthetic output"
@@ -64,8 +65,16 @@ def synthetic_digest(owner: str, version: int = 1) -> Digest:
 
 def synthetic_output(input_digest: bytes, flavour: bytes, schema: TaskSchema) -> bytes:
     """An answer that two engines share exactly when input digest and flavour are the same."""
-    seed = blake3(flavour + input_digest, derive_key_context=CONTEXT).digest(8)
+    form = schema.form
+    hashed = blake3(flavour + input_digest, derive_key_context=CONTEXT)
+    if form is not None and form.kind is not OutputKind.BOXES:
+        # Any bytes are numbers.
+        return hashed.digest(form.layout.size)
+    seed = hashed.digest(8)
     first = int.from_bytes(seed, "little") % schema.classes
+    if form is not None:
+        x, y = (int.from_bytes(seed[at : at + 2], "little") // 2 for at in (0, 2))
+        return Boxes((Box(first, x, y, x + 9_999, y + 9_999, PROBABILITY_ONE),)).encode()
     # Halving keeps the sum below one whatever top_k is.
     choices = (((first + place) % schema.classes, PROBABILITY_ONE >> (place + 1)) for place in range(schema.top_k))
     return Classification(tuple(sorted(choices, key=lambda choice: (-choice[1], choice[0])))).encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from dropbeard.signing.ecdsa_p256 import PrivateKey, PublicKey
@@ -15,16 +16,20 @@ CHECKED_MAX: Final = 16_384
 
 
 class NodeSigner:
-    """The node key behind its guard: no path to a signature leads around it (rule 3.8)."""
+    """The node key behind its guard: no path to a signature leads around it (rule 3.8).
 
-    def __init__(self, key: PrivateKey, guard: Guard) -> None:
+    ``key``: that of an epoch, or KeyInvalid when it is not here. One guard stands before all of them (rule 8.4).
+    """
+
+    def __init__(self, key: Callable[[Epoch], PrivateKey], guard: Guard) -> None:
         self._key = key
         self._guard = guard
 
     def sign(self, statement: Statement) -> Signature:
         """64 bytes over the statement; PromiseConflict when it contradicts an earlier one."""
+        key = self._key(statement.epoch)
         self._guard.promise(statement)
-        return Signature(self._key.sign(statement.encode()))
+        return Signature(key.sign(statement.encode()))
 
     def promised(self, epoch: Epoch, before: View) -> bytes:
         """What the guard remembers, for a checkpoint; it signs nothing below view ``before`` any more."""

@@ -62,7 +62,10 @@ CAST: Final = (
 CHANGES_SHARE: Final = 0.15
 """Schedules in which owners join, leave or change their node keys."""
 
-PRUNING_SHARE: Final = 0.2
+DRAINS_SHARE: Final = 0.2
+"""Schedules in which replicas are drained as for an upgrade."""
+
+PRUNING_SHARE: Final = 0.05
 """Schedules that last longer than retention, with small snapshots and more crashes."""
 
 RETENTION_MIN_US: Final = SECOND
@@ -104,6 +107,8 @@ class Options:
     end_us: int
     changes: int = 0
     """Membership changes that the owners sign (rule 8.4)."""
+    drains: int = 0
+    """Replicas that are drained, stopped and started again."""
     snapshot_interval: int = SIMULATED.snapshot_interval
     """Heights between snapshots, and so between checkpoints (rule 7.1)."""
     piece_bytes: int = CHECKPOINT_BYTES_TURN
@@ -178,6 +183,7 @@ def options_for(seed: int, n: int | None = None, byzantine: str = "auto", stretc
         heal_us=heal_us,
         end_us=heal_us + 9 * SECOND,
         changes=_changes(seed),
+        drains=_drains(seed, stretch),
     )
     if not (made.byzantine or made.crashes or made.partitions or made.one_way_cuts or made.loss):
         made = replace(made, crashes=1)
@@ -207,6 +213,12 @@ def _changes(seed: int) -> int:
     """Drawn apart, so that the other draws of a seed do not depend on it."""
     rng = random.Random(f"changes {seed}")
     return rng.randint(1, 2) if rng.random() < CHANGES_SHARE else 0
+
+
+def _drains(seed: int, stretch: int) -> int:
+    """Drawn apart, too."""
+    rng = random.Random(f"drains {seed}")
+    return stretch * rng.randint(1, 2) if rng.random() < DRAINS_SHARE else 0
 
 
 def _liars(rng: random.Random, seed: int, n: int, byzantine: str) -> tuple[str, ...]:

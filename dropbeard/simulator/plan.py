@@ -52,4 +52,5 @@ def plan_for(options: Options) -> list[Planned]:
     for kind, what in DISK_TROUBLE.items():
         planned += some(2 * options.byzantine.count(kind), what)
     planned += some(CHANGE_TRIES * options.changes, "change")
+    planned += some(options.drains, "drain")
     return sorted(planned, key=lambda event: event.time_us)

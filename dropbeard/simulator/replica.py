@@ -19,6 +19,7 @@ from dropbeard.errors import StorageFailed
 from dropbeard.signing.guard import Guard
 from dropbeard.simulator.disk import Crashed, SimulatedDisk, SimulatedStore
 from dropbeard.simulator.keys import GuardedSigner, Key, Keys
+from dropbeard.storage.folding import Unfolder
 from dropbeard.storage.records import Journal
 from dropbeard.storage.rows import HEAD_BYTES, is_stub
 from dropbeard.types.ids import OwnerId, RequestId, Version
@@ -110,10 +111,11 @@ class SimulatedReplica:
         journal = Journal(store, is_audit)
         found = journal.recover()
         checkpoint = [decode_record(data, group) for data in found.checkpoint]
-        shelf, records = list(found.shelf), [decode_record(data, group) for data in found.records]
+        shelf, later = list(found.shelf), list(found.records)
+        records = [decode_record(data, group) for data in later]
         # A crash may leave records that nobody has heard of: they bind from now on.
-        self._tell([row[HEAD_BYTES:] for _, row in store.rows(self._told + 1)])
-        self._told = journal.records
+        unheard, known = journal.records - self._told, [*shelf, *later]
+        self._tell(known[len(known) - unheard :])
         promise_again(guard, self.owner, checkpoint, records)
         now, boot = self._clock.now_of(self.owner, self.seat), 0 if self.lies else store.boot
         secret = blake3(f"secret {self.owner}".encode()).digest()
@@ -158,7 +160,13 @@ class SimulatedReplica:
 
     def stored(self) -> list[bytes]:
         """Every record of the journal that was not pruned."""
-        return [row[HEAD_BYTES:] for row in self.disk.records.values() if not is_stub(row)]
+        unfolder, found = Unfolder(), []
+        for row in self.disk.records.values():
+            if is_stub(row):
+                unfolder.skip()
+            elif (record := unfolder.unfold(row[HEAD_BYTES:])) is not None:
+                found.append(record)
+        return found
 
     def has_stored(self, signature: bytes) -> bool:
         """Is the statement with this signature on the disk?"""

@@ -1,15 +1,17 @@
-"""Crashes, engines that go away, disks that fill up, go back to an earlier day, lie or rot (rules 7.3, 7.4)."""
+"""Crashes, drains, engines that go away, disks that fill up, go back to an earlier day, lie or rot (rules 7.3, 7.4)."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from dropbeard.agreement.events import EngineWasLost
+from dropbeard.agreement.events import EngineWasLost, NodeEnds
 from dropbeard.simulator.disk import Snapshot
 from dropbeard.simulator.plan import CRASH_MAX_US, DISK_TROUBLE
 from dropbeard.simulator.replica import SimulatedReplica
+from dropbeard.types.messages import Presence
 
 if TYPE_CHECKING:
     from dropbeard.simulator.world import World
@@ -59,3 +61,27 @@ def fill_disk(world: World, replica: SimulatedReplica, rng: random.Random) -> No
         world.restart(replica)
 
     world.at(world.now_us + rng.randint(1_000, CRASH_MAX_US), freed)
+
+
+def drain(world: World, replica: SimulatedReplica, rng: random.Random) -> None:
+    """It says that it takes nothing new, a little later that it ends, and comes back after a while."""
+    life = replica.life
+
+    def leave() -> None:
+        if replica.life == life:
+            world.turn(replica, [NodeEnds(Presence.LEAVES)])
+            replica.up = False
+
+    world.turn(replica, [NodeEnds(Presence.DRAINS)])
+    left_us = min(world.now_us + rng.randint(1_000, CRASH_MAX_US), world.options.heal_us - 1)
+    world.at(left_us, leave)
+    world.at(left_us + rng.randint(1_000, CRASH_MAX_US), lambda: world.restart(replica))
+
+
+TROUBLE: Final[Mapping[str, Callable[[World, SimulatedReplica, random.Random], None]]] = {
+    "crash": crash,
+    "drain": drain,
+    "engine": lose_engine,
+    "full": fill_disk,
+}
+"""What may happen to one replica."""

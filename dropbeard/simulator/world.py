@@ -31,7 +31,7 @@ from dropbeard.simulator.oracle import Oracle
 from dropbeard.simulator.people import RETRY_US, SERVICE_MAX_US, WALL_US, Asked, Clients, answer, next_update
 from dropbeard.simulator.plan import DISK_TROUBLE, FLOOD_REQUESTS, START_US, Planned, plan_for
 from dropbeard.simulator.replica import SimulatedReplica
-from dropbeard.simulator.trouble import crash, fill_disk, lose_engine, spoil_disks
+from dropbeard.simulator.trouble import TROUBLE, spoil_disks
 from dropbeard.simulator.wiretap import Wiretap, without_signatures
 from dropbeard.types.ids import Epoch, OwnerId, RequestId, TimeUs, Version
 from dropbeard.types.lanes import LaneBatch
@@ -162,12 +162,10 @@ class World:
                     self._request_at(replica, asked)
             case "update":
                 self._update(replica)
-            case "crash":
-                crash(self, replica, rng)
+            case "crash" | "drain" | "engine" | "full":
+                TROUBLE[planned.what](self, replica, rng)
             case "roll-back" | "crash-liar" | "rot":
                 spoil_disks(self, planned.what, rng)
-            case "full":
-                fill_disk(self, replica, rng)
             case "split":
                 self.network.split(rng)
             case "cut":
@@ -176,8 +174,6 @@ class World:
                 self.network.heal()
             case "change":
                 change_membership(self, rng)
-            case "engine":
-                lose_engine(self, replica, rng)
 
     def _heal(self) -> None:
         """From here on the network is kind; one more request makes sure that there is work."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dropbeard.errors import ConfigInvalid
+from dropbeard.errors import ConfigInvalid, MessageInvalid
 from dropbeard.types.cards import Card, card_from_toml
 from dropbeard.types.genesis_file import genesis_from_toml
 from dropbeard.types.group import Group
-from dropbeard.types.limits import CARD_BYTES_MAX, GENESIS_BYTES_MAX
+from dropbeard.types.ids import GroupId
+from dropbeard.types.limits import CARD_BYTES_MAX, GENESIS_BYTES_MAX, SUCCESSIONS_BYTES_MAX
+from dropbeard.types.succession import Succession, decode_successions
 
 
 def read_text(path: Path, bytes_max: int, what: str) -> str:
@@ -33,3 +35,15 @@ def read_genesis(path: Path) -> Group:
 def read_card(path: Path) -> Card:
     """An owner's public card."""
     return card_from_toml(read_text(path, CARD_BYTES_MAX, "the card"), str(path))
+
+
+def read_successions(path: Path, group: GroupId) -> list[Succession]:
+    """A file of what ended the epochs of a group (rule 8.4). Nothing in it is proved yet."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(SUCCESSIONS_BYTES_MAX)
+        return decode_successions(data, group)
+    except OSError as wrong:
+        raise ConfigInvalid(f"cannot read {path}: {wrong.strerror}") from wrong
+    except MessageInvalid as wrong:
+        raise ConfigInvalid(f"{path}: {wrong}") from wrong

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
+from dropbeard.errors import StorageFailed
 from dropbeard.storage.checkpoints import Checkpoints, Head
-from dropbeard.storage.rows import chain_of, damaged, framed, is_stub, read_row, thinned, unpruned
+from dropbeard.storage.folding import Folder, Unfolder
+from dropbeard.storage.rows import chain_of, damaged, framed, is_stub, read_row, thinned, unfolded, unpruned
 from dropbeard.storage.stores import Change, Store
 from dropbeard.types.ids import NO_DIGEST, Digest
 from dropbeard.types.journal import Piece
@@ -51,6 +53,7 @@ class Journal:
         self.pruned = False
         """Did the last replay come upon records that are gone?"""
         self._checkpoints = Checkpoints()
+        self._folder = Folder()
         self._floor = self._looked = 0
         """Rows up to the first may be pruned, and were up to the second."""
 
@@ -60,16 +63,22 @@ class Journal:
         """One durable commit; StorageFailed when it cannot be promised."""
         chain, rows = self._chain, []
         for record in records:
-            chain, row = framed(chain, record)
+            chain, row = framed(chain, self._folder.fold(record))
             rows.append(row)
         last = self.records + len(rows)
         parts = [] if piece is None else self._take(piece, last, chain)
         pruned, dropped = self._next_pruned(), self._checkpoints.next_dropped()
-        if parts or pruned or dropped:
-            self._store.commit(Change(rows, parts, pruned, dropped))
-        elif rows:
-            self._store.append(rows)
+        try:
+            if parts or pruned or dropped:
+                self._store.commit(Change(rows, parts, pruned, dropped))
+            elif rows:
+                self._store.append(rows)
+        except StorageFailed:
+            self._folder.afresh()  # these rows may not be there
+            raise
         self._chain, self.records = chain, last
+        if piece is not None and piece.first:
+            self._folder.afresh()
 
     def _take(self, piece: Piece, last: int, chain: Digest) -> list[tuple[int, int, bytes]]:
         head = Head(piece.height, last, chain, self._floor, self._looked, piece.kept)
@@ -118,7 +127,7 @@ class Journal:
     def _replay(self, first: int, chain: Digest, whole: bool) -> Iterator[bytes]:
         """``whole``: none of these rows may be pruned."""
         self._chain, self.records = chain, first - 1
-        rows = self._store.rows(first)
+        rows, unfolder = self._store.rows(first), Unfolder()
         pair = next(rows, None)
         while pair is not None:
             following = next(rows, None)
@@ -126,13 +135,15 @@ class Journal:
             pruned = not whole and is_stub(row)
             if number != self.records + 1 and not pruned:
                 raise damaged(self.records + 1, "no such row")
-            record = b"" if pruned else read_row(row, self._chain)
-            if not isinstance(record, bytes):
-                self._end(record, following is None)
+            stored = b"" if pruned else read_row(row, self._chain)
+            if not isinstance(stored, bytes):
+                self._end(stored, following is None)
                 return
             self._chain, self.records = chain_of(row), number
             self.pruned = self.pruned or pruned
-            if not pruned:
+            if pruned:
+                unfolder.skip()
+            elif (record := unfolded(unfolder, number, stored)) is not None:
                 yield record
             pair = following
 

@@ -1,4 +1,4 @@
-"""Rows as they lie on a store: length u32, chain value 32, record; or the stub of a pruned one.
+"""Rows as they lie on a store: length u32, chain value 32, folded record; or the stub of a pruned one.
 
 The chain value is H(previous chain value, record). A stub has the length ``GONE``, the chain value, and no record: what
 follows it can still be checked.
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from dropbeard.errors import StorageFailed
+from dropbeard.storage.folding import Unfolder
 from dropbeard.types import wire
 from dropbeard.types.hashing import RECORD, digest
 from dropbeard.types.ids import Digest
@@ -80,25 +81,36 @@ def unpruned(rows: Iterable[tuple[int, bytes]], first: int, last: int, chain: Di
     ``chain``: that of the row before the first; None to take it from the first row, which is then not given. A gap is
     no damage before a stub.
     """
-    expected = first
+    expected, unfolder = first, Unfolder()
     for number, row in rows:
         if number > last:
             break
         if is_stub(row):
             chain = chain_of(row)
+            unfolder.skip()
         elif number != expected:
             raise damaged(expected, "no such row")
         elif chain is None:
             chain = chain_of(row)
         else:
-            record = read_row(row, chain)
-            if not isinstance(record, bytes):
-                raise damaged(number, record or "cut short")
+            stored = read_row(row, chain)
+            if not isinstance(stored, bytes):
+                raise damaged(number, stored or "cut short")
             chain = chain_of(row)
-            yield record
+            record = unfolded(unfolder, number, stored)
+            if record is not None:
+                yield record
         expected = number + 1
     if expected != last + 1:
         raise damaged(expected, "no such row")
+
+
+def unfolded(unfolder: Unfolder, number: int, stored: bytes) -> bytes | None:
+    """The record of a row; None when it refers to one that was pruned. StorageFailed when it refers to nothing."""
+    record = unfolder.unfold(stored)
+    if record is None and not unfolder.skipped:
+        raise damaged(number, "it refers to what is not there")
+    return record
 
 
 MENDING: Final = "restore it from a copy made by this node, or take a new node key"

@@ -14,7 +14,7 @@ from dropbeard.errors import StorageFailed
 from dropbeard.storage.mark import MENDING, Mark, sync_directory
 from dropbeard.storage.stores import PEEK_BYTES, Change
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 BUSY_TIMEOUT_S: Final = 1.0
 WAL_PAGES: Final = 4_096
 """Pages in the write-ahead log before SQLite copies them into the file."""

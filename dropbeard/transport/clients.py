@@ -11,7 +11,15 @@ import zmq
 
 from dropbeard.signing.curve import CurveSecret
 from dropbeard.transport.frames import EVERYTHING, receive
-from dropbeard.transport.options import INPUT_FRAME_BYTES_MAX, INPUT_QUEUE_MAX, bind, keep_alive, prepare, serve_curve
+from dropbeard.transport.options import (
+    INPUT_FRAME_BYTES_MAX,
+    INPUT_QUEUE_MAX,
+    bind,
+    bind_anew,
+    keep_alive,
+    prepare,
+    serve_curve,
+)
 from dropbeard.transport.unfinished import UnfinishedGuard
 from dropbeard.transport.zap import key_of
 from dropbeard.types.ids import ClientKey
@@ -56,6 +64,13 @@ class ClientListener:
         self.socket.set(zmq.ROUTER_MANDATORY, 1)  # without it a reply to a gone client vanishes uncounted
         serve_curve(self.socket, secret, "clients")
         bind(self.socket, endpoint)
+        self._endpoint = endpoint
+        self._guard = UnfinishedGuard(self.socket, UNFINISHED_BYTES_MAX)
+
+    def move(self, endpoint: str, secret: CurveSecret) -> None:
+        """Listen with another key, or elsewhere, from the next connection on (rule 8.4)."""
+        bind_anew(self.socket, self._endpoint, endpoint, secret)
+        self._endpoint = endpoint
         self._guard = UnfinishedGuard(self.socket, UNFINISHED_BYTES_MAX)
 
     def receive(self, ready: Container[object] = EVERYTHING) -> list[Heard]:

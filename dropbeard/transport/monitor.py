@@ -21,6 +21,8 @@ class Monitor:
         self._watched = socket
         self.socket: zmq.Socket[bytes] = socket.get_monitor_socket(EVENTS)
         self.up = False
+        self.refused = False
+        """The other side does not know our key; ZeroMQ then never tries again by itself."""
 
     def changes(self, ready: Container[object] = EVERYTHING) -> list[bool]:
         """True for each connection made, False for each lost, in order; never blocks. ``ready`` as in PeerLink."""
@@ -30,7 +32,9 @@ class Monitor:
                 frames = self.socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 break
-            self.up = parse_monitor_message(frames)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED
+            event = parse_monitor_message(frames)["event"]
+            self.up = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
+            self.refused = self.refused or event == zmq.EVENT_HANDSHAKE_FAILED_AUTH
             found.append(self.up)
         return found
 

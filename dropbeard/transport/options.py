@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 import zmq
@@ -23,6 +24,9 @@ RECONNECT_MS: Final = 50
 RECONNECT_MAX_MS: Final = 2_000
 LINGER_MS: Final = 500
 BACKLOG: Final = 256
+
+BIND_ANEW_S: Final = 1.0
+BIND_PAUSE_S: Final = 0.001
 
 CURVE_FRAME_BYTES: Final = 33
 """What CURVE adds to a frame. ZeroMQ holds its bound against the frame as encrypted."""
@@ -90,6 +94,25 @@ def bind(socket: zmq.Socket[bytes], endpoint: str) -> None:
         taken = wrong.errno == zmq.EADDRINUSE
         hint = "stop what uses it or choose another port" if taken else "set `listen` to an address of this machine"
         raise TransportFailed(f"cannot listen on {endpoint}: {zmq.strerror(wrong.errno or 0)}; {hint}") from wrong
+
+
+def bind_anew(socket: zmq.Socket[bytes], before: str, endpoint: str, secret: CurveSecret) -> None:
+    """Listen with another CURVE key, or elsewhere; every connection that was made here ends and comes back.
+
+    TransportFailed when the place is not to be had within BIND_ANEW_S: ZeroMQ's own thread frees it.
+    """
+    socket.unbind(before)
+    socket.set(zmq.CURVE_SECRETKEY, z85(secret.raw))
+    until = time.monotonic() + BIND_ANEW_S
+    while True:
+        try:
+            bind(socket, endpoint)
+        except TransportFailed:
+            if time.monotonic() > until:
+                raise
+            time.sleep(BIND_PAUSE_S)
+        else:
+            return
 
 
 INPUT_FRAME_BYTES_MAX: Final = INPUT_BYTES_MAX

@@ -22,11 +22,15 @@ class ZapHandler:
     """
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], domains: dict[str, frozenset[bytes] | None]) -> None:
-        self._domains = domains
+        self._domains = dict(domains)
         self.refused: Counter[str] = Counter()
         self.socket: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
         self.socket.set(zmq.LINGER, 0)
         self.socket.bind(ENDPOINT)
+
+    def allow(self, domain: str, keys: frozenset[bytes] | None) -> None:
+        """From now on only these keys get in, with None every key; connections that stand are not cut."""
+        self._domains[domain] = keys
 
     def answer_all(self) -> None:
         """Answer what is waiting; never blocks."""

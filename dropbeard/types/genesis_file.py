@@ -11,12 +11,13 @@ from dataclasses import fields
 import msgspec
 
 from dropbeard.errors import ConfigInvalid
-from dropbeard.types import limits
-from dropbeard.types.cards import CARD_FORMAT, Card, check_name, is_plain, owner_from_card
+from dropbeard.types.cards import CARD_FORMAT, Card, check_name, hex_bytes, owner_from_card
+from dropbeard.types.client_rules import ClientRules
 from dropbeard.types.group import Group, Owner
-from dropbeard.types.ids import OwnerId
+from dropbeard.types.ids import KEY_BYTES, ClientKey, OwnerId
 from dropbeard.types.parameters import Parameters
 from dropbeard.types.task import TaskSchema
+from dropbeard.types.task_table import TaskTable, task_from, task_values
 from dropbeard.types.toml_text import read_toml, table
 
 GENESIS_FORMAT = 1
@@ -28,14 +29,6 @@ class _GroupTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     f: int
     answers: int
     id: str | None = None
-
-
-class _TaskTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    name: str
-    top_k: int
-    encoded_bytes_max: int
-    pixels_max: int
-    labels: list[str]
 
 
 class _OwnerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,6 +45,13 @@ class _OwnerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model_name: str
 
 
+class _ClientsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    rate_per_s: int
+    burst: int
+    per_day: int
+    allow: list[str] | None = None
+
+
 _ParametersTable = msgspec.defstruct(
     "_ParametersTable", [(spec.name, int) for spec in fields(Parameters)], frozen=True, forbid_unknown_fields=True
 )
@@ -59,31 +59,40 @@ _ParametersTable = msgspec.defstruct(
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     group: _GroupTable
-    task: _TaskTable
+    task: TaskTable
     parameters: _ParametersTable  # type: ignore[valid-type]
     owner: list[_OwnerTable]
+    clients: _ClientsTable | None = None
 
 
 def genesis_to_toml(group: Group) -> str:
     """The genesis file of a group."""
     head = {"format": GENESIS_FORMAT, "name": group.name, "f": group.f, "answers": group.answers, "id": group.id.hex()}
-    task = group.task
     parts = [
         table("[group]", head),
         table("[parameters]", {spec.name: getattr(group.parameters, spec.name) for spec in fields(Parameters)}),
+        *([] if group.clients is None else [table("[clients]", _client_values(group.clients))]),
         *(table("[[owner]]", _owner_values(owner)) for owner in group.owners),
-        table(
-            "[task]",
-            {
-                "name": task.name,
-                "top_k": task.top_k,
-                "encoded_bytes_max": task.encoded_bytes_max,
-                "pixels_max": task.pixels_max,
-                "labels": task.labels,
-            },
-        ),
+        table("[task]", task_values(group.task)),
     ]
     return "\n".join(parts)
+
+
+def _client_values(rules: ClientRules) -> dict[str, int | list[str] | None]:
+    allow = [key.hex() for key in rules.allow] or None
+    return {"rate_per_s": rules.rate_per_s, "burst": rules.burst, "per_day": rules.per_day, "allow": allow}
+
+
+def _client_rules(row: _ClientsTable | None, what: str) -> ClientRules | None:
+    if row is None:
+        return None
+    if row.allow == []:
+        raise ConfigInvalid(f"{what}: clients.allow is empty, so nobody could ask; without it anyone may")
+    keys = tuple(ClientKey(hex_bytes(text, KEY_BYTES, "a key of clients.allow", what)) for text in row.allow or ())
+    try:
+        return ClientRules(row.rate_per_s, row.burst, row.per_day, keys)
+    except ConfigInvalid as wrong:
+        raise ConfigInvalid(f"{what}: {wrong}") from wrong
 
 
 def _owner_values(owner: Owner) -> dict[str, str | int]:
@@ -108,9 +117,11 @@ def genesis_from_toml(text: str, what: str = "the genesis") -> Group:
     check_name(file.group.name, what)
     owners = tuple(_owner(row, what) for row in file.owner)
     task = task_from(file.task, what)
+    clients = _client_rules(file.clients, what)
     try:
         parameters = Parameters(**msgspec.structs.asdict(file.parameters))
-        group = Group(file.group.name, file.group.f, file.group.answers, owners, task, parameters)
+        sizes = file.group.f, file.group.answers
+        group = Group(file.group.name, *sizes, owners, task, parameters, clients=clients)
     except ConfigInvalid as wrong:
         raise ConfigInvalid(f"{what}: {wrong}") from wrong
     if file.group.id is not None and file.group.id != group.id.hex():
@@ -124,22 +135,7 @@ def _owner(row: _OwnerTable, what: str) -> Owner:
     return owner_from_card(Card(format=CARD_FORMAT, **values), OwnerId(number), f"{what}, owner {row.name!r}")
 
 
-def task_from(row: _TaskTable, what: str) -> TaskSchema:
-    """The task schema, its bounds checked."""
-    check_name(row.name, what)
-    # Two classes may share a name (ImageNet has two cranes); the class id is what counts.
-    if not 2 <= len(row.labels) <= limits.LABELS_MAX:
-        raise ConfigInvalid(f"{what}: the task needs 2 to {limits.LABELS_MAX} labels")
-    if not all(is_plain(label, limits.LABEL_BYTES_MAX) for label in row.labels):
-        raise ConfigInvalid(f"{what}: a label must be 1 to {limits.LABEL_BYTES_MAX} printable bytes")
-    if not 1 <= row.top_k <= min(len(row.labels), limits.OUTPUT_BYTES_MAX // 6):
-        raise ConfigInvalid(f"{what}: top_k = {row.top_k} does not fit {len(row.labels)} labels")
-    if not 1 <= row.encoded_bytes_max <= limits.INPUT_BYTES_MAX or not 1 <= row.pixels_max <= limits.PIXELS_MAX:
-        raise ConfigInvalid(f"{what}: encoded_bytes_max or pixels_max is out of bounds")
-    return TaskSchema(row.name, tuple(row.labels), row.top_k, row.encoded_bytes_max, row.pixels_max)
-
-
 def task_schema(name: str, labels: tuple[str, ...]) -> TaskSchema:
     """A classification task with the usual bounds: top 5 (or all), files to 4 MiB, 50 million pixels."""
-    row = _TaskTable(name, min(5, len(labels)), 4 << 20, 50_000_000, list(labels))
+    row = TaskTable(name, 4 << 20, 50_000_000, top_k=min(5, len(labels)), labels=list(labels))
     return task_from(row, f"the task {name!r}")

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from dropbeard.errors import ConfigInvalid
 from dropbeard.types import limits, wire
+from dropbeard.types.client_rules import ClientRules
 from dropbeard.types.hashing import GENESIS, digest
 from dropbeard.types.ids import Digest, Epoch, GroupId, OwnerId, Version, View
 from dropbeard.types.parameters import Parameters
@@ -80,6 +81,8 @@ class Group:
     """The id that the genesis gave the group; None for the genesis itself."""
     ids_given: int = -1
     """Owner ids below this were given out; as many as there are owners in the genesis."""
+    clients: ClientRules | None = None
+    """Who may ask, and how much; None: anyone, within ``client_open_max``."""
 
     def __post_init__(self) -> None:
         if self.epoch == GENESIS_EPOCH:
@@ -147,10 +150,12 @@ class Group:
         return {owner.id: owner for owner in self.owners}
 
     def encode(self) -> bytes:
-        """Canonical bytes of a genesis: name, f u16, answers u16, n u16, owners, task, parameters (rule 1.3)."""
+        """Canonical bytes of a genesis: name, f u16, answers u16, n u16, owners, task, parameters (rule 1.3), and
+        the rules for clients if there are any: without them nothing is added, so no older group changes its id."""
         head = wire.short_bytes(self.name.encode()) + wire.u16(self.f) + wire.u16(self.answers) + wire.u16(self.n)
         owners = b"".join(owner.encode() for owner in self.owners)
-        return head + owners + self.task.encode() + self.parameters.encode()
+        clients = b"" if self.clients is None else self.clients.encode()
+        return head + owners + self.task.encode() + self.parameters.encode() + clients
 
     @cached_property
     def id(self) -> GroupId:

@@ -18,6 +18,14 @@ OPTIONS_BYTES_MAX: Final = 64
 OUTPUT_BYTES_MAX: Final = 16 << 10
 """One owner's answer as task-schema bytes."""
 
+DIMENSIONS_MAX: Final = 4
+"""Of a tensor that is an answer."""
+
+BOXES_MAX: Final = 256
+"""Objects in one owner's answer: fusing those of 64 owners compares each with each."""
+
+UNIT_BYTES_MAX: Final = 32
+
 INPUT_BYTES_MAX: Final = 16 << 20
 """Fuse of the transport; the genesis sets the limit that clients meet."""
 
@@ -38,6 +46,9 @@ CONFIGURATION_BYTES_MAX: Final = 128 << 10
 
 SUCCESSIONS_MAX: Final = 1_024
 """Epochs of one group."""
+
+SUCCESSIONS_BYTES_MAX: Final = 64 << 20
+"""A file of what ended them."""
 
 EVIDENCE_BYTES_MAX: Final = 256 << 10
 """One piece of evidence in a lane; a larger one (a justification of many pages) exists only as a file."""
@@ -77,9 +88,9 @@ FETCH_VIEWS_MAX: Final = 64
 PROPOSALS_PER_VIEW: Final = 2
 """Proposals kept of one view unless a certificate names them: two convict the leader."""
 
-HISTORY_BLOCKS: Final = 4_096
-"""Final blocks kept in memory to serve replicas and clients that are behind; more while retention lasts (rule 4.6).
-Four intervals of snapshots, which serve whoever is further behind; lane batches are kept for two."""
+HISTORY_BLOCKS: Final = 2_560
+"""Final blocks kept in memory to serve replicas and clients that are behind; more while retention lasts (rule 4.6). Two
+and a half intervals of snapshots, which serve whoever is two behind; lane batches are kept for two."""
 
 SNAPSHOT_BUCKETS_MAX: Final = 100_000
 """Buckets of one second of deadlines: horizon and retention of a day each, and some."""
@@ -107,3 +118,20 @@ REJECT_TEXT_BYTES_MAX: Final = 200
 
 PIXELS_MAX: Final = 1 << 28
 """The most pixels that a genesis may admit for one input."""
+
+CLIENTS_ALLOWED_MAX: Final = 16_384
+"""Keys that a genesis may allow: in hex they take 1.2 MB of its file."""
+
+CLIENT_LIMIT_MAX: Final = 1_000_000_000
+"""Of a client's rate, burst or quota in a genesis."""
+
+CLIENT_ACCOUNTS_MAX: Final = 65_536
+"""Clients whose use of rate and quota a replica remembers; whoever was admitted longest ago makes room."""
+
+GROUP_CARDS_BYTES_MAX: Final = 256 << 10
+"""A file of group cards; a node sends it in one message."""
+
+GROUP_CARDS_MAX: Final = 256
+CURRENCY_BYTES_MAX: Final = 16
+PRICE_MAX: Final = 1 << 40
+"""Micro-units for one answer: a million units."""

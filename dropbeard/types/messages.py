@@ -67,13 +67,27 @@ class Echo:
     held_us: int
 
 
+class Presence(enum.IntEnum):
+    """What a node says of its own future; it binds nobody, and concerns nobody's turns but its own (rule 3.6)."""
+
+    UNTOLD = 0
+    """By a node that knows no other, or of a later minor version."""
+    SERVES = 1
+    WAITS = 2
+    """It votes; its engine does not answer."""
+    DRAINS = 3
+    """It takes no new requests and ends soon."""
+    LEAVES = 4
+    """It ends now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """Where a replica stands; sent every ``status_interval`` and on reconnect (rule 3.9).
 
     ``best``: notarization of its best block, None for the genesis. ``tips``: the highest batch it holds of each lane.
     ``stamp`` is the sender's monotonic clock; ``echoes`` give back the last stamp of each peer, so that round trips can
-    be measured (rule 3.7).
+    be measured (rule 3.7). ``minor``: of the wire version that it speaks.
     """
 
     epoch: Epoch
@@ -84,6 +98,8 @@ class Status:
     tips: Cut
     stamp: int = 0
     echoes: tuple[Echo, ...] = ()
+    presence: Presence = Presence.UNTOLD
+    minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +125,7 @@ class BootAnswer:
 
 @dataclass(frozen=True, slots=True)
 class FetchSuccession:
-    """Asks for what ended an epoch (rule 8.4)."""
+    """Asks for what ended an epoch (rule 8.4); clients ask it, too."""
 
     epoch: Epoch
 
@@ -259,13 +275,19 @@ class RejectReason(enum.IntEnum):
     ENGINE_UNAVAILABLE = 6
     NO_CREDIT = 7
     UNKNOWN_REQUEST = 8
+    NOT_ALLOWED = 9
+    """The group's rules name its clients, and this one is not among them."""
+    OVER_RATE = 10
+    OVER_QUOTA = 11
+    WRONG_VERSION = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """A client's first message on a connection."""
+    """A client's first message on a connection. ``minor``: of the wire version that it speaks."""
 
     group: GroupId
+    minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +297,7 @@ class Welcome:
     owner: OwnerId
     epoch: Epoch
     credits: int
+    minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,5 +360,5 @@ class FetchOutcome:
     request: RequestId
 
 
-ToNode = Hello | Submits | FetchOutcome
-ToClient = Welcome | Openings | Reply | Rejected
+ToNode = Hello | Submits | FetchOutcome | FetchSuccession
+ToClient = Welcome | Openings | Reply | Rejected | SuccessionNotice

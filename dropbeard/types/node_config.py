@@ -31,6 +31,9 @@ class KeysTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     curve: str
     salt: str
     passphrase_env: str | None = None
+    next_node: str | None = None
+    """With ``next_curve``: the keys that take over in the epoch that names them (``dropbeard group rotate``)."""
+    next_curve: str | None = None
 
 
 class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,6 +114,8 @@ def config_from_plain(plain: Mapping[str, Any], text: str, what: str) -> NodeCon
         check_endpoint(f"tcp://{config.metrics_address}:{config.metrics_port}", f"{what}: metrics_address")
     if not 0 <= config.record <= RECORD_MAX:
         raise ConfigInvalid(f"{what}: record is {config.record}, must be between 0 and {RECORD_MAX} turns")
+    if (config.keys.next_node is None) != (config.keys.next_curve is None):
+        raise ConfigInvalid(f"{what}: keys.next_node and keys.next_curve go together")
     check_engine(config.engine, what)
     return config
 

@@ -19,7 +19,12 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class PeerPart(Part, frozen=True):
-    """One other owner, as this node sees it. ``height`` and ``view`` are what it claims."""
+    """One other owner, as this node sees it. ``height``, ``view``, ``epoch`` and ``presence`` are what it claims.
+
+    ``behind``: blocks that it was behind this node when its last status came, ``said_us_ago``. ``presence``: untold,
+    serves, waits (for its engine), drains or leaves. ``wire``: the version of the wire that it speaks; ``understood``
+    when this node speaks it too.
+    """
 
     owner: str
     connected: bool
@@ -27,6 +32,12 @@ class PeerPart(Part, frozen=True):
     round_trip_us: int | None
     view: int | None
     height: int | None
+    epoch: int | None = None
+    behind: int | None = None
+    said_us_ago: int | None = None
+    presence: str = "untold"
+    wire: str | None = None
+    understood: bool = True
 
 
 class LanePart(Part, frozen=True):
@@ -83,6 +94,14 @@ class ChainPart(Part, frozen=True):
     models: list[ModelPart]
     marked: list[MarkPart]
     evidence: list[EvidencePart]
+    owners: list[str] = []
+    """Who serves the epoch, in the order of leadership."""
+    faults: int = 0
+    answers: int = 0
+    serves_until_us: int | None = None
+    """Since 1970, of a node whose owner left the group: until then it shows certificates of earlier epochs."""
+    needed: int | None = None
+    """Nodes that a request needs: for a quorum of votes and for ``answers`` answers. None by older releases."""
 
 
 class StagePart(Part, frozen=True):
@@ -196,3 +215,5 @@ class NodeStatus(Part, frozen=True):
     """Messages that were not taken, by reason."""
     not_sent: dict[str, int]
     """Messages that did not leave, by owner or reason."""
+    wire: str = ""
+    """The version of the wire that this node speaks."""

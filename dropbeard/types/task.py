@@ -12,6 +12,7 @@ from dropbeard.errors import InputInvalid, MessageInvalid
 from dropbeard.types import wire
 from dropbeard.types.hashing import INPUT, digest_large
 from dropbeard.types.ids import Digest
+from dropbeard.types.outputs import Boxes, Numbers, OutputForm, OutputKind, decode_boxes, decode_numbers
 
 PROBABILITY_ONE = 65_535
 """A probability is a u16 in units of 1/65535."""
@@ -65,15 +66,29 @@ class Classification:
         return b"".join(_CHOICE.pack(class_id, probability) for class_id, probability in self.choices)
 
 
+Output = Classification | Numbers | Boxes
+"""An answer of some task."""
+
+
 @dataclass(frozen=True, slots=True)
 class TaskSchema:
-    """What the group answers. ``labels`` name the classes; ``top_k`` choices make an answer."""
+    """What the group answers. ``labels`` name the classes; ``top_k`` choices make a classification.
+
+    Of a task that is none, ``form`` says how answers look; its ``top_k`` is 0, its ``labels`` name classes of boxes or
+    single scores.
+    """
 
     name: str
     labels: tuple[str, ...]
     top_k: int
     encoded_bytes_max: int
     pixels_max: int
+    form: OutputForm | None = None
+
+    @property
+    def kind(self) -> OutputKind:
+        """What kind of answer it is."""
+        return OutputKind.CLASSIFICATION if self.form is None else self.form.kind
 
     @property
     def classes(self) -> int:
@@ -81,11 +96,15 @@ class TaskSchema:
         return len(self.labels)
 
     def encode(self) -> bytes:
-        """Canonical bytes: name, top_k u16, encoded_bytes_max u32, pixels_max u32, u32 labels, each short bytes."""
+        """Canonical bytes: name, top_k u16, encoded_bytes_max u32, pixels_max u32, u32 labels, each short bytes.
+
+        Behind them the form, where there is one: top_k, which is 0 there and nowhere else, tells them apart.
+        """
         head = wire.short_bytes(self.name.encode()) + wire.u16(self.top_k)
         limits = wire.u32(self.encoded_bytes_max) + wire.u32(self.pixels_max)
         labels = b"".join(wire.short_bytes(label.encode()) for label in self.labels)
-        return head + limits + wire.u32(len(self.labels)) + labels
+        form = b"" if self.form is None else self.form.encode()
+        return head + limits + wire.u32(len(self.labels)) + labels + form
 
     def check_input(self, given: Input) -> None:
         """Raise InputInvalid unless kind, shape and size fit; the pixels of a file are the engine's to check."""
@@ -110,8 +129,18 @@ class TaskSchema:
         if len(given.data) > self.encoded_bytes_max:
             raise InputInvalid(f"the image has {len(given.data)} bytes, at most {self.encoded_bytes_max} are accepted")
 
+    def read_output(self, output: bytes) -> Output:
+        """Read an answer of this task, whatever its kind; MessageInvalid unless it is the canonical form of one."""
+        if self.form is None:
+            return self.decode_output(output)
+        if self.form.kind is OutputKind.BOXES:
+            return decode_boxes(self.form, self.classes, output)
+        return decode_numbers(self.form, output)
+
     def decode_output(self, output: bytes) -> Classification:
-        """Read an answer; MessageInvalid unless it is the canonical form of ``top_k`` distinct choices."""
+        """Read a classification; MessageInvalid unless it is the canonical form of ``top_k`` distinct choices."""
+        if self.form is not None:
+            raise MessageInvalid(f"the task {self.name} answers with {self.kind.name.lower()}, not with classes")
         if len(output) != _CHOICE.size * self.top_k:
             raise MessageInvalid(
                 f"an answer has {len(output)} bytes, the task's top-{self.top_k} has {_CHOICE.size * self.top_k}"

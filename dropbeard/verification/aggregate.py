@@ -1,4 +1,4 @@
-"""Aggregation: pure functions of a verified certificate (rule 5.6).
+"""What a certificate is aggregated by unless asked otherwise (rule 5.6); ``dropbeard.aggregate`` has the rest.
 
 Plurality never breaks a tie: with a margin of 0 or less the answer is undecided, so no two certificates of one
 request decide differently, whichever openings they hold.
@@ -7,6 +7,7 @@ request decide differently, whichever openings they hold.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dropbeard.types.task import Classification
@@ -44,23 +45,27 @@ class Decision:
 
 def plurality(verified: Verified) -> Decision:
     """Each opening is one vote for its first class; missing openings count against the first."""
-    answers = [answer.classification for answer in verified.answers]
     tally = verified.tally
-    ranked = sorted(tally, key=lambda class_id: (-tally[class_id], -_twice_median(class_id, answers), class_id))
+    ranked = ranked_classes(tally, [answer.classification for answer in verified.answers])
     first, second = ([tally[class_id] for class_id in ranked] + [0, 0])[:2]
-    margin = first - second - (verified.n - len(answers))
+    margin = first - second - (verified.n - len(verified.answers))
     shown = ranked[0] if ranked else None
     return Decision(shown if margin > 0 else None, shown, margin, assurance_of(margin, verified.f))
 
 
+def ranked_classes(votes: Mapping[int, int], answers: Sequence[Classification]) -> list[int]:
+    """Classes by votes, then, for display only, by their median probability over the answers, then by id (rule 5.6)."""
+    return sorted(votes, key=lambda class_id: (-votes[class_id], -_twice_median(class_id, answers), class_id))
+
+
 def assurance_of(margin: int, f: int) -> Assurance:
-    """Name a margin."""
+    """Name a margin; ``f`` is what f owners can take from it by lying, in its own units."""
     if margin > 2 * f:
         return Assurance.ROBUST
     return Assurance.HONEST_PLURALITY if margin > f else Assurance.NONE
 
 
-def _twice_median(class_id: int, answers: list[Classification]) -> int:
+def _twice_median(class_id: int, answers: Sequence[Classification]) -> int:
     """The median probability over the openings, doubled so that it stays whole."""
     # rule 5.6: an id that a top-k leaves out counts 0.
     values = sorted(dict(answer.choices).get(class_id, 0) for answer in answers)

@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Final
 
-from dropbeard.errors import CertificateInvalid, MessageInvalid
+from dropbeard.errors import AggregateInvalid, CertificateInvalid, MessageInvalid
 from dropbeard.signing.ecdsa_p256 import PublicKey
 from dropbeard.types.blocks import Header
 from dropbeard.types.certificates import Certificate, ProvedEntry
@@ -21,7 +21,7 @@ from dropbeard.types.group import Group
 from dropbeard.types.ids import Digest, Height, OwnerId, RequestId, Signature, TimeUs, Version
 from dropbeard.types.merkle import path_root
 from dropbeard.types.statements import Finalize
-from dropbeard.types.task import Classification, Input
+from dropbeard.types.task import Classification, Input, Output
 
 KEYS_CACHED_MAX: Final = 1024
 """Parsed node keys kept: sixteen groups of the largest size."""
@@ -40,7 +40,14 @@ class OwnerAnswer:
     name: str
     version: Version
     model: Digest
-    classification: Classification
+    output: Output
+
+    @property
+    def classification(self) -> Classification:
+        """The answer of a task that classifies; AggregateInvalid when it is another."""
+        if not isinstance(self.output, Classification):
+            raise AggregateInvalid(f"owner {self.name} did not classify: see dropbeard.aggregate for other tasks")
+        return self.output
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,7 @@ class Verified:
 
     @property
     def tally(self) -> dict[int, int]:
-        """Votes of each class that some owner puts first, by class id."""
+        """Votes of each class that some owner puts first, by class id; AggregateInvalid unless the task classifies."""
         votes: dict[int, int] = {}
         for answer in self.answers:
             first = answer.classification.choices[0][0]
@@ -94,7 +101,7 @@ class _Case:
         self.group = group
         self.given = given
         self.proved: tuple[ProvedEntry, ...] = (certificate.base, *certificate.supplements)
-        self.choices: list[Classification] = []
+        self.outputs: list[Output] = []
         """What each answer says, once the last step has read it."""
 
     @cached_property
@@ -106,9 +113,9 @@ def _verified(case: _Case) -> Verified:
     certificate, group = case.certificate, case.group
     block = certificate.headers[-1]
     answers = []
-    for answer, choices in zip(certificate.answers, case.choices, strict=True):
+    for answer, output in zip(certificate.answers, case.outputs, strict=True):
         promise, owner = case.promises[answer.owner], group.member(answer.owner)
-        answers.append(OwnerAnswer(owner.id, owner.name, promise.version, promise.model, choices))
+        answers.append(OwnerAnswer(owner.id, owner.name, promise.version, promise.model, output))
     request = certificate.base.entry.request
     return Verified(certificate.kind, request, block.height, block.time, group.n, group.f, tuple(answers))
 
@@ -276,7 +283,7 @@ def _answers(case: _Case) -> str | None:
 def _outputs(case: _Case) -> str | None:
     for answer in case.certificate.answers:
         try:
-            case.choices.append(case.group.task.decode_output(answer.output))
+            case.outputs.append(case.group.task.read_output(answer.output))
         except MessageInvalid as wrong:
             return f"owner {answer.owner}: {wrong}"
     return None

@@ -40,6 +40,16 @@ class Lineage:
         """What is to be said of an epoch that is not known."""
         return f"is of epoch {epoch}, and only epochs 0 to {len(self.groups) - 1} are known here"
 
+    def followed_by(self, given: Succession) -> Lineage:
+        """This lineage and the epoch after its last one; LedgerInvalid when ``given`` does not lead there."""
+        group = self.groups[-1]
+        fault = succession_fault(group, given, NodeKeyChecker(group))
+        if fault is not None:
+            raise LedgerInvalid(f"what ended epoch {given.epoch} does not check: {fault}")
+        made = following_group(group, given.configuration)
+        root = root_header(made, given.last, given.configuration)
+        return Lineage((*self.groups, made), (*self.roots, root), (*self.lasts, given.last.height))
+
     def verify(self, certificate: Certificate, given: Input | None = None) -> Verified:
         """Check a certificate with the keys of its own epoch; CertificateInvalid names the first step that fails."""
         group = self.group(certificate.epoch)
@@ -55,15 +65,8 @@ class Lineage:
 
 def lineage_of(genesis: Group, successions: Iterable[Succession]) -> Lineage:
     """Follow the successions from the genesis; LedgerInvalid names the first that does not check."""
-    groups, roots, lasts = [genesis], [], []
+    lineage = Lineage((genesis,), (), ())
     for given in sorted(successions, key=lambda given: given.epoch):
-        group = groups[-1]
-        if given.epoch < group.epoch:
-            continue
-        fault = succession_fault(group, given, NodeKeyChecker(group))
-        if fault is not None:
-            raise LedgerInvalid(f"what ended epoch {given.epoch} does not check: {fault}")
-        groups.append(following_group(group, given.configuration))
-        roots.append(root_header(groups[-1], given.last, given.configuration))
-        lasts.append(given.last.height)
-    return Lineage(tuple(groups), tuple(roots), tuple(lasts))
+        if given.epoch >= lineage.groups[-1].epoch:
+            lineage = lineage.followed_by(given)
+    return lineage

@@ -11,6 +11,7 @@ import struct
 import sys
 import tomllib
 from dataclasses import dataclass
+from math import prod
 from statistics import median
 from typing import Any
 
@@ -24,7 +25,9 @@ CERTIFICATE_BYTES_MAX, GENESIS_BYTES_MAX = 1 << 20, 8 << 20
 HEADERS_MAX, OWNERS_MAX, SIBLINGS_MAX = 1025, 64, 20
 AGREED, EXPIRED, SUPPLEMENT = 1, 2, 3
 ORDER = int(NIST256p.order)
-BROKEN = (struct.error, MalformedPointError)
+BROKEN = (LookupError, TypeError, AttributeError, ValueError, RecursionError, struct.error, MalformedPointError)
+KINDS, BOXES = ("classification", "embedding", "scores", "boxes", "tensor"), 3
+ELEMENTS = {"i8": "b", "i16": "h", "i32": "i", "i64": "q", "u8": "B", "u16": "H", "u32": "I"}
 PARAMETERS = (
     *("block_interval_us", "lane_linger_us", "propose_timeout_us", "advance_timeout_us", "finalize_timeout_us"),
     *("timeout_growth_percent", "timeout_growth_steps_max", "status_interval_us", "starvation_us", "horizon_us"),
@@ -43,6 +46,11 @@ class Invalid(Exception):
     def __init__(self, step: int, text: str) -> None:
         super().__init__(f"step {step}: {text}")
         self.step = step
+
+
+def readable(holds: bool, text: str) -> None:
+    if not holds:
+        raise Unreadable(text)
 
 
 def require(step: int, holds: bool, text: str) -> None:
@@ -67,7 +75,8 @@ class Genesis:
     f: int
     answers: int
     keys: tuple[VerifyingKey, ...]
-    top_k: int
+    kind: int
+    size: int
     classes: int
 
 
@@ -75,43 +84,49 @@ def read_genesis(text: str) -> Genesis:
     """Parse the TOML and compute the id from its values."""
     try:
         return _genesis(tomllib.loads(text))
-    except (LookupError, TypeError, AttributeError, ValueError, RecursionError, *BROKEN) as wrong:
+    except BROKEN as wrong:
         raise Unreadable(f"not a genesis file: {type(wrong).__name__}: {wrong}") from wrong
 
 
 def _genesis(table: dict[str, Any]) -> Genesis:
     group, task, owners = table["group"], table["task"], table["owner"]
     n, f, answers = len(owners), group["f"], group["answers"]
-    if [owner["id"] for owner in owners] != list(range(n)) or not 1 <= n <= OWNERS_MAX:
-        raise ValueError("the ids of its owners are not 0, 1, 2, ...")
-    if n < 3 * f + 1 or not 2 * f + 1 <= answers <= n - f:
-        raise ValueError(f"n = {n}, f = {f}, answers = {answers} do not fit each other")
-    if group["format"] != 1 or not 1 <= task["top_k"] <= len(task["labels"]):
-        raise ValueError("its format is not 1, or top_k does not fit the labels")
-    labels = b"".join(short(label.encode()) for label in task["labels"])
-    sizes = struct.pack("<HIII", task["top_k"], task["encoded_bytes_max"], task["pixels_max"], len(task["labels"]))
-    identity = hashed(
-        "genesis",
-        short(group["name"].encode()) + struct.pack("<HHH", f, answers, n),
-        *(_owner(owner) for owner in owners),
-        short(task["name"].encode()) + sizes + labels,
-        *(struct.pack("<Q", table["parameters"][name]) for name in PARAMETERS),
-    )
-    if group.get("id", identity.hex()) != identity.hex():
-        raise ValueError(f"it says that its id is {group['id']}, it is {identity.hex()}")
+    readable([owner["id"] for owner in owners] == list(range(n)) and 1 <= n <= OWNERS_MAX, "ids are not 0, 1, 2, ...")
+    readable(n >= 3 * f + 1 and 2 * f + 1 <= answers <= n - f, f"n = {n}, f = {f}, answers = {answers} do not fit")
+    labels, kind = task.get("labels", []), KINDS.index(task.get("kind", KINDS[0]))
+    size, form = _form(task, kind, len(labels)) if kind else (task["top_k"], b"")
+    fits = group["format"] == 1 and (kind > 0 or 1 <= size <= len(labels))
+    readable(fits, "its format is not 1, or top_k does not fit the labels")
+    head = short(group["name"].encode()) + struct.pack("<HHH", f, answers, n) + b"".join(map(_owner, owners))
+    sizes = 0 if kind else size, task["encoded_bytes_max"], task["pixels_max"], len(labels)
+    words = b"".join(short(label.encode()) for label in labels) + form
+    settings = struct.pack("<21Q", *(table["parameters"][name] for name in PARAMETERS))
+    settings += _clients(table["clients"]) if "clients" in table else b""
+    identity = hashed("genesis", head, short(task["name"].encode()), struct.pack("<HIII", *sizes), words, settings)
+    readable(group.get("id", identity.hex()) == identity.hex(), f"the id of the genesis is {identity.hex()}")
     keys = tuple(VerifyingKey.from_string(bytes.fromhex(owner["node_key"]), curve=NIST256p) for owner in owners)
-    return Genesis(identity, n, f, answers, keys, task["top_k"], len(task["labels"]))
+    return Genesis(identity, n, f, answers, keys, kind, size, len(labels))
+
+
+def _form(task: dict[str, Any], kind: int, classes: int) -> tuple[int, bytes]:
+    shape, element = task.get("shape", [classes]), task.get("element", "u16" if kind == BOXES else "i16")
+    head = bytes((kind, list(ELEMENTS).index(element) + 1, task.get("fraction_bits", 0), len(shape)))
+    rest = struct.pack(f"<{len(shape)}II", *shape, task.get("scale", 0)) + short(task.get("unit", "").encode())
+    return prod(shape) * (1 if kind == BOXES else struct.calcsize("<" + ELEMENTS[element])), head + rest
+
+
+def _clients(rules: dict[str, Any]) -> bytes:
+    keys = b"".join(bytes.fromhex(key) for key in rules.get("allow", ()))
+    limits = (rules["rate_per_s"], rules["burst"], rules["per_day"])
+    return struct.pack("<BIIII", 1, *limits, len(keys) // 32) + keys
 
 
 def _owner(owner: dict[str, Any]) -> bytes:
-    sizes = {"owner_key": 33, "node_key": 33, "curve_key": 32, "model": 32}
-    raw = {name: bytes.fromhex(owner[name]) for name in sizes}
-    if any(len(raw[name]) != size for name, size in sizes.items()):
-        raise ValueError(f"a key or digest of owner {owner['id']} has the wrong length")
+    raw = [bytes.fromhex(owner[name]) for name in ("owner_key", "node_key", "curve_key", "model")]
+    readable([*map(len, raw)] == [33, 33, 32, 32], f"a key or digest of owner {owner['id']} has the wrong length")
     place = struct.pack("<H", owner["id"]) + short(owner["name"].encode())
-    keys = raw["owner_key"] + raw["node_key"] + raw["curve_key"]
     endpoints = b"".join(short(owner[name].encode()) for name in ("votes", "lanes", "clients", "catchup"))
-    return place + keys + endpoints + raw["model"] + short(owner["model_name"].encode())
+    return place + b"".join(raw[:3]) + endpoints + raw[3] + short(owner["model_name"].encode())
 
 
 class Reader:
@@ -122,8 +137,7 @@ class Reader:
         self.at = 0
 
     def take(self, count: int) -> bytes:
-        if self.at + count > len(self.data):
-            raise Unreadable(f"the file ends at byte {len(self.data)}, within a field that begins at {self.at}")
+        readable(self.at + count <= len(self.data), f"the file ends within a field that begins at byte {self.at}")
         self.at += count
         return self.data[self.at - count : self.at]
 
@@ -136,14 +150,12 @@ class Reader:
     def rows(self, most: int) -> range:
         """A u16 count that begins a list."""
         count = self.number("H")
-        if count > most:
-            raise Unreadable(f"a list has {count} items, at most {most} are allowed")
+        readable(count <= most, f"a list has {count} items, at most {most} are allowed")
         return range(count)
 
 
 def ascending(owners: list[int], what: str) -> None:
-    if owners != sorted(set(owners)):
-        raise Unreadable(f"the owners of {what} do not ascend")
+    readable(owners == sorted(set(owners)), f"the owners of {what} do not ascend")
 
 
 @dataclass(frozen=True)
@@ -169,8 +181,8 @@ def read_header(reader: Reader) -> Header:
     lanes = [(reader.number("H"), reader.take(40))[0] for _ in reader.rows(OWNERS_MAX)]
     ascending(lanes, "a cut")
     time, root, counts = reader.number("Q"), reader.take(32), reader.take(64)[:32] != bytes(32)
-    body = reader.data[begin : reader.at]
-    return Header(body, epoch, height, view, parent, parent_view, tuple(lanes), time, root, counts)
+    place = epoch, height, view, parent, parent_view
+    return Header(reader.data[begin : reader.at], *place, tuple(lanes), time, root, counts)
 
 
 @dataclass(frozen=True)
@@ -191,15 +203,13 @@ class Proved:
 def read_proved(reader: Reader, position: int) -> Proved:
     begin = reader.at
     kind = reader.number("B")
-    if kind not in (AGREED, EXPIRED, SUPPLEMENT):
-        raise Unreadable(f"an entry has unknown kind {kind}")
+    readable(kind in (AGREED, EXPIRED, SUPPLEMENT), f"an entry has unknown kind {kind}")
     request, client = reader.take(32), reader.take(32)
     rows = [(reader.number("H"), (reader.take(36), reader.take(32))) for _ in reader.rows(OWNERS_MAX)]
     ascending([owner for owner, _ in rows], "an entry")
     end = reader.at
     index, leaves, count = reader.numbers("IIB")
-    if count > SIBLINGS_MAX:
-        raise Unreadable(f"a path has {count} siblings, at most {SIBLINGS_MAX} are possible")
+    readable(count <= SIBLINGS_MAX, f"a path has {count} siblings, at most {SIBLINGS_MAX} are possible")
     siblings = tuple(reader.take(32) for _ in range(count))
     return Proved(position, reader.data[begin:end], kind, request, client, dict(rows), index, leaves, siblings)
 
@@ -224,25 +234,22 @@ def read_certificate(data: bytes) -> Certificate:
     if len(data) > CERTIFICATE_BYTES_MAX or data[: len(MAGIC)] != MAGIC:
         raise Unreadable("not an inference certificate of version 1")
     reader = Reader(data)
-    reader.take(len(MAGIC))
-    group, epoch = reader.take(32), reader.number("I")
+    _, group, epoch = reader.take(len(MAGIC)), reader.take(32), reader.number("I")
     headers = [read_header(reader) for _ in reader.rows(HEADERS_MAX)]
-    if not headers:
-        raise Unreadable("there is no header")
+    readable(bool(headers), "there is no header")
     signatures = [(reader.number("H"), reader.take(64)) for _ in reader.rows(OWNERS_MAX)]
     ascending([signer for signer, _ in signatures], "the signatures")
     times, nonce, options, asked = reader.take(12), reader.take(8), reader.take(reader.number("H")), reader.take(32)
     entries = [read_proved(reader, len(headers) - 1)]
     entries += [read_proved(reader, reader.number("H")) for _ in reader.rows(OWNERS_MAX)]
     openings = [(reader.number("H"), reader.take(32), reader.take(reader.number("H"))) for _ in reader.rows(OWNERS_MAX)]
-    if reader.at != len(data):
-        raise Unreadable(f"{len(data) - reader.at} bytes follow the end")
+    readable(reader.at == len(data), f"{len(data) - reader.at} bytes follow the end")
     return Certificate(group, epoch, headers, signatures, times, nonce, options, asked, entries, openings)
 
 
 def verify(cert: Certificate, genesis: Genesis) -> None:
     """All steps in order; Invalid names the first that fails."""
-    for check in (check_finalization, check_blocks, check_request, check_openings):
+    for check in (check_finalization, check_blocks, check_openings):
         check(cert, genesis)
 
 
@@ -261,25 +268,24 @@ def check_finalization(cert: Certificate, genesis: Genesis) -> None:
     require(4, len(signers) == len(cert.signatures), "an owner signs twice")
     require(4, all(signer < genesis.n for signer in signers), "a signer is no owner")
     require(4, len(signers) >= (genesis.n + genesis.f + 2) // 2, f"only {len(signers)} signers")
-    vote = cert.group + struct.pack("<IQ", cert.epoch, top.view) + hashed("header", cert.group, top.body)
+    vote = b"dropbeard/1/finalize\0" + cert.group + struct.pack("<IQ", 0, top.view)
+    vote += hashed("header", cert.group, top.body)
     for signer, signature in cert.signatures:
-        signed = verifies(genesis.keys[signer], signature, b"dropbeard/1/finalize\0" + vote)
-        require(5, signed, f"the signature of owner {signer} does not check")
+        require(5, verifies(genesis.keys[signer], signature, vote), f"the signature of owner {signer} does not check")
 
 
 def verifies(key: VerifyingKey, signature: bytes, message: bytes) -> bool:
     """ECDSA P-256 with SHA-256, low s only."""
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-    if not (1 <= r < ORDER and 1 <= s <= ORDER // 2):
-        return False
+    in_range = 1 <= r < ORDER and 1 <= s <= ORDER // 2
     try:
-        return bool(key.verify(signature, message, hashfunc=hashlib.sha256, sigdecode=sigdecode_string))
+        return in_range and bool(key.verify(signature, message, hashfunc=hashlib.sha256, sigdecode=sigdecode_string))
     except BadSignatureError:
         return False
 
 
 def check_blocks(cert: Certificate, genesis: Genesis) -> None:
-    """Steps 6 to 8."""
+    """Steps 6 to 9; step 10 needs an input, which this program does not take."""
     require(6, all(h.lanes == tuple(range(genesis.n)) for h in cert.headers), "a cut is not over the group's lanes")
     require(6, all(-1 <= header.parent_view < header.view for header in cert.headers), "a view is not above its parent")
     require(6, all(o < genesis.n for entry in cert.entries for o in entry.promises), "a promise is no owner's")
@@ -290,6 +296,10 @@ def check_blocks(cert: Certificate, genesis: Genesis) -> None:
         require(7, child.time >= parent.time, "a header is older than its parent")
     for entry in cert.entries:
         require(8, root_of(entry) == cert.headers[entry.position].entries_root, "a path misses the entries root")
+    base, body = cert.entries[0], hashed("request body", cert.nonce, cert.group, short(cert.options), cert.input_digest)
+    require(9, base.request == hashed("request id", base.client, cert.times, body), "another request id")
+    same = all((entry.request, entry.client) == (base.request, base.client) for entry in cert.entries)
+    require(9, same, "a supplement is of another request")
 
 
 def root_of(entry: Proved) -> bytes | None:
@@ -307,46 +317,37 @@ def root_of(entry: Proved) -> bytes | None:
     return None if rest else hashed("merkle root", struct.pack("<I", entry.leaves), node)
 
 
-def check_request(cert: Certificate, _: Genesis) -> None:
-    """Step 9; step 10 needs an input, which this program does not take."""
-    base = cert.entries[0]
-    body = hashed("request body", cert.nonce, cert.group, short(cert.options), cert.input_digest)
-    require(9, base.request == hashed("request id", base.client, cert.times, body), "another request id")
-    same = all((entry.request, entry.client) == (base.request, base.client) for entry in cert.entries)
-    require(9, same, "a supplement is of another request")
-
-
 def check_openings(cert: Certificate, genesis: Genesis) -> None:
     """Steps 11 to 14."""
     base = cert.entries[0]
-    promises: dict[int, tuple[bytes, bytes]] = {}
-    for entry in reversed(cert.entries):
-        promises.update(entry.promises)
+    promises = {owner: promise for entry in reversed(cert.entries) for owner, promise in entry.promises.items()}
     for owner, salt, output in cert.openings:
         require(11, owner in promises, f"owner {owner} promised nothing")
-        version_model, commitment = promises[owner]
-        opened = hashed("commitment", base.request, struct.pack("<H", owner), version_model, salt, output)
-        require(11, opened == commitment, f"the opening of owner {owner} does not match")
+        opened = hashed("commitment", base.request, struct.pack("<H", owner), promises[owner][0], salt, output)
+        require(11, opened == promises[owner][1], f"the opening of owner {owner} does not match")
     require(12, len(promises) == sum(len(entry.promises) for entry in cert.entries), "an owner promised twice")
     owners = [owner for owner, _, _ in cert.openings]
     require(12, owners == sorted(set(owners)), "the owners of the openings do not ascend")
-    if base.kind == EXPIRED:
-        require(13, not owners, "an expired entry has openings")
-    else:
-        enough = min(len(base.promises), len(owners)) >= genesis.answers
-        require(13, enough, f"{len(base.promises)} promises and {len(owners)} openings, need {genesis.answers}")
+    enough = min(len(base.promises), len(owners)) >= genesis.answers if base.kind == AGREED else not owners
+    require(13, enough, f"{len(base.promises)} promises and {len(owners)} openings do not fit the kind of entry")
     for owner, _, output in cert.openings:
         require(14, well_formed(output, genesis), f"the output of owner {owner} is no answer of the task")
 
 
 def well_formed(output: bytes, genesis: Genesis) -> bool:
-    if len(output) != 6 * genesis.top_k:
+    if genesis.kind not in (0, BOXES):
+        return len(output) == genesis.size
+    head, layout = (2, "<I5H") if genesis.kind == BOXES else (0, "<IH")
+    count = int.from_bytes(output[:head], "little") if head else genesis.size
+    if count > genesis.size or len(output) != head + count * struct.calcsize(layout):
         return False
-    choices = list(struct.iter_unpack("<IH", output))
-    ids = {class_id for class_id, _ in choices}
-    ordered = choices == sorted(choices, key=lambda choice: (-choice[1], choice[0]))
-    in_range = max(ids) < genesis.classes and sum(p for _, p in choices) <= 65_535 + genesis.top_k
-    return ordered and in_range and len(ids) == len(choices)
+    rows = list(struct.iter_unpack(layout, output[head:]))
+    ids = {row[0] for row in rows}
+    if rows != sorted(set(rows), key=lambda row: (-row[-1], *row)) or max(ids, default=-1) >= genesis.classes:
+        return False
+    if head:
+        return all(x0 < x1 and y0 < y1 for _, x0, y0, x1, y1, _ in rows)
+    return len(ids) == count and sum(row[1] for row in rows) <= 65_535 + count
 
 
 def plurality(outputs: list[bytes], genesis: Genesis) -> tuple[int, int]:
@@ -361,24 +362,26 @@ def plurality(outputs: list[bytes], genesis: Genesis) -> tuple[int, int]:
 
 def report(cert: Certificate, genesis: Genesis) -> list[str]:
     """What a valid certificate says, line by line."""
-    base, block = cert.entries[0], cert.headers[-1]
-    lines = [f"valid: request {base.request.hex()}", f"group {cert.group.hex()}, height {block.height}"]
-    if base.kind == EXPIRED:
+    head = f"valid: request {cert.entries[0].request.hex()}"
+    lines = [head, f"group {cert.group.hex()}, height {cert.headers[-1].height}"]
+    if cert.entries[0].kind == EXPIRED:
         return [*lines, "expired: the group agreed on no answer before the deadline"]
-    first, margin = plurality([output for _, _, output in cert.openings], genesis)
-    grade = ("none", "honest-plurality", "robust")[(margin > genesis.f) + (margin > 2 * genesis.f)]
-    said = f"agreed class {first}" if margin > 0 else f"undecided, class {first} leads"
-    lines.append(f"{said}, margin {margin}, assurance {grade}, openings {len(cert.openings)} of {genesis.n}")
+    said = f"answers of kind {KINDS[genesis.kind]}, as their bytes in hex, not aggregated here"
+    if not genesis.kind:
+        first, margin = plurality([output for _, _, output in cert.openings], genesis)
+        grade = ("none", "honest-plurality", "robust")[(margin > genesis.f) + (margin > 2 * genesis.f)]
+        said = f"agreed class {first}" if margin > 0 else f"undecided, class {first} leads"
+        said += f", margin {margin}, assurance {grade}"
+    lines.append(f"{said}, openings {len(cert.openings)} of {genesis.n}")
     for owner, _, output in cert.openings:
         place = next(entry.promises[owner][0] for entry in cert.entries if owner in entry.promises)
-        class_id, share = struct.unpack_from("<IH", output)
-        version, model = int.from_bytes(place[:4], "little"), place[4:].hex()
-        lines.append(f"owner {owner} version {version} model {model} class {class_id} ({share / 65_535:.4f})")
+        class_id, share = int.from_bytes(output[:4], "little"), int.from_bytes(output[4:6], "little") / 65_535
+        answer = output.hex() if genesis.kind else f"class {class_id} ({share:.4f})"
+        lines.append(f"owner {owner} version {int.from_bytes(place[:4], 'little')} model {place[4:].hex()} {answer}")
     return lines
 
 
 def main(argv: list[str]) -> int:
-    """Verify one file; the exit code says how it went."""
     try:
         if len(argv) != 2:
             raise Unreadable("usage: python -m dropbeard.verification.portable CERT GENESIS")
@@ -386,12 +389,9 @@ def main(argv: list[str]) -> int:
             data, text = first.read(CERTIFICATE_BYTES_MAX + 1), second.read(GENESIS_BYTES_MAX)
         cert, genesis = read_certificate(data), read_genesis(text.decode())
         verify(cert, genesis)
-    except Invalid as wrong:
-        print(f"invalid: {wrong}", file=sys.stderr)
-        return 1
-    except (Unreadable, OSError, UnicodeDecodeError) as wrong:
-        print(f"unreadable: {wrong}", file=sys.stderr)
-        return 2
+    except (Invalid, Unreadable, OSError, UnicodeDecodeError) as wrong:
+        print(f"{'invalid' if isinstance(wrong, Invalid) else 'unreadable'}: {wrong}", file=sys.stderr)
+        return 1 if isinstance(wrong, Invalid) else 2
     print(*report(cert, genesis), sep="\n")
     return 0
 

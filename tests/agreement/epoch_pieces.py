@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from dropbeard.agreement.ledger import apply_block
@@ -12,7 +13,7 @@ from dropbeard.simulator.options import options_for
 from dropbeard.types.blocks import Header, Justification
 from dropbeard.types.group import Group
 from dropbeard.types.ids import NO_DIGEST, Digest, Height, View
-from dropbeard.types.lanes import LaneBatch
+from dropbeard.types.lanes import Attestation, LaneBatch
 from dropbeard.types.membership import SignedChange, next_group
 from dropbeard.types.merkle import EMPTY_ROOT
 from dropbeard.types.messages import CertificateNotice, Proposal
@@ -75,9 +76,10 @@ def notarize(state: ReplicaState, proposal: Proposal) -> Header:
     return proposal.header
 
 
-def grown(state: ReplicaState, *tips: LaneBatch) -> Header:
-    """Notarized blocks up to the last height of the epoch; the first one orders the change and ``tips``."""
-    ordered = (changing_batch(), *tips)
+def grown(state: ReplicaState, *tips: LaneBatch, attested: Sequence[Attestation] = ()) -> Header:
+    """Notarized blocks up to the last height of the epoch; the first one orders the change, with what its lane, that of
+    owner 0, attests, and ``tips``."""
+    ordered = (replace(changing_batch(), attestations=tuple(attested)), *tips)
     feed(state, [came(made) for made in ordered])
     at = notarize(state, block_over(state, GENESIS, 0, *ordered))
     while at.height < LAST:

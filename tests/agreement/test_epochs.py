@@ -208,8 +208,9 @@ def test_19_who_leaves_takes_its_attestations_along_and_says_nothing_more() -> N
     assert votes(said) == []
 
 
-def promised_before_and_after_a_change() -> tuple[list[LaneBatch], list[LaneBatch]]:
-    """What our lane holds of one answered request in each of two epochs; no block of the first ordered it."""
+def promised_before_and_after_a_change(leaver: bool = False) -> tuple[list[LaneBatch], list[LaneBatch]]:
+    """What our lane holds of one answered request in each of two epochs; no block of the first ordered it. ``leaver``:
+    but one did order the attestation of the owner who leaves."""
     state = replica(1)
     given = Input(InputKind.ENCODED_IMAGE, (0, 0, 0), b"a picture")
     soon = TimeUs(START.wall_us + 10_000_000)
@@ -217,7 +218,7 @@ def promised_before_and_after_a_change() -> tuple[list[LaneBatch], list[LaneBatc
     feed(state, [EngineIsReady(Version(1), GROUP.owners[1].model, 8), RequestCame(request, given)])
     feed(state, [AnswersCame(Version(1), ((request.id, ANSWER),))])
     first = [effect.batch for effect in end_turn(state) if isinstance(effect, PromiseBatch)]
-    last = grown(state)
+    last = grown(state, attested=first[0].attestations if leaver else ())
     tell(state, 3, finalized(last))
     return first, [effect.batch for effect in end_turn(state) if isinstance(effect, PromiseBatch)]
 
@@ -226,6 +227,11 @@ def test_19_what_was_promised_and_not_ordered_is_promised_again_the_same() -> No
     first, again = promised_before_and_after_a_change()
     assert [made.attestations for made in again] == [made.attestations for made in first]
     assert (again[0].epoch, again[0].lane_height) == (1, 1)
+
+
+def test_19_what_only_one_who_leaves_brought_into_a_block_is_promised_again_too() -> None:
+    first, again = promised_before_and_after_a_change(leaver=True)
+    assert [made.attestations for made in again] == [made.attestations for made in first]
 
 
 def test_19_a_mutant_that_forgets_it_keeps_its_clients_waiting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,27 @@ def test_the_first_missing_batch_below_a_tip_is_named() -> None:
     assert store.tip_from(START) == tip(made[0])
 
 
+def test_old_batches_are_held_as_bytes_and_are_as_good_as_before() -> None:
+    made = [batch(2, [attestation(1)])]
+    made.append(batch(2, [attestation(2)], made[0]))
+    made.append(batch(2, [attestation(3)], made[1]))
+    other = batch(2, [attestation(4)])
+    store = holding(*made, other)
+    rows = store.between(START, tip(made[-1]))
+    store.pack_below((tip(made[1]),))
+    assert set(store.lanes[owner(2)].batches) == {made[2].digest}
+    assert store.between(START, tip(made[-1])) == rows
+    assert [signed.batch for signed in store.find_down(made[1].digest, LaneHeight(0))] == [made[1], made[0]]
+    assert [store.get(owner(2), digest) for digest in store.twins(owner(2), LaneHeight(1))] == [
+        signed_batch(made[0]),
+        signed_batch(other),
+    ]
+    assert not store.add(signed_batch(made[0]), LaneHeight(0), named=True)
+    store.forget_below((tip(made[2]),))
+    lane = store.lanes[owner(2)]
+    assert (lane.batches, lane.packed, lane.heights, lane.children) == ({}, {}, {}, {})
+
+
 def test_a_tip_that_lies_about_its_height_extends_nothing() -> None:
     made = chain_of(2)
     store = holding(*made)

@@ -25,10 +25,10 @@ from dropbeard.signing.guard import Guard
 from dropbeard.simulator.keys import GuardedSigner
 from dropbeard.types.blocks import Justification, Page
 from dropbeard.types.group import FIRST_VERSION
-from dropbeard.types.ids import Nonce, RequestId, TimeUs, Version
+from dropbeard.types.ids import Nonce, TimeUs, Version
 from dropbeard.types.journal import Piece
 from dropbeard.types.messages import BatchNotice, Openings, Proposal
-from dropbeard.types.requests import Opening, Request
+from dropbeard.types.requests import Request
 from dropbeard.types.statements import Notarize
 from dropbeard.types.task import Input, InputKind
 from dropbeard.types.votes import SignedVote
@@ -185,13 +185,12 @@ def test_every_record_comes_back_from_its_bytes_and_no_other_bytes_do(kind: str)
     proposal = first_block(replica(1), 0, made)
     page = Page((nullification_of(0),))
     with_page = Proposal(proposal.header, proposal.signature, Justification(None, (page.digest,)), (page,))
-    opening = Opening(RequestId(bytes(32)), owner(1), Version(1), GROUP.owners[1].model, b"answer", bytes(32))
     records: dict[str, Record] = {
         "vote": VoteRecord(signed_vote(1, notarize(proposal.header))),
         "nullify": VoteRecord(SignedVote(owner(2), nullify(4), proposal.signature)),
         "block": BlockRecord(with_page),
         "batch": BatchRecord(signed_batch(made)),
-        "openings": OpeningsRecord((opening, opening)),
+        "openings": OpeningsRecord(((GROUP.owners[1].model, b"answer"), (GROUP.owners[2].model, b""))),
         "certificate": CertificateRecord(certificate_of(nullify(7)).certificate),
     }
     data = encode_record(records[kind])

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from dropbeard.audit.disclosed import Agreement, agreement_of
+from dropbeard.types.entries import EntryKind
 from tests.verification.building import Plan, build, output, world
+from tests.verification.test_lineage import CERTIFICATES, SUCCESSIONS, WORLD
 
 
 def save(directory: Path, name: str, plan: Plan, n: int = 4) -> None:
@@ -43,3 +45,15 @@ def test_copies_count_once_and_what_does_not_verify_is_refused(tmp_path: Path) -
     (tmp_path / "a directory.dbcert").mkdir()
     (tmp_path / "notes.txt").write_text("not looked at")
     assert agreement_of("owner 0", world(4).group, tmp_path) == Agreement(1, 1, 1, 3)
+
+
+def test_certificates_of_later_epochs_count_once_it_is_known_what_ended_the_ones_before(tmp_path: Path) -> None:
+    agreed = [certificate for certificate in CERTIFICATES if certificate.kind is EntryKind.AGREED]
+    for number, certificate in enumerate(agreed):
+        (tmp_path / f"{number}.dbcert").write_bytes(certificate.encode())
+    early = sum(certificate.epoch == 0 for certificate in agreed)
+    genesis, name = WORLD.keys.group, WORLD.keys.group.owners[1].name
+    assert 0 < early < len(agreed)
+    assert agreement_of(name, genesis, tmp_path).refused == len(agreed) - early
+    found = agreement_of(name, genesis, tmp_path, SUCCESSIONS)
+    assert (found.certificates, found.refused) == (len(agreed), 0)

@@ -16,6 +16,9 @@ STATE_DISK_BYTES = 64 << 20
 GROWTH_BYTES_PER_S = 512 << 10
 """What a journal may grow under this load, and some."""
 
+GROWTH_S_MAX = 1_800
+"""By then retention has passed, and what is pruned makes room for what comes."""
+
 MOUNT_TIMEOUT_S = 10
 CLOCK_JUMP_US = 400_000
 
@@ -81,7 +84,7 @@ def fill(state: Path) -> Undo:
 def mount_small_disk(state: Path, seconds: float) -> bool:
     """A file system of its own for a state directory; False where this user may not mount one."""
     state.mkdir(mode=0o700, exist_ok=True)
-    size = STATE_DISK_BYTES + int(seconds * GROWTH_BYTES_PER_S)
+    size = STATE_DISK_BYTES + int(min(seconds, GROWTH_S_MAX) * GROWTH_BYTES_PER_S)
     command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", str(state)]
     try:
         return subprocess.run(command, capture_output=True, timeout=MOUNT_TIMEOUT_S, check=False).returncode == 0

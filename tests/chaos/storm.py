@@ -6,8 +6,8 @@ import random
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,8 @@ from dropbeard.daemon.local_group import LocalGroup
 from dropbeard.daemon.supervisor import Child, Supervisor
 from dropbeard.errors import CertificateInvalid, ClientError, DropbeardError, GroupUnreachable
 from dropbeard.signing.curve import CurveSecret
-from dropbeard.types.certificates import Certificate
+from dropbeard.types import wire
+from dropbeard.types.certificates import Certificate, decode_certificate
 from dropbeard.types.entries import EntryKind
 from dropbeard.types.node_config import EngineTable
 from dropbeard.verification.certificate import verify
@@ -55,14 +56,15 @@ class Report:
 
 
 class Load(threading.Thread):
-    """One client that asks all the time and keeps every certificate."""
+    """One client that asks all the time and keeps every certificate, in a file: hours of them fit in no memory."""
 
-    def __init__(self, local: LocalGroup, number: int) -> None:
+    def __init__(self, local: LocalGroup, number: int, directory: Path) -> None:
         super().__init__(daemon=True)
         self._local = local
         self._rng = np.random.default_rng(number)
+        self._kept = (directory / f"certificates-{number}").open("w+b")
         self.key = CurveSecret.generate()
-        self.certificates: list[Certificate] = []
+        self.latest: deque[Certificate] = deque(maxlen=REFETCHED_MAX // CLIENTS)
         self.errors: Counter[str] = Counter()
         self.requests = 0
         self.over = threading.Event()
@@ -83,7 +85,15 @@ class Load(threading.Thread):
             if isinstance(outcome, ClientError):
                 self.errors[type(outcome).__name__] += 1
             else:
-                self.certificates.append(outcome.certificate.certificate)
+                self.latest.append(outcome.certificate.certificate)
+                self._kept.write(wire.long_bytes(outcome.certificate.data))
+
+    def certificates(self) -> Iterator[Certificate]:
+        """All of them, read back and closed; once, when the thread has ended."""
+        with self._kept as kept:
+            kept.seek(0)
+            while head := kept.read(4):
+                yield decode_certificate(kept.read(int.from_bytes(head, "little")))
 
 
 def storm(directory: Path, seconds: float, seed: int, say: Callable[[str], object]) -> Report:
@@ -99,7 +109,7 @@ def storm(directory: Path, seconds: float, seed: int, say: Callable[[str], objec
             stack.callback(relay.close)
         _listen_behind(local)
         stack.enter_context(local)
-        loads = [Load(local, number) for number in range(CLIENTS)]
+        loads = [Load(local, number, directory) for number in range(CLIENTS)]
         _wait_until_all_answer(local)
         for load in loads:
             load.start()
@@ -182,8 +192,8 @@ def _question(local: LocalGroup, loads: list[Load], report: Report) -> None:
     for load in loads:
         report.requests += load.requests
         report.errors.update(load.errors)
-        report.certificates += len(load.certificates)
-        for certificate in load.certificates:
+        for certificate in load.certificates():
+            report.certificates += 1
             try:
                 verify(certificate, local.group)
                 report.verified += 1
@@ -193,7 +203,7 @@ def _question(local: LocalGroup, loads: list[Load], report: Report) -> None:
             if outcomes.setdefault(request, certificate.kind) is not certificate.kind:
                 report.violations.append(f"request {request.hex()} has two outcomes")
         with Client(local.group, load.key, timeout=8, connect_timeout=5) as client:
-            for certificate in load.certificates[-REFETCHED_MAX // CLIENTS :]:
+            for certificate in load.latest:
                 _fetch_again(client, certificate, report)
 
 

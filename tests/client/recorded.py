@@ -7,13 +7,15 @@ from functools import cache
 
 from dropbeard.agreement.effects import SendClient
 from dropbeard.agreement.turn import Outgoing
-from dropbeard.simulator.options import options_for
+from dropbeard.simulator.options import Options, options_for
 from dropbeard.simulator.replica import SimulatedReplica
+from dropbeard.simulator.settling import is_settled
 from dropbeard.simulator.world import World
 from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, OwnerId, RequestId
 from dropbeard.types.messages import Openings, Reply
 from dropbeard.types.requests import Request
+from dropbeard.types.succession import Succession
 from dropbeard.types.task import Input
 
 CALM = replace(
@@ -47,13 +49,16 @@ class Recorded:
     agreed: list[RequestId] = field(default_factory=list)
     shown: dict[RequestId, list[tuple[OwnerId, Openings | Reply]]] = field(default_factory=dict)
     """What honest nodes answer at the end to a client that asks for its request by id."""
+    told: list[tuple[OwnerId, Openings | Reply]] = field(default_factory=list)
+    """Everything in its order, with its sender."""
+    successions: list[Succession] = field(default_factory=list)
 
 
 class _Overheard(World):
     """Keeps what clients are told."""
 
-    def __init__(self, byzantine: tuple[str, ...]) -> None:
-        super().__init__(replace(CALM, byzantine=byzantine, requests=40 if byzantine else CALM.requests))
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
         self.told: list[tuple[OwnerId, Openings | Reply]] = []
 
     def judge(self, replica: SimulatedReplica, effect: Outgoing) -> None:
@@ -65,9 +70,19 @@ class _Overheard(World):
 @cache
 def recorded(*byzantine: str) -> Recorded:
     """One calm schedule of a single client, model updates and all trouble left out but what liars make."""
-    world = _Overheard(byzantine)
+    return _record(_Overheard(replace(CALM, byzantine=byzantine, requests=40 if byzantine else CALM.requests)))
+
+
+@cache
+def recorded_over_epochs() -> Recorded:
+    """A schedule of a single client whose owners change twice."""
+    calm = replace(options_for(20, 4, "none", 2), changes=2, clients=1, crashes=0, loss=0.0, through_codec=False)
+    return _record(_Overheard(replace(calm, partitions=0, one_way_cuts=0, updates=0)))
+
+
+def _record(world: _Overheard) -> Recorded:
     found = Recorded(world.keys.group, ClientKey(bytes([1]) * 32))
-    world.run()
+    world.run(is_settled)
     for owner, message in world.told:
         if isinstance(message, Openings):
             found.openings.append((owner, message))
@@ -77,5 +92,8 @@ def recorded(*byzantine: str) -> Recorded:
     found.shown = {
         name: [(r.owner, m) for r in world.honest for m in world.shown_to(r, name)] for name in world.clients.asked
     }
+    latest = max((replica.turn.state for replica in world.honest), key=lambda state: state.group.epoch)
+    found.successions = list(latest.successions.values())
+    found.told = world.told
     found.agreed = [RequestId(name) for name, kind in world.oracle.outcomes.items() if kind == 1]
     return found

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 
 import pytest
 
 from dropbeard import AsyncClient
 from dropbeard.client import Grade, Provisional
+from dropbeard.client.session import Session
 from dropbeard.daemon.local_group import LocalGroup
-from dropbeard.errors import ClientClosed
+from dropbeard.errors import ClientClosed, ConfigInvalid, InputInvalid, RequestExpired
+from dropbeard.types.ids import RequestId
+from dropbeard.types.task import Input
 from dropbeard.verification.certificate import verify
 from tests.client.groups import picture, pictures, running_group
 
@@ -55,6 +59,89 @@ def test_a_cancelled_task_gives_up_its_own_request_alone(local: LocalGroup) -> N
                 await given_up
             again = await group.fetch(answer.certificate.certificate.request())
             assert (again.request_id, again.height) == (answer.request_id, answer.height)
+
+    asyncio.run(asked())
+
+
+def test_tasks_together_never_have_more_under_way_than_the_group_grants(
+    local: LocalGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_at_once: list[int] = []
+    plain = Session.submit
+
+    def counted(session: Session, given: Input, *rest: int) -> RequestId:
+        request = plain(session, given, *rest)  # type: ignore[arg-type]
+        open_at_once.append(session.open_requests)
+        return request
+
+    async def asked() -> None:
+        async with await AsyncClient.from_group(local.genesis, timeout=30) as group, asyncio.timeout(LIMIT_S):
+            group._pump.calls.credits = 3
+            tasks = [asyncio.create_task(group.infer(one)) for one in pictures(30)]
+            await asyncio.sleep(0)
+            for task in tasks[1:30:3]:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            assert [isinstance(one, asyncio.CancelledError) for one in ended] == [place % 3 == 1 for place in range(30)]
+            assert (await group.infer(picture(1))).grade is Grade.FINAL
+
+    monkeypatch.setattr(Session, "submit", counted)
+    asyncio.run(asked())
+    assert max(open_at_once) == 3
+
+
+def test_who_gets_no_credit_in_time_is_told_so_and_a_close_ends_the_wait(local: LocalGroup) -> None:
+    async def asked() -> None:
+        group = await AsyncClient.from_group(local.genesis)
+        group._pump.calls.credits = 0
+        with pytest.raises(RequestExpired, match="no credit became free within 0.1 s"):
+            await group.infer(picture(1), timeout=0.1)
+        waits = asyncio.create_task(group.infer(picture(1)))
+        await asyncio.sleep(0)
+        await group.close()
+        with pytest.raises(ClientClosed, match="before this request was sent"):
+            await waits
+
+    asyncio.run(asked())
+
+
+def test_a_stream_from_a_slow_source_yields_meanwhile_and_leaving_it_gives_up_the_rest(local: LocalGroup) -> None:
+    async def asked() -> None:
+        first_came = asyncio.Event()
+
+        async def source() -> AsyncIterator[object]:
+            yield picture(1)
+            await first_came.wait()
+            for one in pictures(20):
+                yield one
+
+        async with await AsyncClient.from_group(local.genesis) as group, asyncio.timeout(LIMIT_S):
+            async with aclosing(group.stream(source(), in_flight=4)) as stream:
+                async for position, _ in stream:
+                    first_came.set()
+                    if position:
+                        break
+            assert group._pump.calls.session.open_requests == 0
+
+    asyncio.run(asked())
+
+
+def test_what_a_source_or_a_picture_raises_reaches_who_iterates(local: LocalGroup) -> None:
+    def broken() -> Iterator[object]:
+        yield picture(1)
+        raise ZeroDivisionError
+
+    async def asked() -> None:
+        async with await AsyncClient.from_group(local.genesis) as group, asyncio.timeout(LIMIT_S):
+            for kind in (group.map, group.stream):
+                with pytest.raises(ZeroDivisionError):
+                    [one async for one in kind(broken())]
+                with pytest.raises(InputInvalid):
+                    [one async for one in kind([picture(1), b""])]
+            with pytest.raises(ConfigInvalid, match="in_flight"):
+                [one async for one in group.map([], in_flight=0)]
+            assert not [one async for one in group.map([])]
+            assert not [one async for one in group.stream([])]
 
     asyncio.run(asked())
 

@@ -8,6 +8,7 @@ import pytest
 
 from dropbeard.client.session import GRACE_US, LINGER_US, REPEAT_AFTER_US, Session
 from dropbeard.errors import InputInvalid, RequestExpired, RequestRejected
+from dropbeard.types import versions
 from dropbeard.types.certificates import Certificate
 from dropbeard.types.entries import EntryKind
 from dropbeard.types.group import Group
@@ -53,7 +54,7 @@ def reject(session: Session, request: RequestId, owner: int, reason: RejectReaso
 def test_a_connection_is_greeted_with_the_groups_id(group: Group) -> None:
     session = Session(group, ClientKey(bytes(32)))
     session.on_connected(OwnerId(2))
-    assert session.outgoing == [(OwnerId(2), Hello(group.id), None)]
+    assert session.outgoing == [(OwnerId(2), Hello(group.id, versions.WIRE_MINOR), None)]
 
 
 def test_a_request_goes_to_every_node_that_said_welcome_and_to_a_late_one_when_it_does(group: Group) -> None:

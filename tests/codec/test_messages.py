@@ -60,6 +60,7 @@ from dropbeard.types.messages import (
     LanesMessage,
     Openings,
     PageNotice,
+    Presence,
     Proposal,
     Rejected,
     RejectReason,
@@ -114,6 +115,7 @@ VOTES: list[VotesMessage] = [
     CertificateNotice(QuorumCertificate(FINALIZE, ROWS)),
     Status(GROUP.epoch, View(9), Height(2), QuorumCertificate(NOTARIZE, ROWS), QuorumCertificate(FINALIZE, ROWS), CUT),
     Status(GROUP.epoch, View(0), Height(0), None, None, ()),
+    Status(GROUP.epoch, View(0), Height(0), None, None, (), 5, (), Presence.LEAVES, 65_535),
     FetchHeader(D, Height(4)),
     FetchViews(View(1), View(5)),
     FetchPage(D),
@@ -134,6 +136,7 @@ TO_NODE: list[ToNode] = [
             Submit(GroupId(D), Nonce(0), TimeUs(1), 0, b"", InputKind.ENCODED_IMAGE, (0, 0, 0)),
         )
     ),
+    FetchSuccession(Epoch(2**32 - 1)),
 ]
 TO_CLIENT: list[ToClient] = [
     Welcome(OwnerId(3), Epoch(0), 77),
@@ -141,6 +144,7 @@ TO_CLIENT: list[ToClient] = [
     Openings(()),
     Reply((HEADER,), ROWS, ((4, ENTRY), (9, ENTRY)), 12, (D, E, D)),
     Rejected(RequestId(D), RejectReason.BUSY, 2**40, "später, bitte"),
+    SuccessionNotice(Succession(Epoch(1), (HEADER,), ROWS, D, E, b"c")),
 ]
 TO_ENGINE: list[ToEngine] = [
     NodeHello(),

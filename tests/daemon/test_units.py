@@ -99,7 +99,7 @@ def test_target_and_slice_verify(tmp_path: Path, name: str) -> None:
 
 def test_what_must_not_be_restarted_are_the_daemons_own_exit_codes() -> None:
     mine = {kind.daemon_exit_code for kind in vars(errors).values() if _is_error(kind)} - {1}
-    assert mine == {errors.OPERATOR_MUST_ACT, errors.STATE_CONTRADICTS}
+    assert mine == {errors.OPERATOR_MUST_ACT, errors.STATE_CONTRADICTS, errors.OWNER_LEFT}
     usage = 2
     node = unit_text("dropbeard-node@.service", Path("/x"))
     assert {int(code) for code in value(node, "RestartPreventExitStatus").split()} == {usage, *mine}

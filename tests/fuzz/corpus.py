@@ -33,7 +33,7 @@ from dropbeard.types.engine_messages import (
     ToEngine,
     UnloadModel,
 )
-from dropbeard.types.ids import Digest, Nonce, TimeUs, Version
+from dropbeard.types.ids import Digest, Epoch, Nonce, TimeUs, Version
 from dropbeard.types.messages import (
     BatchNotice,
     BucketNotice,
@@ -42,6 +42,7 @@ from dropbeard.types.messages import (
     FetchInput,
     FetchOutcome,
     FetchSnapshot,
+    FetchSuccession,
     Hello,
     InputNotice,
     SnapshotNotice,
@@ -162,6 +163,7 @@ def _client_and_engine(made: _Tapped) -> list[Sample]:
     submit = Submit(group.id, Nonce(1), TimeUs(2), 3, b"", InputKind.RAW_RGB8, (2, 2, 3))
     request = next(iter(made.clients.asked))
     to_node: list[ToNode] = [Hello(group.id), Submits((submit, submit)), FetchOutcome(request)]
+    to_node.append(FetchSuccession(Epoch(1)))
     ticket = InferTicket(1, TimeUs(2), Version(1), InputKind.ENCODED_IMAGE, (0, 0, 0), Digest(bytes(32)))
     model = Digest(bytes(32))
     asked: list[ToEngine] = [

@@ -55,6 +55,15 @@ def test_forgetting_old_blocks_breaks_nothing_and_bounds_what_is_held(monkeypatc
         assert held < len(world.oracle.batches)
 
 
+@pytest.mark.parametrize("seed", [3, 7, 12])
+def test_batches_held_as_bytes_serve_whoever_is_behind(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    monkeypatch.setattr("dropbeard.agreement.finality.APPLIED_BLOCKS", 1)
+    world = World(replace(options_for(seed, 4, "none", 2), crashes=8))
+    world.run()
+    assert world.oracle.found == []
+    assert any(lane.packed for replica in world.replicas for lane in replica.turn.state.lanes.lanes.values())
+
+
 def test_the_seeds_of_a_hundred_schedules_turn_every_trouble_on_and_off() -> None:
     some = [options_for(seed) for seed in range(200)]
     troubles = "loss duplicates slow_share crashes partitions one_way_cuts engine_losses full_disks floods skew_us"

@@ -25,7 +25,8 @@ class Node:
         self.context: Context = zmq.Context()
         keys = frozenset(owner.curve_key for owner in world.group.owners if owner.id != me)
         self.zap = ZapHandler(self.context, {"votes": keys})
-        self.link = PeerLink(self.context, world.group, OwnerId(me), world.secrets[me], "votes")
+        others = [owner for owner in world.group.owners if owner.id != me]
+        self.link = PeerLink(self.context, others, world.group.owners[me], world.secrets[me], "votes")
         self.heard: list[tuple[OwnerId, bytes]] = []
         self.reconnected: list[OwnerId] = []
 
@@ -177,7 +178,7 @@ def test_a_connection_made_again_is_reported(world: Sockets, pair: tuple[Node, N
 def test_a_taken_port_is_one_clear_error(world: Sockets, pair: tuple[Node, Node]) -> None:
     context: Context = zmq.Context()
     with pytest.raises(TransportFailed, match="choose another port"):
-        PeerLink(context, world.group, OwnerId(0), world.secrets[0], "votes")
+        PeerLink(context, world.group.owners[1:], world.group.owners[0], world.secrets[0], "votes")
     context.destroy(linger=0)
 
 

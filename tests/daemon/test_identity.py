@@ -1,0 +1,63 @@
+"""Which owner a node is, over epochs that change its keys (rule 8.4)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dropbeard.daemon.epoch_files import read_epochs, write_epochs
+from dropbeard.daemon.identity import Keys, identify
+from dropbeard.errors import ConfigInvalid, StorageFailed
+from dropbeard.signing.curve import CurveSecret
+from dropbeard.signing.ecdsa_p256 import PrivateKey
+from dropbeard.types.group import Group, Owner
+from dropbeard.types.membership import next_group
+from tests.agreement.pieces import GROUP
+from tests.verification.test_lineage import LINEAGE, SUCCESSIONS, WORLD
+
+OLD, NEW = (PrivateKey.generate(), CurveSecret.generate()), (PrivateKey.generate(), CurveSecret.generate())
+
+
+def with_keys(owner: Owner, pair: tuple[PrivateKey, CurveSecret]) -> Owner:
+    return replace(owner, node_key=pair[0].public.to_bytes(), curve_key=pair[1].public)
+
+
+FIRST = replace(GROUP, owners=(*GROUP.owners[:2], with_keys(GROUP.owners[2], OLD), GROUP.owners[3]))
+SECOND: Group = next_group(FIRST, (*FIRST.owners[:2], with_keys(FIRST.owners[2], NEW), FIRST.owners[3]), 1, 3)
+
+
+def keys(*pairs: tuple[PrivateKey, CurveSecret]) -> Keys:
+    return Keys(pairs, bytes(32))
+
+
+def test_with_both_keys_a_node_is_who_the_latest_epoch_says() -> None:
+    assert identify([FIRST], keys(OLD, NEW)).node_key == OLD[0]
+    assert identify([FIRST, SECOND], keys(OLD, NEW)).node_key == NEW[0]
+    assert identify([FIRST, SECOND], keys(NEW)).owner == SECOND.owners[2]
+
+
+def test_with_its_old_keys_alone_it_is_still_the_owner_of_the_earlier_epoch() -> None:
+    assert identify([FIRST, SECOND], keys(OLD)).owner == FIRST.owners[2]
+    assert keys(OLD).identity(SECOND.owners[2]) is None
+
+
+def test_keys_that_no_epoch_names_and_pairs_that_do_not_belong_together_are_refused() -> None:
+    with pytest.raises(ConfigInvalid, match="no owner of the genesis has this node key"):
+        identify([FIRST], keys(NEW))
+    with pytest.raises(ConfigInvalid, match="from its genesis to epoch 1, has this node key"):
+        identify([FIRST, SECOND], keys((PrivateKey.generate(), CurveSecret.generate())))
+    with pytest.raises(ConfigInvalid, match="another CURVE key for owner"):
+        identify([FIRST], keys((OLD[0], NEW[1])))
+
+
+def test_a_state_directory_keeps_how_its_epochs_ended_and_damage_is_named(tmp_path: Path) -> None:
+    genesis = WORLD.keys.group
+    assert read_epochs(genesis, tmp_path)[0].groups == (genesis,)
+    write_epochs(genesis, tmp_path, reversed(SUCCESSIONS))
+    lineage, given = read_epochs(genesis, tmp_path)
+    assert (lineage.groups, given) == (LINEAGE.groups, SUCCESSIONS)
+    (tmp_path / "successions").write_bytes(b"damaged")
+    with pytest.raises(StorageFailed, match="remove .*successions, the node makes it anew"):
+        read_epochs(genesis, tmp_path)
