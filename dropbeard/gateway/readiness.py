@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import importlib.util
 import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +14,16 @@ from cryptography import x509
 from dropbeard.client.options import Options
 from dropbeard.daemon.findings import Check, Finding, fail, ok, run_all, warn
 from dropbeard.daemon.readiness import OTHERS_WRITE, bind_fault
+from dropbeard.errors import ExtraMissing
 from dropbeard.gateway.config import GatewayFiles, read_gateway_files
+from dropbeard.gateway.service import Gateway
 from dropbeard.signing.curve import load_curve_secret
 from dropbeard.storage.files import read_genesis, read_text
 from dropbeard.types.limits import CARD_BYTES_MAX
 from dropbeard.types.toml_text import read_plain
+
+PACKAGES: Final = ("aiohttp", "grpc", "tritonclient")
+"""Of the extra ``gateway``."""
 
 EXPIRES_SOON: Final = datetime.timedelta(days=14)
 
@@ -32,6 +38,7 @@ def findings(path: Path) -> list[Finding]:
     """All checks, in the order in which they are to be mended. Ports are bound for a moment."""
     checks = _Checks(read_gateway_files(path))
     named: Mapping[str, Check] = {
+        "packages": checks.packages,
         "config": checks.config,
         "genesis": checks.genesis,
         "permissions": checks.permissions,
@@ -48,10 +55,19 @@ class _Checks:
         self._files = files
         self._config = files.config
 
+    def packages(self) -> Finding:
+        """What HTTP and gRPC need."""
+        missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+        if missing:
+            return fail("packages", f"{', '.join(missing)} cannot be found", "pip install 'dropbeard[gateway]'")
+        return ok("packages", ", ".join(PACKAGES))
+
     def config(self) -> Finding:
         """It was read, and fits the group."""
         times = Options(timeout=self._config.timeout_ms / 1e3, patience=self._config.patience_ms / 1e3)
-        times.checked(read_genesis(self._files.genesis))
+        group = read_genesis(self._files.genesis)
+        times.checked(group)
+        Gateway(group, self._config)
         return ok("config", f"{self._files.path} is read")
 
     def genesis(self) -> Finding:
@@ -77,8 +93,10 @@ class _Checks:
         """The files fit each other, and have not run out."""
         if self._config.tls is None:
             return ok("tls", "none")
-        from dropbeard.gateway.listening import read_tls
-
+        try:
+            from dropbeard.gateway.listening import read_tls
+        except ModuleNotFoundError as missing:
+            raise ExtraMissing(f"a gateway needs {missing.name}; pip install 'dropbeard[gateway]'") from missing
         read_tls(self._config.tls, self._files)
         chain = self._files.at(self._config.tls.certificate)
         ends = x509.load_pem_x509_certificates(chain.read_bytes())[0].not_valid_after_utc

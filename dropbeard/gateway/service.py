@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 from dropbeard.client.answers import Answer
-from dropbeard.errors import DropbeardError
+from dropbeard.errors import ConfigInvalid, DropbeardError
 from dropbeard.gateway.calls import Answered, Call, Options, options_of
 from dropbeard.gateway.config import GatewayConfig
 from dropbeard.gateway.description import VERSION, Description
@@ -37,9 +37,14 @@ class Asking(Protocol):
 
 
 class Gateway:
-    """One group as one model of the protocol. ``client`` is None until the group is reached."""
+    """One group as one model of the protocol. ``client`` is None until the group is reached.
+
+    ConfigInvalid when the group's task is no classification: its answers have no scores for classes.
+    """
 
     def __init__(self, group: Group, config: GatewayConfig) -> None:
+        if group.task.form is not None:
+            raise ConfigInvalid(f"the task of group {group.name} does not classify: a gateway serves groups that do")
         self.group = group
         self.config = config
         self.description = Description(group, config)
