@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .NOTPARALLEL:
-.PHONY: dev demo test lint docs sim fuzz chaos fakes gpu-check perf
+.PHONY: dev demo test lint docs sim fuzz chaos fakes gpu-check perf deb
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -44,6 +44,9 @@ gpu-check: dev
 	$(TIMED) $(BIN)/pip show --quiet pycuda && $(BIN)/python -c 'import tensorrt' || \
 	$(BIN)/pip install --quiet --editable '.[tensorrt]'; \
 	$(BIN)/pytest -m gpu -rs; $(BIN)/python -m perf.gpu_check
+
+deb: dev
+	$(TIMED) systemd/debian/build dist
 
 perf: dev
 	$(TIMED) $(BIN)/pip install --quiet --editable '.[perf]'; $(BIN)/python -m perf

@@ -31,7 +31,10 @@ from dropbeard.types.task import Input
 from perf._load import processes
 from perf._measure import CpuMeter, Figure, figure, percentile
 from perf._observed import passing_group
-from perf.imagenet import IN_FLIGHT, QUICK_SECONDS, QUICK_WARM_S, RUNS, SECONDS, SIDE, WARM_S, cut_inputs
+from perf.imagenet import QUICK_SECONDS, QUICK_WARM_S, RUNS, SECONDS, SIDE, WARM_S, cut_inputs
+
+IN_FLIGHT: Final = 16
+"""Enough to keep both cores busy, and few enough that what is open at the ends of a run is little beside it."""
 
 PATIENCE_S: Final = 2.0
 """Long enough that every owner's answer counts."""
@@ -128,8 +131,7 @@ async def _measure(
             # Who begins changes, so that nobody is always measured while the machine is as it was just before.
             order = [*asks][run % 3 :] + [*asks][: run % 3]
             for way in order:
-                await _closed(asks[way], make, warm_s, pids)
-                found[way].append(await _closed(asks[way], make, seconds, pids))
+                found[way].append(await _closed(asks[way], make, warm_s, seconds, pids))
     return found
 
 
@@ -145,12 +147,11 @@ async def _first_answer(ask: Ask, make: Callable[[], Input]) -> None:
             await asyncio.sleep(PAUSE_S)
 
 
-async def _closed(ask: Ask, make: Callable[[], Input], seconds: float, pids: dict[str, int]) -> Stretch:
-    """So many requests kept open; those that end after the time count for nothing."""
+async def _closed(ask: Ask, make: Callable[[], Input], warm_s: float, seconds: float, pids: dict[str, int]) -> Stretch:
+    """So many requests kept open from before the time that counts until after it; those that end within it count."""
     latencies: list[float] = []
     failed = 0
-    meter = CpuMeter(pids)
-    started = time.monotonic()
+    started = time.monotonic() + warm_s
     until = started + seconds
 
     async def keep() -> None:
@@ -161,10 +162,12 @@ async def _closed(ask: Ask, make: Callable[[], Input], seconds: float, pids: dic
             except Exception:  # each library has errors of its own
                 failed += 1
                 continue
-            if time.monotonic() < until:
+            if started <= time.monotonic() < until:
                 latencies.append((time.monotonic() - asked) * 1e3)
 
     tasks = [asyncio.create_task(keep()) for _ in range(IN_FLIGHT)]
+    await asyncio.sleep(warm_s)
+    meter = CpuMeter(pids)
     await asyncio.sleep(max(0.0, until - time.monotonic()))
     cpu, certified = meter.seconds(), len(latencies)
     await asyncio.gather(*tasks)

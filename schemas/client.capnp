@@ -27,6 +27,8 @@ struct ToNode {
     # A request id of this client: what is known of it?
     succession @5 :UInt32;
     # An epoch: what ended it?
+    cards @6 :Void;
+    # Which group cards do you show?
   }
 }
 
@@ -70,5 +72,7 @@ struct ToClient {
     rejected @5 :Rejected;
     succession @6 :Data;
     # What ended an epoch, and who serves the next one: a succession's canonical bytes (rule 8.4).
+    cards @7 :Data;
+    # Group cards as their file has them, TOML in UTF-8; empty if the node shows none.
   }
 }

@@ -1,8 +1,11 @@
-"""A wheel built from the sdist and an editable install both carry the schemas, the recipes and the units."""
+"""Wheel, editable install and Debian package: each carries the schemas, the recipes, the units and what it needs."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,9 +15,16 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from dropbeard.cli.completion import SHELLS
 
 ROOT = Path(__file__).resolve().parent.parent
 STEP_TIMEOUT_S = 100
+DEBIAN = ROOT / "systemd" / "debian"
+DEB_TIMEOUT_S = 1_800
+CLEAN_ROOT = os.environ.get("DROPBEARD_CLEAN_ROOT")
 LINKED = {"schemas": "schemas", "engines": "engines", "systemd": "units"}
 
 LIST_RESOURCES = """
@@ -35,14 +45,14 @@ print(json.dumps({"file": dropbeard.__file__, "resources": sorted(found)}))
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 
-def run(*command: str | Path, cwd: Path) -> str:
+def run(*command: str | Path, cwd: Path, timeout_s: float = STEP_TIMEOUT_S) -> str:
     """Run one build step; its output is shown when it fails."""
     done = subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=STEP_TIMEOUT_S,
+        timeout=timeout_s,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -56,8 +66,9 @@ def tracked_names() -> list[str]:
 
 
 def tracked_resources() -> list[str]:
-    """The resources that any installation must offer; a dot file is for git alone."""
-    split = [name.partition("/") for name in tracked_names() if not Path(name).name.startswith(".")]
+    """The resources that any installation must offer; a dot file is for git alone, debian/ for who builds a package."""
+    names = [name for name in tracked_names() if not name.startswith("systemd/debian/")]
+    split = [name.partition("/") for name in names if not Path(name).name.startswith(".")]
     return sorted(f"{LINKED[folder]}/{rest}" for folder, _, rest in split if folder in LINKED)
 
 
@@ -134,11 +145,60 @@ def test_an_editable_install_offers_the_same(checkout: Path, tmp_path: Path) -> 
     install(binaries, "--editable", checkout)
     found = listed(binaries)
     assert str(found["file"]).startswith(str(checkout))
-    assert found["resources"] == tracked_resources()
+    resources = found["resources"]
+    assert isinstance(resources, list)
+    assert [name for name in resources if not name.startswith("units/debian/")] == tracked_resources()
 
 
 def test_the_installed_command_answers(wheel_environment: Path) -> None:
     assert "Usage" in run(wheel_environment / "dropbeard", "--help", cwd=wheel_environment)
+
+
+def test_the_wheel_brings_manual_pages_completions_and_the_web_page(wheel_environment: Path) -> None:
+    share = wheel_environment.parent / "share"
+    pages = {path.name for path in (share / "man" / "man1").iterdir()}
+    assert {"dropbeard.1", "dropbeard-web.1", "dropbeard-ledger-verify.1"} <= pages
+    for place in SHELLS.values():
+        assert "_DROPBEARD_COMPLETE" in (share / place).read_text()
+    package = next(wheel_environment.parent.glob("lib/python3*/site-packages/dropbeard"))
+    for folder in ("web/static", "web/templates", "verification/browser"):
+        of_checkout = {path.name for path in (ROOT / "dropbeard" / folder).iterdir() if path.is_file()}
+        assert of_checkout == {path.name for path in (package / folder).iterdir() if path.is_file()}
+
+
+def needed(name: str, extra: str) -> set[str]:
+    """Names of all packages that an installed one needs, as package indexes spell them."""
+    found: set[tuple[str, str]] = set()
+    waiting = [(name, extra)]
+    while waiting:
+        name, extra = waiting.pop()
+        for requirement in map(Requirement, importlib.metadata.requires(name) or []):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+                below = {(canonicalize_name(requirement.name), one) for one in requirement.extras or {""}} - found
+                waiting += sorted(below)
+                found |= below
+    return {name for name, _ in found}
+
+
+def test_the_debian_package_pins_all_that_it_needs() -> None:
+    lines = (DEBIAN / "pins.txt").read_text().splitlines()
+    pins = {line.partition("==")[0] for line in lines if not line.startswith("#")}
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9.]*", line) for line in lines if not line.startswith("#"))
+    assert pins == needed("dropbeard", "imagenet") - {"dropbeard"}
+
+
+@pytest.mark.parametrize("script", ["build", "smoke", "postinst", "prerm", "postrm"])
+def test_a_script_of_the_debian_package_is_one(script: str) -> None:
+    path = DEBIAN / script
+    assert os.access(path, os.X_OK)
+    run(*(path.read_text().splitlines()[0].removeprefix("#!").split()), "-n", path, cwd=ROOT)
+
+
+@pytest.mark.skipif(CLEAN_ROOT is None, reason="$DROPBEARD_CLEAN_ROOT names no clean Debian root (systemd/README.md)")
+@pytest.mark.timeout(DEB_TIMEOUT_S)
+def test_the_debian_package_works_in_a_clean_root(tmp_path: Path) -> None:
+    run(DEBIAN / "build", tmp_path, cwd=ROOT, timeout_s=DEB_TIMEOUT_S)
+    run(DEBIAN / "smoke", next(tmp_path.glob("*.deb")), str(CLEAN_ROOT), cwd=ROOT, timeout_s=DEB_TIMEOUT_S)
 
 
 def test_the_wheel_carries_license_and_types_but_no_tests(distributions: Path) -> None:
@@ -155,3 +215,9 @@ def test_the_sdist_holds_files_where_the_checkout_holds_links(distributions: Pat
     assert not [member.name for member in members if member.issym() or member.islnk()]
     inside = {member.name.partition("/")[2] for member in members}
     assert {f"dropbeard/{name}" for name in tracked_resources()} <= inside
+
+
+def test_the_installed_command_writes_the_verifiers_to_take_along(wheel_environment: Path) -> None:
+    assert "DropbeardVerifier" in run(wheel_environment / "dropbeard", "verify", "--html", cwd=wheel_environment)
+    assert "def root_of(" in run(wheel_environment / "dropbeard", "verify", "--portable", cwd=wheel_environment)
+    assert (wheel_environment / "dropbeard-verify").is_file()

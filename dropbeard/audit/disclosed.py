@@ -6,19 +6,19 @@ put as files into one directory, and only valid certificates of the group count.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from dropbeard.errors import CertificateInvalid, CertificateUnreadable
-from dropbeard.types.certificates import decode_certificate
+from dropbeard.types.certificates import Certificate, decode_certificate
 from dropbeard.types.group import Group
 from dropbeard.types.limits import CERTIFICATE_BYTES_MAX
 from dropbeard.types.succession import Succession
 from dropbeard.verification.aggregate import plurality
 from dropbeard.verification.certificate import Verified
-from dropbeard.verification.lineage import Lineage, lineage_of
+from dropbeard.verification.lineage import lineage_of
 
 DIRECTORY: Final = "disclosed"
 FILES_MAX: Final = 1_000
@@ -49,11 +49,10 @@ def agreement_of(owner: str, group: Group, directory: Path, successions: Sequenc
     8.4). LedgerInvalid when they do not check.
     """
     lineage = lineage_of(group, successions)
-    found = sorted(directory.glob("*.dbcert"), key=_age)[:FILES_MAX]
     certificates = decided = agreed = refused = 0
     seen: set[bytes] = set()
-    for path in found:
-        verified = _read(path, lineage)
+    for path in newest(directory):
+        verified = read_disclosed(path, lineage.verify)
         if verified is None:
             refused += 1
             continue
@@ -69,17 +68,23 @@ def agreement_of(owner: str, group: Group, directory: Path, successions: Sequenc
     return Agreement(certificates, decided, agreed, refused)
 
 
+def newest(directory: Path) -> list[Path]:
+    """The certificate files that count, the newest first; a directory that is not there holds none."""
+    return sorted(directory.glob("*.dbcert"), key=_age)[:FILES_MAX]
+
+
+def read_disclosed(path: Path, check: Callable[[Certificate], Verified]) -> Verified | None:
+    """What a file says; None when it cannot be read or ``check`` refuses it."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(CERTIFICATE_BYTES_MAX + 1)
+        return check(decode_certificate(data))
+    except (OSError, CertificateInvalid, CertificateUnreadable):
+        return None
+
+
 def _age(path: Path) -> float:
     try:
         return -path.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def _read(path: Path, lineage: Lineage) -> Verified | None:
-    try:
-        with path.open("rb") as file:
-            data = file.read(CERTIFICATE_BYTES_MAX + 1)
-        return lineage.verify(decode_certificate(data))
-    except (OSError, CertificateInvalid, CertificateUnreadable):
-        return None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from dropbeard.cli.group_card import card_command
 from dropbeard.cli.membership import COMMANDS
 
 ALLOW_HELP = "File of clients' public keys, hex, one a line: only they may ask."
@@ -13,10 +14,10 @@ ALLOW_HELP = "File of clients' public keys, hex, one a line: only they may ask."
 
 @click.group("group")
 def group_command() -> None:
-    """Make a group's genesis, and change its owners."""
+    """Make a group's genesis, change its owners, and sign the card that says what it offers."""
 
 
-for command in COMMANDS:
+for command in (*COMMANDS, card_command):
     group_command.add_command(command)
 
 

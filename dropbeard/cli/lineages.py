@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,22 +15,39 @@ UNREADABLE = 2
 """Exit code when a file is not what it should be."""
 
 
+@contextmanager
+def unreadable() -> Iterator[None]:
+    """A genesis, key or input that cannot be used says nothing about the certificate: exit 2, not 1."""
+    from dropbeard.errors import ConfigInvalid, InputInvalid, KeyInvalid
+
+    try:
+        yield
+    except (ConfigInvalid, InputInvalid, KeyInvalid) as wrong:
+        wrong.exit_code = UNREADABLE
+        raise
+
+
 def read_lineage(group: Group, path: Path | None) -> Lineage:
     """The groups of all epochs that the file proves; without one the genesis' alone.
 
-    Raises ConfigInvalid, with exit code 2, for a file that cannot be read or proves nothing.
+    Raises ConfigInvalid, with exit code 2, for a file that cannot be read or proves nothing, or a key that is no point.
     """
-    from dropbeard.errors import ConfigInvalid, LedgerInvalid
+    from dropbeard.errors import ConfigInvalid, KeyInvalid, LedgerInvalid
+    from dropbeard.signing.signer import NodeKeyChecker
     from dropbeard.storage.files import read_successions
     from dropbeard.verification.lineage import lineage_of
 
-    if path is None:
-        return lineage_of(group, ())
     try:
-        return lineage_of(group, read_successions(path, group.id))
+        # A key that is no point is found here, not only once its signature is met.
+        NodeKeyChecker(group)
+        lineage = lineage_of(group, () if path is None else read_successions(path, group.id))
+        NodeKeyChecker(lineage.groups[-1])
+        return lineage
+    except KeyInvalid as wrong:
+        refused = ConfigInvalid(f"a node_key of group {group.name} is none: {wrong}")
     except ConfigInvalid as wrong:
-        unreadable = wrong
+        refused = wrong
     except LedgerInvalid as wrong:
-        unreadable = ConfigInvalid(f"{path}: {wrong}")
-    unreadable.exit_code = UNREADABLE
-    raise unreadable
+        refused = ConfigInvalid(f"{path}: {wrong}")
+    refused.exit_code = UNREADABLE
+    raise refused

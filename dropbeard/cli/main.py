@@ -16,18 +16,21 @@ PROGRAM: Final = "dropbeard"
 INTERRUPTED: Final = 130
 
 VERBS: Final = {
+    "audit": ("dropbeard.cli.audit:audit_command", "Put certificates together: order, gaps, versions, how owners did."),
     "bench": ("dropbeard.cli.bench:bench_command", "Measure a group on this machine (in a checkout)."),
     "blame": ("dropbeard.cli.blame:blame_command", "Find who signed what nobody honest signs, and write the evidence."),
     "check": (
         "dropbeard.cli.check:check_command",
         "Check a node's or a gateway's configuration and files before it runs.",
     ),
+    "completion": ("dropbeard.cli.completion:completion_command", "Print the completion script of a shell."),
     "config": ("dropbeard.cli.config:config_command", "Show a configuration with the source of each value."),
     "demo": ("dropbeard.cli.demo:demo_command", "Four owners on this machine classify pictures and certify it."),
     "doctor": ("dropbeard.cli.doctor:doctor_command", "Find out what ails a node, running or not."),
     "drain": ("dropbeard.cli.drain:drain_command", "End a running node without a failed request."),
     "engine": ("dropbeard.cli.engine:engine_command", "Compile a model for a GPU, and check what an engine computes."),
-    "group": ("dropbeard.cli.group:group_command", "Make a group's genesis, and change its owners."),
+    "group": ("dropbeard.cli.group:group_command", "Make a group's genesis, change its owners, sign its card."),
+    "groups": ("dropbeard.cli.groups:groups_command", "List what groups offer, from their signed cards."),
     "infer": ("dropbeard.cli.infer:infer_command", "Ask a group about pictures and keep the certificates."),
     "init": ("dropbeard.cli.init:init_command", "Make an owner's keys, node configuration and public card."),
     "ledger": ("dropbeard.cli.ledger:ledger_command", "Replay a node's ledger without keys, or show it."),
@@ -35,6 +38,7 @@ VERBS: Final = {
     "models": ("dropbeard.cli.models:models_command", "Make, list and check the models an engine can run."),
     "replay": ("dropbeard.cli.replay:replay_command", "Run a node's recorded core again, turn by turn."),
     "run": ("dropbeard.cli.run:run_command", "Run a node, an engine or a gateway until it is told to stop."),
+    "reputation": ("dropbeard.cli.reputation:reputation_command", "Show what is known of each owner, as counts."),
     "simulate": ("dropbeard.cli.simulate:simulate_command", "Run the protocol in a deterministic simulated world."),
     "status": ("dropbeard.cli.status:status_command", "Ask a running node how it is; the exit code is a health check."),
     "top": ("dropbeard.cli.top:top_command", "Watch the whole group, live, in this terminal."),
@@ -48,6 +52,7 @@ VERBS: Final = {
         "Count a month's answers from a ledger, and price them.",
     ),
     "verify": ("dropbeard.cli.verify:verify_command", "Check an inference certificate or a piece of evidence offline."),
+    "web": ("dropbeard.cli.web:web_command", "Serve the page of a running node on loopback, read-only."),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dropbeard.audit.disclosed import Agreement
+from dropbeard.types.durations import time_text
 from dropbeard.types.status import ChainPart, DiskPart, EnginePart, NodeStatus, RequestsPart
 
 NOT_KNOWN = "not known"
@@ -126,18 +127,6 @@ def _disk(disk: DiskPart) -> str:
         f"disk: {disk.free_bytes >> 20} MiB free ({share:.0f} %), journal {disk.journal_bytes >> 20} MiB in "
         f"{disk.records} records, sync p50 {time_text(disk.sync.p50_us)}, p99 {time_text(disk.sync.p99_us)}"
     )
-
-
-def time_text(us: int | None) -> str:
-    """A duration in the unit that suits it."""
-    if us is None:
-        return "-"
-    if us < 1_000_000:
-        return f"{us / 1000:.1f} ms"
-    seconds = us // 1_000_000
-    if seconds < 120:
-        return f"{us / 1e6:.1f} s"
-    return f"{seconds // 3600} h {seconds // 60 % 60} min" if seconds >= 3600 else f"{seconds // 60} min"
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

@@ -10,7 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dropbeard.cli.status_view import lane_texts, time_text
+from dropbeard.cli.status_view import lane_texts
+from dropbeard.types.durations import time_text
 from dropbeard.types.status import NodeStatus, PeerPart, StagePart
 
 BARS: Final = "▁▂▃▄▅▆▇█"

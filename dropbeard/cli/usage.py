@@ -92,11 +92,17 @@ def make(directory: Path, genesis: Path | None, asked: Asked, price_file: Path |
 
 def _prices(group: Group, price_file: Path | None, card: Path | None) -> Prices | None:
     from dropbeard.errors import ConfigInvalid
+    from dropbeard.marketplace.group_cards import prices_from_cards
     from dropbeard.marketplace.prices import PRICES_BYTES_MAX, prices_from_toml
     from dropbeard.storage.files import read_text
+    from dropbeard.types.group_card import cards_from_toml
+    from dropbeard.types.limits import GROUP_CARDS_BYTES_MAX
 
     if price_file is not None and card is not None:
         raise ConfigInvalid("say --prices or --card, not both: there is one price")
+    if card is not None:
+        cards = cards_from_toml(read_text(card, GROUP_CARDS_BYTES_MAX, "the group card"), str(card))
+        return prices_from_cards(cards, group, str(card))
     if price_file is not None:
         return prices_from_toml(read_text(price_file, PRICES_BYTES_MAX, "the prices"), str(price_file))
     return None

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dropbeard.cli.lineages import UNREADABLE, read_lineage
+from dropbeard.cli.lineages import read_lineage, unreadable
+from dropbeard.cli.take_along import check_options, key_from, statement_text, take_along
 
 if TYPE_CHECKING:
     from dropbeard.types.group import Group
@@ -32,6 +31,11 @@ EVIDENCE_MAGIC = b"DBEVID\0\x01"
 @click.option("--input", "given", type=click.Path(path_type=Path), help="The input that was asked about.")
 @click.option("--require", type=click.Choice(["honest-plurality", "robust"]), help="Exit 3 below this assurance.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--dsse", is_flag=True, help="An in-toto statement of what was verified, in place of the text.")
+@click.option("--sign", "key", type=click.Path(path_type=Path), help="Your own P-256 key: --dsse in a signed envelope.")
+@click.option("--passphrase-env", metavar="VAR", help="That key's passphrase is in $VAR.")
+@take_along("--html", "Write the page that verifies in a browser, and no more.")
+@take_along("--portable", "Write the verifier that is one Python file, and no more.")
 def verify_command(
     certificate: Path,
     genesis: Path,
@@ -39,6 +43,9 @@ def verify_command(
     given: Path | None,
     require: str | None,
     as_json: bool,
+    dsse: bool,
+    key: Path | None,
+    passphrase_env: str | None,
 ) -> int:
     """Verify CERTIFICATE with the group's genesis: exit 0 valid, 1 invalid, 2 unreadable, 3 below --require.
 
@@ -47,21 +54,21 @@ def verify_command(
     An evidence file is judged instead: exit 0 it convicts, and names whom; 1 it does not; 2 unreadable.
     """
     from dropbeard.cli.outcome_view import decision_of, value_figures
-    from dropbeard.errors import AssuranceTooLow, CertificateInvalid
+    from dropbeard.errors import CertificateInvalid
     from dropbeard.storage.files import read_genesis
     from dropbeard.types.certificates import decode_certificate
-    from dropbeard.verification.aggregate import Assurance
 
-    with _unreadable():
+    check_options(dsse, as_json, key)
+    with unreadable():
         group = read_genesis(genesis)
         lineage = read_lineage(group, successions)
         asked = None if given is None else _input(given)
     data = _read(certificate)
-    if data[: len(EVIDENCE_MAGIC)] == EVIDENCE_MAGIC:
+    if data[: len(EVIDENCE_MAGIC)] == EVIDENCE_MAGIC and not dsse:
         return _judge(certificate, lineage, as_json)
     parsed = decode_certificate(data)
     try:
-        with _unreadable():
+        with unreadable():
             verified = lineage.verify(parsed, asked)
     except CertificateInvalid as wrong:
         if as_json:
@@ -71,13 +78,22 @@ def verify_command(
     decision = decision_of(verified, group)
     if as_json:
         click.echo(json.dumps(_figures(verified, decision, group, None) | value_figures(verified, group)))
+    elif dsse:
+        click.echo(statement_text(parsed, verified, group, given, key_from(key, passphrase_env)))
     else:
         _explain(verified, decision, group, asked is not None)
-    if require is not None and not decision.assurance.covers(Assurance(require)):
-        raise AssuranceTooLow(
-            f"valid, but its assurance is {decision.assurance.value} (margin {decision.margin}), required is {require}"
-        )
+    _require(decision, require)
     return 0
+
+
+def _require(decision: Decision, required: str | None) -> None:
+    from dropbeard.errors import AssuranceTooLow
+    from dropbeard.verification.aggregate import Assurance
+
+    if required is not None and not decision.assurance.covers(Assurance(required)):
+        raise AssuranceTooLow(
+            f"valid, but its assurance is {decision.assurance.value} (margin {decision.margin}), required is {required}"
+        )
 
 
 def _judge(path: Path, lineage: Lineage, as_json: bool) -> int:
@@ -107,18 +123,6 @@ def _judge(path: Path, lineage: Lineage, as_json: bool) -> int:
     if not as_json:
         click.echo(f"CONVICTS  {name} (owner {evidence.accused}) of {offence}, group {group.name}")
     return 0
-
-
-@contextmanager
-def _unreadable() -> Iterator[None]:
-    """A genesis, key or input that cannot be used says nothing about the certificate: exit 2, not 1."""
-    from dropbeard.errors import ConfigInvalid, InputInvalid, KeyInvalid
-
-    try:
-        yield
-    except (ConfigInvalid, InputInvalid, KeyInvalid) as wrong:
-        wrong.exit_code = UNREADABLE
-        raise
 
 
 def _read(path: Path) -> bytes:

@@ -23,6 +23,7 @@ from dropbeard.types.ids import ClientKey, Nonce, OwnerId, RequestId, TimeUs
 from dropbeard.types.messages import (
     FetchOutcome,
     FetchSuccession,
+    GroupCards,
     Hello,
     Openings,
     Rejected,
@@ -259,6 +260,8 @@ class Session:
             case Reply():
                 if not self._epochs.keep(owner, message):
                     self._on_reply(message)
+            case GroupCards():
+                pass  # nobody asked for them here
             case Rejected():
                 self._on_rejected(owner, message, now_us)
             case SuccessionNotice(succession):

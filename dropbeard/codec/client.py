@@ -15,8 +15,10 @@ from dropbeard.types.entries import decode_entry
 from dropbeard.types.group import Group
 from dropbeard.types.ids import Digest, Epoch, GroupId, Nonce, OwnerId, RequestId, TimeUs
 from dropbeard.types.messages import (
+    FetchCards,
     FetchOutcome,
     FetchSuccession,
+    GroupCards,
     Hello,
     Openings,
     Rejected,
@@ -55,6 +57,8 @@ def _put_to_node(frame: Any, message: ToNode) -> None:
             frame.fetch = request
         case FetchSuccession(epoch):
             frame.succession = epoch
+        case FetchCards():
+            frame.cards = None
         case Submits(requests):
             into = frame.init("submit")
             into.group, into.rows = requests[0].group, b"".join(map(_submit_row, requests))
@@ -80,6 +84,8 @@ def _take_to_node(frame: Any) -> ToNode:
         return FetchOutcome(RequestId(exactly(frame.fetch, 32, "a request id")))
     if which == "succession":
         return FetchSuccession(Epoch(frame.succession))
+    if which == "cards":
+        return FetchCards()
     if which == "submit":
         return _take_submits(GroupId(exactly(frame.submit.group, 32, "a group id")), frame.submit.rows)
     raise MessageInvalid(f"a client's frame holds {which!r}")
@@ -112,7 +118,7 @@ def _estimate(message: ToClient) -> int:
         return headers + entries + 66 * len(message.signatures) + 32 * len(message.proof)
     if isinstance(message, SuccessionNotice):
         return len(message.succession.encode())
-    return 4 * limits.REJECT_TEXT_BYTES_MAX
+    return len(message.toml) if isinstance(message, GroupCards) else 4 * limits.REJECT_TEXT_BYTES_MAX
 
 
 def _put_to_client(frame: Any, message: ToClient) -> None:
@@ -135,6 +141,8 @@ def _put_to_client(frame: Any, message: ToClient) -> None:
             into.detail = cut_text(detail, limits.REJECT_TEXT_BYTES_MAX)
         case SuccessionNotice(succession):
             frame.succession = succession.encode()
+        case GroupCards(toml):
+            frame.cards = toml
         case _:
             assert_never(message)
 
@@ -164,7 +172,26 @@ def _take_to_client(frame: Any, group: Group) -> ToClient:
         detail = take_text(row.detail, limits.REJECT_TEXT_BYTES_MAX, "a detail")
         request = RequestId(exactly(row.request, 32, "a request id"))
         return Rejected(request, RejectReason(row.reason), row.retryAfter, detail)
+    if which == "cards":
+        return _take_cards(frame)
     raise MessageInvalid(f"a node's frame holds {which!r}")
+
+
+def decode_cards(data: bytes) -> GroupCards | None:
+    """Read a node's frame without knowing its group: the cards it shows, None for another message; MessageInvalid for
+    other bytes."""
+    return open_message(schema("client").ToClient, data, limits.MESSAGE_BYTES_MAX, _only_cards)
+
+
+def _only_cards(frame: Any) -> GroupCards | None:
+    return _take_cards(frame) if str(frame.which()) == "cards" else None
+
+
+def _take_cards(frame: Any) -> GroupCards:
+    toml = frame.cards
+    if len(toml) > limits.GROUP_CARDS_BYTES_MAX:
+        raise MessageInvalid(f"group cards of {len(toml)} bytes, at most {limits.GROUP_CARDS_BYTES_MAX} are possible")
+    return GroupCards(toml)
 
 
 def _take_reply(row: Any, group: Group) -> Reply:

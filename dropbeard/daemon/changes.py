@@ -106,6 +106,7 @@ class ChangeDesk:
         self._next_us = 0
         self._carry_us = 0
         self._epoch = state.group.epoch
+        self._sweep()
         self._votes = read_votes(directory, state.group, state.judge.checker)
 
     def look(self, now_us: int) -> list[Event]:
@@ -122,8 +123,12 @@ class ChangeDesk:
     def _forget(self) -> None:
         """The epoch is over, and its votes with it."""
         self._epoch, self._votes, self._carry_us = self._state.group.epoch, [], 0
+        self._sweep()
+
+    def _sweep(self) -> None:
         for path in (self._directory / VOTES).glob("*.toml"):
-            path.unlink(missing_ok=True)
+            if not path.name.startswith(f"{self._epoch}-"):
+                path.unlink(missing_ok=True)
 
     def _take(self) -> None:
         group = self._state.group

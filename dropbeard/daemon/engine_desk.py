@@ -51,6 +51,8 @@ _REASONS: Final = {
 }
 
 
+ANSWER_MALFORMED: Final = "the engine's answer is none of the task's; its owner should look at the model"
+
 ANSWERS_SMOOTHED: Final = 32
 """About as many answers count in the measured time of one."""
 
@@ -66,11 +68,15 @@ class _Ticket(NamedTuple):
 class EngineDesk:
     """Keeps track of which ticket is which request, and of what the engine has loaded.
 
-    ``in_force``: version and model that our lane is at. A signed update is loaded beside it (rule 4.3).
+    ``in_force``: version and model that our lane is at. A signed update is loaded beside it (rule 4.3). ``check``
+    raises MessageInvalid for an answer that the task does not know: promised and opened, it would convict us (8.1).
     """
 
-    def __init__(self, link: EngineLink, in_force: Callable[[], tuple[Version, Digest]]) -> None:
+    def __init__(
+        self, link: EngineLink, in_force: Callable[[], tuple[Version, Digest]], check: Callable[[bytes], object]
+    ) -> None:
         self._link = link
+        self._check = check
         self._in_force = in_force
         self._tickets: dict[int, _Ticket] = {}
         self.answer_us = 0
@@ -151,13 +157,21 @@ class EngineDesk:
 
     def _answers(self, answers: Sequence[tuple[int, bytes]]) -> list[Event]:
         rows: dict[Version, list[tuple[RequestId, bytes]]] = {}
+        failed: list[Event] = []
         now_us = read_clocks().monotonic_us
         for ticket, output in answers:
             known = self._tickets.pop(ticket, None)
-            if known is not None:
+            if known is None:
+                continue
+            self.answer_us += (now_us - known.sent_us - self.answer_us) // ANSWERS_SMOOTHED
+            try:
+                self._check(output)
+            except MessageInvalid as wrong:
+                log.warning("engine-answer-refused request=%s reason=%s", known.request.hex(), wrong)
+                failed.append(InferenceFailed(known.request, RejectReason.ENGINE_UNAVAILABLE, ANSWER_MALFORMED))
+            else:
                 rows.setdefault(known.version, []).append((known.request, output))
-                self.answer_us += (now_us - known.sent_us - self.answer_us) // ANSWERS_SMOOTHED
-        return [AnswersCame(version, tuple(found)) for version, found in rows.items()]
+        return [*failed, *(AnswersCame(version, tuple(found)) for version, found in rows.items())]
 
     def _ready(self, ready: EngineReady) -> list[Event]:
         self._loaded[ready.version] = ready

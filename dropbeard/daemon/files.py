@@ -11,7 +11,8 @@ from typing import Final
 from dropbeard.errors import ConfigInvalid
 from dropbeard.storage.files import read_text
 from dropbeard.types.config_sources import sourced_config
-from dropbeard.types.limits import CARD_BYTES_MAX
+from dropbeard.types.group_card import cards_from_toml
+from dropbeard.types.limits import CARD_BYTES_MAX, GROUP_CARDS_BYTES_MAX
 from dropbeard.types.node_config import NodeConfig
 
 IPC: Final = "ipc://"
@@ -75,6 +76,15 @@ class NodeFiles:
         """The engine's ipc endpoint with an absolute path."""
         endpoint = self.config.engine.endpoint
         return IPC + str(self._at(endpoint.removeprefix(IPC))) if endpoint.startswith(IPC) else endpoint
+
+    def shown_cards(self) -> bytes:
+        """The group cards that the node shows whoever asks; ConfigInvalid when their file holds none."""
+        if self.config.group_cards is None:
+            return b""
+        path = self._at(self.config.group_cards)
+        text = read_text(path, GROUP_CARDS_BYTES_MAX, "the group cards")
+        cards_from_toml(text, str(path))
+        return text.encode()
 
     def passphrase(self) -> str | None:
         """The node key's passphrase, from the environment variable that the configuration names."""

@@ -62,4 +62,7 @@ def identify(groups: Sequence[Group], keys: Keys) -> Identity:
             if found is not None:
                 return found
     where = "the genesis" if len(groups) == 1 else f"the group, from its genesis to epoch {groups[-1].epoch},"
-    raise ConfigInvalid(f"no owner of {where} has this node key; check that key and genesis belong together")
+    raise ConfigInvalid(
+        f"no owner of {where} has this node key; check that key and genesis belong together, and start who joins or "
+        "changes its key once that is in force"
+    )

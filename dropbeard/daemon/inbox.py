@@ -20,8 +20,10 @@ from dropbeard.types import versions
 from dropbeard.types.ids import ClientKey, Epoch, Height, OwnerId, RequestId
 from dropbeard.types.messages import (
     BatchNotice,
+    FetchCards,
     FetchOutcome,
     FetchSuccession,
+    GroupCards,
     Hello,
     PeerMessage,
     Presence,
@@ -57,8 +59,9 @@ class Said(NamedTuple):
 class Inbox:
     """Turns what came over the node's sockets into events for the core; counts what it drops, by reason."""
 
-    def __init__(self, state: ReplicaState) -> None:
+    def __init__(self, state: ReplicaState, cards: bytes = b"") -> None:
         self._state = state
+        self._cards = GroupCards(cards)
         self.dropped: Counter[str] = Counter()
         self.draining = False
         """New requests are turned away."""
@@ -139,6 +142,8 @@ class Inbox:
             case FetchSuccession(epoch):
                 known = self._state.successions.get(epoch)
                 return [] if known is None else [SendClient(client, SuccessionNotice(known))]
+            case FetchCards():
+                return [SendClient(client, self._cards)]
             case _:
                 assert_never(message)
 

@@ -44,6 +44,7 @@ from dropbeard.storage.records import Journal
 from dropbeard.storage.sqlite_store import SqliteStore
 from dropbeard.transport.engine_link import EngineLink
 from dropbeard.types.group import Group
+from dropbeard.types.ids import Digest, Version
 from dropbeard.types.messages import Presence
 from dropbeard.types.status import NodeStatus
 from dropbeard.types.succession import Succession
@@ -160,7 +161,7 @@ class Node:
         """The epoch, and whether its state is there, when the engine was last looked at."""
         self._told: list[Event] = []
         """What the node itself tells the core in the next turn."""
-        self._inbox = Inbox(self.state)
+        self._inbox = Inbox(self.state, files.shown_cards())
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             self._wiring = Wiring(self._context, group, self.state, files, own, identity)
@@ -200,7 +201,10 @@ class Node:
         self._status = StatusDesk(self._context, files.state, self._tell, self.drain, self._notifier)
 
     def _engine_desk(self) -> EngineDesk:
-        return EngineDesk(self._engine, lambda: (self.state.own_model.version, self.state.own_model.model))
+        def in_force() -> tuple[Version, Digest]:
+            return self.state.own_model.version, self.state.own_model.model
+
+        return EngineDesk(self._engine, in_force, self.state.group.task.read_output)
 
     def _tell(self) -> NodeStatus:
         return self._vitals.gather(read_clocks().monotonic_us)

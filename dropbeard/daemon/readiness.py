@@ -66,7 +66,8 @@ class Readiness:
         return identify(self._epochs(), load_keys(self._files))
 
     def config(self) -> Finding:
-        """It was read; are there variables that mean nothing?"""
+        """It was read, and the group cards that it names; are there variables that mean nothing?"""
+        self._files.shown_cards()
         if self._files.unknown:
             return warn("config", "; ".join(self._files.unknown), "unset them, or correct their names")
         return ok("config", f"{self._files.path} is read")

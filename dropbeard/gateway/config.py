@@ -79,7 +79,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body_bytes_max: int = 32 << 20
     """One call."""
     buffered_bytes_max: int = 256 << 20
-    """All calls that are being read or under way, by HTTP."""
+    """All calls that are being read or under way."""
 
     tls: TlsTable | None = None
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 from prometheus_client import start_http_server
@@ -54,12 +54,12 @@ async def _serve(gateway: Gateway, files: GatewayFiles, secret: CurveSecret) -> 
     async with AsyncExitStack() as stack:
         _serve_metrics(gateway, stack)
         await stack.enter_async_context(listening(gateway, files))
-        await stack.enter_async_context(_background(_stay_connected(gateway, secret)))
-        await stack.enter_async_context(_background(_watch(gateway.config, notifier)))
+        work = (_stay_connected(gateway, secret), _watch(gateway.config, notifier))
+        tasks = [await stack.enter_async_context(_background(one)) for one in work]
         pace_garbage()
         notifier.ready(f"{gateway.description.model} at {where(gateway.config)}")
         logger.info("gateway-listening group=%s at=%s", gateway.group.id.hex()[:12], where(gateway.config))
-        await told.wait()
+        await _told_or_broken(told, tasks)
         notifier.stopping()
         whole = await gateway.drained(DRAIN_S)
         logger.info("gateway-ending whole=%s left=%d", str(whole).lower(), gateway.in_flight)
@@ -69,9 +69,10 @@ def _serve_metrics(gateway: Gateway, stack: AsyncExitStack) -> None:
     config = gateway.config
     if not config.metrics_port:
         return
+    address = config.metrics_address.strip("[]")
     try:
         # In a thread of its own: figures can be read while the loop has too much to do.
-        server, thread = start_http_server(config.metrics_port, config.metrics_address, gateway.statistics.registry)
+        server, thread = start_http_server(config.metrics_port, address, gateway.statistics.registry)
     except OSError as wrong:
         raise cannot_listen("metrics_port", config.metrics_address, config.metrics_port, wrong) from wrong
     stack.callback(thread.join)
@@ -80,14 +81,25 @@ def _serve_metrics(gateway: Gateway, stack: AsyncExitStack) -> None:
 
 
 @asynccontextmanager
-async def _background(work: Any) -> AsyncIterator[None]:
-    task = asyncio.ensure_future(work)
+async def _background(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(work)
     try:
-        yield
+        yield task
     finally:
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait([task])
+
+
+async def _told_or_broken(told: asyncio.Event, tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Until the end is asked for; what breaks in the background is raised, since a gateway is worth nothing without."""
+    async with _background(_wait(told)) as waiting:
+        ended, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
+
+
+async def _wait(told: asyncio.Event) -> None:
+    await told.wait()
 
 
 async def _stay_connected(gateway: Gateway, secret: CurveSecret) -> None:
@@ -108,9 +120,8 @@ async def _stay_connected(gateway: Gateway, secret: CurveSecret) -> None:
 async def _watch(config: GatewayConfig, notifier: Notifier) -> None:
     """Feed systemd's watchdog while the gateway answers over its own port."""
     every_s = notifier.watchdog_s
-    if every_s is None:
-        return
-    while True:
+    while every_s is not None:
         if await answers_itself(config, every_s / CHECKS_IN_WATCHDOG):
             notifier.alive()
         await asyncio.sleep(every_s / CHECKS_IN_WATCHDOG)
+    await asyncio.Event().wait()

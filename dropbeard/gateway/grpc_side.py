@@ -11,6 +11,7 @@ import grpc
 from tritonclient.grpc import service_pb2 as messages
 from tritonclient.grpc import service_pb2_grpc
 
+from dropbeard.gateway.calls import Call
 from dropbeard.gateway.faults import RETRY_AFTER_S, Fault, Reason
 from dropbeard.gateway.grpc_messages import call_from, message_of, response_of
 from dropbeard.gateway.service import Gateway
@@ -124,17 +125,21 @@ class GrpcSide(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[m
 
     async def _infer(self, request: Any, remaining_s: float | None) -> Any:
         try:
-            call = call_from(request, remaining_s)
-        except Fault as fault:
-            self._gateway.statistics.refused(fault.reason.name.lower())
-            raise
-        try:
-            return response_of(await self._gateway.infer(call))
+            with self._gateway.buffering() as take:
+                return response_of(await self._gateway.infer(self._read(request, remaining_s, take)))
         except Fault:
             raise
         except Exception:
             logger.exception("grpc-handler-failed")
             raise Fault(Reason.INTERNAL, "the gateway failed; its log says how") from None
+
+    def _read(self, request: Any, remaining_s: float | None, take: Callable[[int], None]) -> Call:
+        try:
+            take(request.ByteSize())
+            return call_from(request, remaining_s)
+        except Fault as fault:
+            self._gateway.statistics.refused(fault.reason.name.lower())
+            raise
 
     async def _check(self, request: Any, context: Any) -> None:
         try:

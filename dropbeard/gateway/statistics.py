@@ -82,7 +82,7 @@ class Statistics:
         text = "From a call to its response, of calls that were answered."
         self._seconds = Histogram(f"{PREFIX}call_seconds", text, buckets=SECONDS, registry=self.registry)
         self.in_flight = self._gauge("in_flight", "Pictures under way.")
-        self.buffered = self._gauge("buffered_bytes", "Bodies of HTTP calls that are read or under way.")
+        self.buffered = self._gauge("buffered_bytes", "Bytes of calls that are read or under way.")
         self.ready = self._gauge("ready", "1 if the group is reached and calls are taken.")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

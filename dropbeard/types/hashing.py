@@ -31,6 +31,7 @@ MERKLE_NODE: Final = "dropbeard 1 merkle node"
 MERKLE_ROOT: Final = "dropbeard 1 merkle root"
 EVIDENCE: Final = "dropbeard 1 evidence"
 RECORD: Final = "dropbeard 1 journal record"
+GROUP_CARD: Final = "dropbeard 1 group card"
 
 
 def digest(context: str, *parts: bytes) -> Digest:

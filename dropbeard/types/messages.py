@@ -360,5 +360,17 @@ class FetchOutcome:
     request: RequestId
 
 
-ToNode = Hello | Submits | FetchOutcome | FetchSuccession
-ToClient = Welcome | Openings | Reply | Rejected | SuccessionNotice
+@dataclass(frozen=True, slots=True)
+class FetchCards:
+    """Anyone who may connect asks which group cards the node shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCards:
+    """Group cards as their file has them (TOML, UTF-8), not checked; empty if the node shows none."""
+
+    toml: bytes
+
+
+ToNode = Hello | Submits | FetchOutcome | FetchSuccession | FetchCards
+ToClient = Welcome | Openings | Reply | Rejected | SuccessionNotice | GroupCards

@@ -75,6 +75,8 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Address of that port: whoever reaches it reads the figures."""
     listen: str | None = None
     """Address to listen on instead of the genesis' host: 0.0.0.0 behind NAT, or where the genesis has a host name."""
+    group_cards: str | None = None
+    """File of group cards that the node shows whoever asks (``dropbeard groups``)."""
 
     client_networks: tuple[str, ...] = ()
     """Networks of clients, as 192.0.2.0/24, for ``dropbeard systemd install --config``; none: no list is made."""
@@ -90,6 +92,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "metrics_port": self.metrics_port,
             "metrics_address": self.metrics_address,
             "listen": self.listen,
+            "group_cards": self.group_cards,
             "client_networks": self.client_networks or None,
         }
         keys = table("[keys]", msgspec.structs.asdict(self.keys))

@@ -75,11 +75,20 @@ class Verified:
 def verify(certificate: Certificate, group: Group, given: Input | None = None) -> Verified:
     """Check every step in order; CertificateInvalid names the first that fails. ``given`` is the input, if at hand."""
     case = _Case(certificate, group, given)
-    for number, (name, check) in enumerate(_STEPS, start=1):
+    _check(case, len(_STEPS))
+    return _verified(case)
+
+
+def check_before_epoch(certificate: Certificate, group: Group) -> None:
+    """The steps that need no keys, and so come before the question whose keys count; CertificateInvalid as above."""
+    _check(_Case(certificate, group, None), EPOCH_STEP[0] - 1)
+
+
+def _check(case: _Case, steps: int) -> None:
+    for number, (name, check) in enumerate(_STEPS[:steps], start=1):
         wrong = check(case)
         if wrong is not None:
             raise CertificateInvalid(number, name, wrong)
-    return _verified(case)
 
 
 @lru_cache(maxsize=SIGNATURES_CACHED_MAX)

@@ -15,7 +15,7 @@ from dropbeard.types.ids import Height
 from dropbeard.types.membership import following_group
 from dropbeard.types.succession import Succession, root_header
 from dropbeard.types.task import Input
-from dropbeard.verification.certificate import EPOCH_STEP, Verified, verify
+from dropbeard.verification.certificate import EPOCH_STEP, Verified, check_before_epoch, verify
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Lineage:
 
     def verify(self, certificate: Certificate, given: Input | None = None) -> Verified:
         """Check a certificate with the keys of its own epoch; CertificateInvalid names the first step that fails."""
+        check_before_epoch(certificate, self.groups[0])
         group = self.group(certificate.epoch)
         if group is None:
             raise CertificateInvalid(*EPOCH_STEP, f"it {self.unknown(certificate.epoch)}")

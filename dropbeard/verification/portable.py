@@ -1,7 +1,7 @@
 """A second verifier, written from docs/certificate-format.md alone: needs only ``blake3`` and ``ecdsa``.
 
-``python -m dropbeard.verification.portable CERT GENESIS`` prints class ids, margin and digests. Exit code
-0: valid, 1: invalid (the failed step is named), 2: a file cannot be read as what it should be.
+``dropbeard-verify CERT GENESIS``, or ``python portable.py CERT GENESIS`` with this one file, prints class ids, margin
+and digests. Exit code 0: valid, 1: invalid (the failed step is named), 2: a file cannot be read as what it should be.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ import hashlib
 import struct
 import sys
 import tomllib
+from collections import namedtuple
 from dataclasses import dataclass
 from math import prod
 from statistics import median
 from typing import Any
 
 from blake3 import blake3
-from ecdsa import BadSignatureError, NIST256p, VerifyingKey
-from ecdsa.errors import MalformedPointError
-from ecdsa.util import sigdecode_string
+from ecdsa import BadSignatureError, MalformedPointError, NIST256p, VerifyingKey
 
 MAGIC = b"DBCERT\0\x01"
 CERTIFICATE_BYTES_MAX, GENESIS_BYTES_MAX = 1 << 20, 8 << 20
@@ -34,6 +33,17 @@ PARAMETERS = (
     *("near_us", "retention_us", "open_max", "client_open_max", "lane_window", "batch_items_max"),
     *("block_batches_max", "update_gap", "evidence_max", "snapshot_interval", "epoch_delay"),
 )
+SIZES = {"owner_key": 33, "node_key": 33, "curve_key": 32, "model": 32}
+SOCKETS = ("votes", "lanes", "clients", "catchup")
+TASK = {"name", "encoded_bytes_max", "pixels_max", "labels"}
+KEYS: dict[str, tuple[set[str], set[str]]] = {
+    "group": ({"format", "name", "f", "answers"}, {"id"}),
+    "task": (TASK | {"top_k"}, {"kind"}),
+    "form": (TASK - {"labels"} | {"kind"}, {"labels", "shape", "element", "fraction_bits", "scale", "unit"}),
+    "parameters": (set(PARAMETERS), set()),
+    "clients": ({"rate_per_s", "burst", "per_day"}, {"allow"}),
+    "owner": ({"id", "name", *SIZES, *SOCKETS, "model_name"}, set()),
+}
 
 
 class Unreadable(Exception):
@@ -66,18 +76,7 @@ def short(data: bytes) -> bytes:
     return struct.pack("<H", len(data)) + data
 
 
-@dataclass(frozen=True)
-class Genesis:
-    """What verification needs of a genesis file."""
-
-    id: bytes
-    n: int
-    f: int
-    answers: int
-    keys: tuple[VerifyingKey, ...]
-    kind: int
-    size: int
-    classes: int
+Genesis = namedtuple("Genesis", "id n f answers keys kind size classes")
 
 
 def read_genesis(text: str) -> Genesis:
@@ -91,9 +90,17 @@ def read_genesis(text: str) -> Genesis:
 def _genesis(table: dict[str, Any]) -> Genesis:
     group, task, owners = table["group"], table["task"], table["owner"]
     n, f, answers = len(owners), group["f"], group["answers"]
+    labels, kind = task.get("labels", []), KINDS.index(task.get("kind", KINDS[0]))
+    rows = [("group", group), ("form" if kind else "task", task), ("parameters", table["parameters"])]
+    rows += [("clients", table[name]) for name in set(table) - {"group", "task", "parameters", "owner"}]
+    for name, row in [*rows, *(("owner", owner) for owner in owners)]:
+        readable(KEYS[name][0] <= set(row) <= set.union(*KEYS[name]), f"[{name}] lacks keys or has others")
+    readable(set(table) <= set(KEYS) - {"form"}, "a genesis has other tables")
     readable([owner["id"] for owner in owners] == list(range(n)) and 1 <= n <= OWNERS_MAX, "ids are not 0, 1, 2, ...")
     readable(n >= 3 * f + 1 and 2 * f + 1 <= answers <= n - f, f"n = {n}, f = {f}, answers = {answers} do not fit")
-    labels, kind = task.get("labels", []), KINDS.index(task.get("kind", KINDS[0]))
+    columns = [[owner[name] for owner in owners] for name in ("name", "owner_key", "node_key", "curve_key")]
+    columns.append([owner[name] for owner in owners for name in SOCKETS])
+    readable(all(len(set(column)) == len(column) for column in columns), "two owners share a name, key or endpoint")
     size, form = _form(task, kind, len(labels)) if kind else (task["top_k"], b"")
     fits = group["format"] == 1 and (kind > 0 or 1 <= size <= len(labels))
     readable(fits, "its format is not 1, or top_k does not fit the labels")
@@ -122,10 +129,11 @@ def _clients(rules: dict[str, Any]) -> bytes:
 
 
 def _owner(owner: dict[str, Any]) -> bytes:
-    raw = [bytes.fromhex(owner[name]) for name in ("owner_key", "node_key", "curve_key", "model")]
-    readable([*map(len, raw)] == [33, 33, 32, 32], f"a key or digest of owner {owner['id']} has the wrong length")
+    raw = [bytes.fromhex(owner[name]) for name in SIZES]
+    fits = [(len(one), one.hex()) for one in raw] == [(SIZES[name], owner[name]) for name in SIZES]
+    readable(fits, f"a key or digest of owner {owner['id']} is not lower-case hex of its length")
     place = struct.pack("<H", owner["id"]) + short(owner["name"].encode())
-    endpoints = b"".join(short(owner[name].encode()) for name in ("votes", "lanes", "clients", "catchup"))
+    endpoints = b"".join(short(owner[name].encode()) for name in SOCKETS)
     return place + b"".join(raw[:3]) + endpoints + raw[3] + short(owner["model_name"].encode())
 
 
@@ -214,37 +222,26 @@ def read_proved(reader: Reader, position: int) -> Proved:
     return Proved(position, reader.data[begin:end], kind, request, client, dict(rows), index, leaves, siblings)
 
 
-@dataclass(frozen=True)
-class Certificate:
-    """The file's fields."""
-
-    group: bytes
-    epoch: int
-    headers: list[Header]
-    signatures: list[tuple[int, bytes]]
-    times: bytes
-    nonce: bytes
-    options: bytes
-    input_digest: bytes
-    entries: list[Proved]
-    openings: list[tuple[int, bytes, bytes]]
+# ``asked``: deadline and patience, and the digest of the request's body.
+Certificate = namedtuple("Certificate", "group epoch headers signatures asked entries openings")
 
 
 def read_certificate(data: bytes) -> Certificate:
-    if len(data) > CERTIFICATE_BYTES_MAX or data[: len(MAGIC)] != MAGIC:
-        raise Unreadable("not an inference certificate of version 1")
+    named = len(data) <= CERTIFICATE_BYTES_MAX and data[: len(MAGIC)] == MAGIC
+    readable(named, "not an inference certificate of version 1")
     reader = Reader(data)
     _, group, epoch = reader.take(len(MAGIC)), reader.take(32), reader.number("I")
     headers = [read_header(reader) for _ in reader.rows(HEADERS_MAX)]
     readable(bool(headers), "there is no header")
     signatures = [(reader.number("H"), reader.take(64)) for _ in reader.rows(OWNERS_MAX)]
     ascending([signer for signer, _ in signatures], "the signatures")
-    times, nonce, options, asked = reader.take(12), reader.take(8), reader.take(reader.number("H")), reader.take(32)
+    times, nonce, options, given = reader.take(12), reader.take(8), reader.take(reader.number("H")), reader.take(32)
+    asked = times, hashed("request body", nonce, group, short(options), given)
     entries = [read_proved(reader, len(headers) - 1)]
     entries += [read_proved(reader, reader.number("H")) for _ in reader.rows(OWNERS_MAX)]
     openings = [(reader.number("H"), reader.take(32), reader.take(reader.number("H"))) for _ in reader.rows(OWNERS_MAX)]
     readable(reader.at == len(data), f"{len(data) - reader.at} bytes follow the end")
-    return Certificate(group, epoch, headers, signatures, times, nonce, options, asked, entries, openings)
+    return Certificate(group, epoch, headers, signatures, asked, entries, openings)
 
 
 def verify(cert: Certificate, genesis: Genesis) -> None:
@@ -265,7 +262,6 @@ def check_finalization(cert: Certificate, genesis: Genesis) -> None:
     require(2, cert.group == genesis.id, "another group")
     require(3, cert.epoch == 0 and all(h.epoch == 0 for h in cert.headers), "another epoch")
     signers = {signer for signer, _ in cert.signatures}
-    require(4, len(signers) == len(cert.signatures), "an owner signs twice")
     require(4, all(signer < genesis.n for signer in signers), "a signer is no owner")
     require(4, len(signers) >= (genesis.n + genesis.f + 2) // 2, f"only {len(signers)} signers")
     vote = b"dropbeard/1/finalize\0" + cert.group + struct.pack("<IQ", 0, top.view)
@@ -279,7 +275,7 @@ def verifies(key: VerifyingKey, signature: bytes, message: bytes) -> bool:
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
     in_range = 1 <= r < ORDER and 1 <= s <= ORDER // 2
     try:
-        return in_range and bool(key.verify(signature, message, hashfunc=hashlib.sha256, sigdecode=sigdecode_string))
+        return in_range and bool(key.verify(signature, message, hashfunc=hashlib.sha256))
     except BadSignatureError:
         return False
 
@@ -296,8 +292,8 @@ def check_blocks(cert: Certificate, genesis: Genesis) -> None:
         require(7, child.time >= parent.time, "a header is older than its parent")
     for entry in cert.entries:
         require(8, root_of(entry) == cert.headers[entry.position].entries_root, "a path misses the entries root")
-    base, body = cert.entries[0], hashed("request body", cert.nonce, cert.group, short(cert.options), cert.input_digest)
-    require(9, base.request == hashed("request id", base.client, cert.times, body), "another request id")
+    base = cert.entries[0]
+    require(9, base.request == hashed("request id", base.client, *cert.asked), "another request id")
     same = all((entry.request, entry.client) == (base.request, base.client) for entry in cert.entries)
     require(9, same, "a supplement is of another request")
 
@@ -336,7 +332,7 @@ def check_openings(cert: Certificate, genesis: Genesis) -> None:
 
 def well_formed(output: bytes, genesis: Genesis) -> bool:
     if genesis.kind not in (0, BOXES):
-        return len(output) == genesis.size
+        return bool(len(output) == genesis.size)
     head, layout = (2, "<I5H") if genesis.kind == BOXES else (0, "<IH")
     count = int.from_bytes(output[:head], "little") if head else genesis.size
     if count > genesis.size or len(output) != head + count * struct.calcsize(layout):
@@ -381,10 +377,10 @@ def report(cert: Certificate, genesis: Genesis) -> list[str]:
     return lines
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
     try:
-        if len(argv) != 2:
-            raise Unreadable("usage: python -m dropbeard.verification.portable CERT GENESIS")
+        readable(len(argv) == 2, "usage: dropbeard-verify CERT GENESIS")
         with open(argv[0], "rb") as first, open(argv[1], "rb") as second:
             data, text = first.read(CERTIFICATE_BYTES_MAX + 1), second.read(GENESIS_BYTES_MAX)
         cert, genesis = read_certificate(data), read_genesis(text.decode())
@@ -397,4 +393,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -9,7 +9,7 @@ import pytest
 from dropbeard.audit.disclosed import Agreement, agreement_of
 from dropbeard.types.entries import EntryKind
 from tests.verification.building import Plan, build, output, world
-from tests.verification.test_lineage import CERTIFICATES, SUCCESSIONS, WORLD
+from tests.verification.epochs import CERTIFICATES, SUCCESSIONS, WORLD
 
 
 def save(directory: Path, name: str, plan: Plan, n: int = 4) -> None:

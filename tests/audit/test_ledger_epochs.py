@@ -23,7 +23,7 @@ from dropbeard.types.succession import decode_successions, encode_successions
 from dropbeard.types.votes import SignedVote
 from dropbeard.verification.lineage import lineage_of
 from tests.audit.recorded_ledgers import write_genesis, write_state
-from tests.verification.test_lineage import CERTIFICATES, LINEAGE, SUCCESSIONS, WORLD
+from tests.verification.epochs import CERTIFICATES, LINEAGE, SUCCESSIONS, WORLD
 
 GENESIS = WORLD.keys.group
 MEMBERS = [replica for replica in WORLD.honest if replica.turn.state.is_member]

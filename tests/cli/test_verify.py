@@ -15,6 +15,8 @@ from dropbeard.serving.manifest import manifests, model_digest
 from dropbeard.types.certificates import Certificate
 from dropbeard.types.genesis_file import genesis_to_toml
 from dropbeard.types.task import Input, InputKind
+from dropbeard.verification import portable
+from dropbeard.verification.browser.page import verifier_page
 from tests.verification.building import GOOD, IMAGE, Plan, World, build, output, world
 from tests.verification.gallery import DEFECTS
 
@@ -175,3 +177,10 @@ def test_a_missing_or_truncated_certificate_exits_2(folder: Path, capsys: pytest
     codes = [run(["verify", str(folder / name), "--group", genesis]) for name in ("none", "cut")]
     assert codes == [2, 2]
     assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_the_page_and_the_portable_verifier_are_written_without_any_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["verify", "--html"]) == 0
+    assert capsys.readouterr() == (verifier_page(), "")
+    assert run(["verify", "--portable"]) == 0
+    assert capsys.readouterr() == (Path(portable.__file__).read_text(encoding="utf-8"), "")

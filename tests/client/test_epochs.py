@@ -158,3 +158,11 @@ def test_a_node_that_joins_or_leaves_right_now_does_not_end_a_request() -> None:
     for owner in (2, 3):
         session.on_message(OwnerId(owner), Rejected(request, RejectReason.WRONG_GROUP, 0, "another group"), 0)
     assert [done.request for done in session.poll(1)] == [request]
+
+
+def test_who_left_goes_on_showing_the_certificates_of_its_epochs() -> None:
+    left = set(TOLD.group.members) - set(LATEST.members)
+    shown = [m for rows in TOLD.shown.values() for o, m in rows if o in left and isinstance(m, Reply)]
+    whole = [reply for reply in shown if len(reply.signatures) >= TOLD.group.quorum]
+    assert len(whole) > 1
+    assert all(reply.headers[0].epoch < LATEST.epoch for reply in whole)

@@ -45,17 +45,20 @@ from dropbeard.types.ids import (
     View,
 )
 from dropbeard.types.lanes import Attestation, LaneBatch, SignedBatch, SignedPromise
-from dropbeard.types.limits import CONFIGURATION_BYTES_MAX
+from dropbeard.types.limits import CONFIGURATION_BYTES_MAX, GROUP_CARDS_BYTES_MAX
 from dropbeard.types.messages import (
     BatchNotice,
     BootAnswer,
     BootQuestion,
     CertificateNotice,
     FetchBatches,
+    FetchCards,
     FetchHeader,
+    FetchOutcome,
     FetchPage,
     FetchSuccession,
     FetchViews,
+    GroupCards,
     Hello,
     LanesMessage,
     Openings,
@@ -130,6 +133,8 @@ VOTES: list[VotesMessage] = [
 LANES: list[LanesMessage] = [BatchNotice(SignedBatch(BATCH, SIG)), FetchBatches(D, LaneHeight(4))]
 TO_NODE: list[ToNode] = [
     Hello(GROUP.id),
+    FetchOutcome(RequestId(D)),
+    FetchCards(),
     Submits(
         (
             Submit(GroupId(D), Nonce(2**64 - 1), TimeUs(2**63), 2**32 - 1, b"o" * 64, InputKind.RAW_RGB8, (1, 2, 3)),
@@ -142,6 +147,9 @@ TO_CLIENT: list[ToClient] = [
     Welcome(OwnerId(3), Epoch(0), 77),
     Openings((Opening(RequestId(D), OwnerId(1), Version(1), E, b"answer", D),)),
     Openings(()),
+    GroupCards("name = 'später'".encode()),
+    GroupCards(b""),
+    GroupCards(bytes(GROUP_CARDS_BYTES_MAX)),
     Reply((HEADER,), ROWS, ((4, ENTRY), (9, ENTRY)), 12, (D, E, D)),
     Rejected(RequestId(D), RejectReason.BUSY, 2**40, "später, bitte"),
     SuccessionNotice(Succession(Epoch(1), (HEADER,), ROWS, D, E, b"c")),

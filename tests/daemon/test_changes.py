@@ -83,6 +83,14 @@ def test_votes_outlive_a_restart_and_a_change_that_no_block_ordered_is_carried_a
     assert len(Bench(tmp_path).look()) == 1
 
 
+def test_votes_of_an_earlier_epoch_are_gone_after_a_start_in_a_later_one(tmp_path: Path) -> None:
+    Bench(tmp_path).given(text_of(1))
+    later = replica(2)
+    close_epoch(later)
+    Bench(tmp_path, later)
+    assert list((tmp_path / "votes").glob("*.toml")) == []
+
+
 def test_a_vote_that_does_not_count_is_refused_with_the_reason_and_not_kept(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     for text, said in (

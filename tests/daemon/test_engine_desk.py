@@ -9,6 +9,7 @@ from dropbeard.agreement.effects import Infer
 from dropbeard.agreement.events import AnswersCame, EngineIsReady, InferenceFailed, ModelWasLoaded
 from dropbeard.codec.engine import decode_to_engine, encode_from_engine
 from dropbeard.daemon.engine_desk import EngineDesk
+from dropbeard.errors import MessageInvalid
 from dropbeard.transport.engine_link import EngineLink
 from dropbeard.types.engine_messages import (
     EngineAnswers,
@@ -20,6 +21,7 @@ from dropbeard.types.engine_messages import (
     UnloadModel,
 )
 from dropbeard.types.ids import Digest, RequestId, TimeUs, Version
+from dropbeard.types.messages import RejectReason
 from dropbeard.types.task import Input, InputKind
 from tests.types.test_update_file import SIGNED
 
@@ -52,12 +54,17 @@ class Wire:
         return heard
 
 
+def _read(output: bytes) -> None:
+    if output != b"x":
+        raise MessageInvalid("an answer is x")
+
+
 class Bench:
     """A desk whose lane is at a version that the test moves."""
 
     def __init__(self, version: int = 1, model: Digest = OLD) -> None:
         self.wire, self.force = Wire(), (Version(version), model)
-        self.desk = EngineDesk(cast(EngineLink, self.wire), lambda: self.force)
+        self.desk = EngineDesk(cast(EngineLink, self.wire), lambda: self.force, _read)
 
     def says(self, *messages: Any) -> list[Any]:
         self.wire.heard += [encode_from_engine(message) for message in messages]
@@ -105,6 +112,16 @@ def test_answers_come_back_under_the_version_that_made_them() -> None:
         AnswersCame(Version(1), ((RequestId(b"r" * 32), b"x"),)),
         AnswersCame(Version(2), ((RequestId(b"s" * 32), b"x"),)),
     ]
+
+
+def test_an_answer_that_the_task_does_not_know_is_never_promised() -> None:
+    bench = Bench()
+    bench.says(ready(1, OLD))
+    bench.desk.hand_over([order(1), order(1, b"s")])
+    failed, came = bench.says(EngineAnswers(((1, b"y"), (2, b"x"))))
+    assert isinstance(failed, InferenceFailed)
+    assert (failed.request, failed.reason) == (RequestId(b"r" * 32), RejectReason.ENGINE_UNAVAILABLE)
+    assert came == AnswersCame(Version(1), ((RequestId(b"s" * 32), b"x"),))
 
 
 def test_an_old_version_is_let_go_once_nothing_waits_for_it() -> None:

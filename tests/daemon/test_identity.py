@@ -7,15 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from dropbeard.agreement.events import Now
+from dropbeard.agreement.replica_state import new_replica
 from dropbeard.daemon.epoch_files import read_epochs, write_epochs
 from dropbeard.daemon.identity import Keys, identify
-from dropbeard.errors import ConfigInvalid, StorageFailed
+from dropbeard.daemon.wiring import EpochKeys
+from dropbeard.errors import ConfigInvalid, KeyInvalid, StorageFailed
 from dropbeard.signing.curve import CurveSecret
 from dropbeard.signing.ecdsa_p256 import PrivateKey
 from dropbeard.types.group import Group, Owner
+from dropbeard.types.ids import TimeUs
 from dropbeard.types.membership import next_group
-from tests.agreement.pieces import GROUP
-from tests.verification.test_lineage import LINEAGE, SUCCESSIONS, WORLD
+from tests.agreement.pieces import GROUP, KEYS
+from tests.verification.epochs import LINEAGE, SUCCESSIONS, WORLD
 
 OLD, NEW = (PrivateKey.generate(), CurveSecret.generate()), (PrivateKey.generate(), CurveSecret.generate())
 
@@ -50,6 +54,17 @@ def test_keys_that_no_epoch_names_and_pairs_that_do_not_belong_together_are_refu
         identify([FIRST, SECOND], keys((PrivateKey.generate(), CurveSecret.generate())))
     with pytest.raises(ConfigInvalid, match="another CURVE key for owner"):
         identify([FIRST], keys((OLD[0], NEW[1])))
+
+
+def test_a_node_without_the_key_that_its_epoch_names_signs_nothing() -> None:
+    state = new_replica(FIRST, FIRST.owners[2].id, bytes(32), Now(0, TimeUs(0)), KEYS.checker)
+    assert EpochKeys(state, keys(OLD, NEW)).signing(FIRST.epoch) == OLD[0]
+    state.group = SECOND
+    assert EpochKeys(state, keys(OLD, NEW)).signing(SECOND.epoch) == NEW[0]
+    with pytest.raises(KeyInvalid, match=r"epoch 1 gives owner .* another node key; name its files under \[keys\]"):
+        EpochKeys(state, keys(OLD)).signing(SECOND.epoch)
+    state.group = replace(SECOND, owners=SECOND.owners[:2], f=0, answers=2)
+    assert EpochKeys(state, keys(OLD)).identity() is None
 
 
 def test_a_state_directory_keeps_how_its_epochs_ended_and_damage_is_named(tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +34,7 @@ from dropbeard.types.status import NodeStatus
 pytestmark = pytest.mark.system
 
 WAIT_S = 30.0
-PAUSE_S = 0.02
+PAUSE_S = 0.04
 PICTURE = np.arange(192, dtype=np.uint8).reshape(8, 8, 3)
 SYNTHETIC = EngineTable("", backend="synthetic")
 
@@ -81,7 +82,7 @@ class Owners:
     def __init__(self, directory: Path, stack: ExitStack) -> None:
         labels = directory / "labels.txt"
         labels.write_text("\n".join(f"class {number}" for number in range(10)))
-        rules = replace(Parameters(), epoch_delay=4, retention_us=15_000_000)
+        rules = replace(Parameters(), epoch_delay=4, retention_us=12_000_000)
         port = free_ports(5)[4]
         local = LocalGroup(directory / "g", engine=SYNTHETIC, labels=labels, parameters=rules)
         self.local = stack.enter_context(local)
@@ -136,19 +137,26 @@ class Owners:
         for name in voters.split():
             self.wait(name, lambda status: status.chain.epoch == epoch + 1)
 
-    def rekey(self, name: str) -> None:
-        """New keys beside the old ones, named in the configuration, and a restart: the old ones sign on for now."""
-        assert run(["group", "newkeys", str(self.card(name))]) == 0
+    def restart_with(self, name: str, **keys: str | None) -> None:
+        """With these entries under [keys] of its configuration."""
         config = config_from_toml(self.config(name).read_text(), name)
-        keys = msgspec.structs.replace(config.keys, next_node="next-node.key", next_curve="next-curve.key")
-        self.config(name).write_text(msgspec.structs.replace(config, keys=keys).to_toml())
+        changed = msgspec.structs.replace(config, keys=msgspec.structs.replace(config.keys, **keys))
+        self.config(name).write_text(changed.to_toml())
         pid = self.local.supervisor.pid(f"node {name}")
         assert pid is not None
         os.kill(pid, signal.SIGTERM)
         self.wait(name, lambda status: status.pid != pid and not status.problems)
 
+    def save(self, answers: Sequence[Answer]) -> list[Path]:
+        return [
+            answer.certificate.save(self.folder / "alice" / "state" / "disclosed" / f"{number}.dbcert")
+            for number, answer in enumerate(answers)
+        ]
 
-def test_a_group_under_load_changes_its_owners_and_keys_without_a_failed_request(tmp_path: Path) -> None:
+
+def test_a_group_under_load_changes_its_owners_and_keys_without_a_failed_request(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with ExitStack() as stack:
         owners = Owners(tmp_path, stack)
         load = Load(owners.local)
@@ -157,15 +165,51 @@ def test_a_group_under_load_changes_its_owners_and_keys_without_a_failed_request
         owners.start("erin")
         owners.wait("erin", lambda status: status.chain.member and not status.problems)
         before = owners.wait("bob", lambda status: not status.problems).keys
-        owners.rekey("bob")
+        assert run(["group", "newkeys", str(owners.card("bob"))]) == 0
+        owners.restart_with("bob", next_node="next-node.key", next_curve="next-curve.key")
         owners.vote("alice bob carol dave", "rotate", "bob", str(owners.folder / "bob" / "bob.next.card.toml"))
         after = owners.wait("bob", lambda status: not status.problems).keys
         assert before.node_key != after.node_key and before.curve_key != after.curve_key
         owners.vote("alice bob carol erin", "remove", "dave")
         left = owners.wait("dave", lambda status: not status.chain.member)
-        assert "its owner left the group" in left.problems[0]
-        time.sleep(1)
+        assert [problem.partition(":")[0] for problem in left.problems] == ["its owner left the group"]
+        owners.restart_with("bob", node="next-node.key", curve="next-curve.key", next_node=None, next_curve=None)
         load.stop()
         assert load.errors == []
-        certificates = {answer.certificate.certificate.epoch: answer for answer in load.answers}
-        assert set(certificates) == {0, 1, 2, 3}
+        answers = list({answer.certificate.certificate.epoch: answer for answer in load.answers}.values())
+        assert [answer.certificate.certificate.epoch for answer in answers] == [0, 1, 2, 3]
+        assert owners.wait("alice", lambda status: True).chain.owners == ["alice", "bob", "carol", "erin"]
+        (owners.folder / "alice" / "state" / "disclosed").mkdir()
+        certificates = owners.save(answers)
+        commands_know_the_epochs(owners, certificates, capsys)
+        until = time.monotonic() + WAIT_S
+        while "dave left the group, and retention has passed" not in owners.local.supervisor.last_line("node dave"):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+
+def commands_know_the_epochs(owners: Owners, certificates: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """Certificates, ledgers, status and what is shown of the group, while its nodes run."""
+    group = ("--group", str(owners.local.genesis))
+    for certificate in certificates:
+        assert run(["verify", str(certificate), *group, "--successions", str(owners.successions)]) == 0
+    assert run(["verify", str(certificates[-1]), *group]) == 1
+    assert "only epochs 0 to 0 are known here" in capsys.readouterr().err
+    for name, start in (("alice", 0), ("dave", 0), ("erin", 1)):
+        capsys.readouterr()
+        assert run(["ledger", "verify", str(owners.folder / name / "state"), *group, "--json"]) == 0
+        audit = json.loads(capsys.readouterr().out)
+        assert audit["height"] > 0 and (audit["start"] > 0) == (start > 0)
+    alice = str(owners.config("alice"))
+    assert run(["status", alice, "--json"]) == 0
+    status = json.loads(capsys.readouterr().out)
+    assert (status["agreement"]["certificates"], status["agreement"]["refused"]) == (len(certificates), 0)
+    assert run(["group", "show", "--node", alice, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["epoch"], [owner["name"] for owner in shown["owners"]]) == (3, ["alice", "bob", "carol", "erin"])
+    assert run(["top", alice, str(owners.config("erin")), "--frames", "1"]) == 0
+    capsys.readouterr()
+    assert run(["doctor", alice, "--json"]) in (0, 1)
+    found = {row["check"]: row for row in json.loads(capsys.readouterr().out)["checks"]}
+    assert {found[name]["level"] for name in ("genesis", "keys", "reach", "curve", "genesis-of-peers")} == {"ok"}, found
+    assert "epoch 3" in found["genesis"]["text"]

@@ -39,10 +39,12 @@ from dropbeard.types.messages import (
     BucketNotice,
     FetchBatches,
     FetchBucket,
+    FetchCards,
     FetchInput,
     FetchOutcome,
     FetchSnapshot,
     FetchSuccession,
+    GroupCards,
     Hello,
     InputNotice,
     SnapshotNotice,
@@ -163,7 +165,7 @@ def _client_and_engine(made: _Tapped) -> list[Sample]:
     submit = Submit(group.id, Nonce(1), TimeUs(2), 3, b"", InputKind.RAW_RGB8, (2, 2, 3))
     request = next(iter(made.clients.asked))
     to_node: list[ToNode] = [Hello(group.id), Submits((submit, submit)), FetchOutcome(request)]
-    to_node.append(FetchSuccession(Epoch(1)))
+    to_node += [FetchSuccession(Epoch(1)), FetchCards()]
     ticket = InferTicket(1, TimeUs(2), Version(1), InputKind.ENCODED_IMAGE, (0, 0, 0), Digest(bytes(32)))
     model = Digest(bytes(32))
     asked: list[ToEngine] = [
@@ -175,7 +177,9 @@ def _client_and_engine(made: _Tapped) -> list[Sample]:
     told: list[FromEngine] = [EngineReady("m", model, Version(1), 4), EngineAnswers(((1, b"x" * 12),))]
     told.append(LoadFailure(Version(2), model, "no such model"))
     told.append(EngineFigures(Version(1), 2, 3, 4, 5, 1, 6, 7, 8, 9, ((1, 2), (8, 1))))
+    shown = encode_to_client(GroupCards(b"[[card]]\nformat = 1\n" * 20))
     return [
+        Sample("to client GroupCards", (shown,), lambda f: decode_to_client(f[0], group)),
         *(Sample("to node", (encode_to_node(message),), lambda f: decode_to_node(f[0])) for message in to_node),
         *(Sample("to engine", (encode_to_engine(m),), lambda f: decode_to_engine(f[0])) for m in asked),
         *(Sample("engine", (encode_from_engine(m),), lambda f: decode_from_engine(f[0])) for m in told),

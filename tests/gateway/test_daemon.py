@@ -28,6 +28,7 @@ from tritonclient.utils import InferenceServerException
 from dropbeard.daemon.process import DIE_WITH_PARENT
 from dropbeard.errors import TransportFailed
 from dropbeard.gateway.config import TlsTable
+from dropbeard.gateway.daemon import _told_or_broken
 from dropbeard.gateway.watch import answers_itself
 from dropbeard.types.genesis_file import genesis_to_toml
 from tests.gateway.pieces import MODEL, Served, free_ports, serve, serve_blocking, settings
@@ -144,6 +145,17 @@ def test_a_port_of_another_program_is_one_error_that_names_it(key: str) -> None:
         port = other.getsockname()[1]
         with pytest.raises(TransportFailed, match=f"127.0.0.1:{port}.*{key}"):
             serve_blocking(lambda served: None, **{key: port})
+
+
+def test_what_breaks_in_the_background_ends_the_gateway_with_its_error() -> None:
+    async def broken() -> None:
+        raise TransportFailed("no sockets left")
+
+    async def run() -> None:
+        await _told_or_broken(asyncio.Event(), [asyncio.create_task(broken())])
+
+    with pytest.raises(TransportFailed, match="no sockets left"):
+        asyncio.run(run())
 
 
 @pytest.mark.system

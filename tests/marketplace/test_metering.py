@@ -40,8 +40,8 @@ def chains(draw: st.DrawFn) -> list[Block]:
     """Blocks around November whose times never go back, with entries as a ledger makes them: a request ends once, and
     an owner is in its entry or in one supplement."""
     time = NOVEMBER.start - draw(st.integers(0, 3)) * 86_400 * SECOND
-    agreed: list[tuple[Entry, list[int]]] = []
     blocks: list[Block] = []
+    agreed: list[tuple[Entry, list[int]]] = []
     for height in range(1, draw(st.integers(0, 12)) + 1):
         time += draw(st.sampled_from((0, 1, SECOND, 5 * 86_400 * SECOND)))
         made = []
@@ -51,7 +51,7 @@ def chains(draw: st.DrawFn) -> list[Block]:
             made.append(entry(kind, 100 * height + place, owners, draw(st.integers(0, 1)), draw(st.integers(1, 2))))
             if kind is EntryKind.AGREED and len(owners) < 4:
                 agreed.append((made[-1], [owner for owner in range(4) if owner not in owners]))
-        while len(agreed) > 0 and draw(st.booleans()):
+        for _ in range(draw(st.integers(0, len(agreed)))):
             base, absent = agreed.pop()
             number = int.from_bytes(base.request, "big")
             made.append(entry(EntryKind.SUPPLEMENT, number, absent, base.client[0]))
@@ -209,7 +209,7 @@ def test_a_pruned_ledger_names_every_height_that_it_cannot_count(tmp_path_factor
 
 
 def test_a_ledger_of_several_epochs_is_counted_over_all_of_them() -> None:
-    from tests.verification.test_lineage import WORLD
+    from tests.verification.epochs import WORLD
 
     group, counted = WORLD.keys.group, 0
     for replica in WORLD.honest:

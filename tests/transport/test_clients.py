@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 import zmq
@@ -14,9 +15,10 @@ from dropbeard.transport.client_link import ClientLink
 from dropbeard.transport.clients import HEARD_BYTES_AT_ONCE_MAX, ROUTES_PER_CLIENT_MAX, ClientListener, Heard
 from dropbeard.transport.options import INPUT_FRAME_BYTES_MAX, prepare, use_curve
 from dropbeard.transport.zap import ZapHandler
-from dropbeard.types.ids import ClientKey, OwnerId
+from dropbeard.types.group import Endpoints
+from dropbeard.types.ids import ClientKey, Epoch, OwnerId
 from dropbeard.types.limits import MESSAGE_BYTES_MAX, SUBMITS_BYTES_MAX, SUBMITS_MAX
-from tests.transport.worlds import Context, Sockets, make_group, until
+from tests.transport.worlds import Context, Sockets, free_endpoints, make_group, until
 
 ZERO = OwnerId(0)
 
@@ -244,3 +246,27 @@ def test_a_link_does_not_talk_to_a_node_with_another_key(world: Sockets) -> None
     assert link.connected() == []
     link.close()
     desk.close()
+
+
+def test_a_link_follows_a_node_to_its_new_key_and_place_and_hears_who_left_for_a_while(
+    world: Sockets, desk: Desk
+) -> None:
+    secret, fresh = CurveSecret.generate(), CurveSecret.generate()
+    link = ClientLink(world.group, secret)
+    assert until(lambda: link.send(ZERO, [b"hello"]), step=desk.step) and desk.hears(1)
+    first = world.group.owners[0]
+    moved = replace(first, curve_key=fresh.public, endpoints=Endpoints(*free_endpoints(4)))
+    link.follow(replace(world.group, owners=(moved, *world.group.owners[1:])))
+    assert desk.listener.send(ClientKey(secret.public), b"late answer")
+    heard: list[tuple[OwnerId, bytes]] = []
+    assert until(lambda: bool(heard), step=lambda: heard.extend(link.receive(0.01)))
+    assert heard == [(ZERO, b"late answer")]
+    desk.listener.move(moved.endpoints.clients, fresh)
+    assert until(lambda: link.send(ZERO, [b"hello again"]), step=desk.step)
+    assert desk.hears(2)
+    following = replace(
+        world.group, owners=world.group.owners[1:], f=0, answers=3, epoch=Epoch(1), origin=world.group.id
+    )
+    link.follow(following)
+    assert not link.send(ZERO, [b"nobody"])
+    link.close()

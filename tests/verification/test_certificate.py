@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from dropbeard.errors import CertificateInvalid, CertificateUnreadable
-from dropbeard.types.certificates import Certificate, decode_certificate
+from dropbeard.types.certificates import decode_certificate
 from dropbeard.types.entries import EntryKind
 from dropbeard.types.group import Group
-from dropbeard.types.ids import Height, OwnerId
+from dropbeard.types.ids import Height
 from dropbeard.types.task import Input, InputKind
 from dropbeard.verification.certificate import verify
 from tests.verification.building import GOOD, IMAGE, Plan, build, request_of, world
 from tests.verification.gallery import DEFECTS
+from tests.verification.unreadable import NO_CERTIFICATES, UNREADABLE
 
 WORLD = world()
 
@@ -143,58 +143,16 @@ def test_decoding_gives_back_the_certificate_and_its_bytes(name: str) -> None:
     assert decode_certificate(certificate.encode()).encode() == certificate.encode()
 
 
-Change = Callable[[Certificate], Certificate]
-
-
-def _cut_descends(certificate: Certificate) -> Certificate:
-    header = certificate.headers[0]
-    return replace(certificate, headers=(replace(header, cut=header.cut[::-1]),))
-
-
-def _promises_descend(certificate: Certificate) -> Certificate:
-    entry = certificate.base.entry
-    return replace(certificate, base=replace(certificate.base, entry=replace(entry, promises=entry.promises[::-1])))
-
-
-def _long_path(certificate: Certificate) -> Certificate:
-    path = certificate.base.path
-    return replace(certificate, base=replace(certificate.base, path=replace(path, siblings=path.siblings * 7)))
-
-
-UNREADABLE: dict[str, Change] = {
-    "there is no header": lambda c: replace(c, headers=()),
-    "the signers descend": lambda c: replace(c, signatures=c.signatures[::-1]),
-    "a signer is there twice": lambda c: replace(c, signatures=c.signatures + c.signatures[-1:]),
-    "the owners of a cut descend": _cut_descends,
-    "the owners of an entry descend": _promises_descend,
-    "a path has 21 siblings": _long_path,
-    "there are 65 openings": lambda c: replace(
-        c, answers=tuple(replace(c.answers[0], owner=OwnerId(owner)) for owner in range(65))
-    ),
-    "there are 1,026 headers": lambda c: replace(c, headers=c.headers * 1026),
-}
-
-
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_a_file_that_breaks_the_layout_is_unreadable(name: str) -> None:
     with pytest.raises(CertificateUnreadable):
         decode_certificate(UNREADABLE[name](build(WORLD, Plan())).encode())
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"DBCERT\0",
-        b"DBCERT\0\x02" + bytes(2000),
-        b"\x89PNG\r\n\x1a\n" + bytes(2000),
-        b"DBCERT\0\x01" + bytes(1 << 20),
-    ],
-    ids=["empty", "short", "a later version", "a picture", "too large"],
-)
-def test_what_is_no_certificate_is_unreadable(data: bytes) -> None:
+@pytest.mark.parametrize("name", NO_CERTIFICATES)
+def test_what_is_no_certificate_is_unreadable(name: str) -> None:
     with pytest.raises(CertificateUnreadable):
-        decode_certificate(data)
+        decode_certificate(NO_CERTIFICATES[name])
 
 
 @pytest.mark.parametrize(("links", "most"), [(0, 1_700), (1, 2_048)])

@@ -15,8 +15,9 @@ from dropbeard.verification import portable
 from dropbeard.verification.aggregate import plurality
 from dropbeard.verification.certificate import verify
 from tests.verification.building import GOOD, Plan, build, output, world
+from tests.verification.exhibits import broken_geneses
 from tests.verification.gallery import DEFECTS
-from tests.verification.test_certificate import UNREADABLE
+from tests.verification.unreadable import UNREADABLE
 
 WORLD = world()
 TOML = genesis_to_toml(WORLD.group)
@@ -107,20 +108,7 @@ def test_both_aggregate_alike(votes: tuple[int, ...]) -> None:
     assert said == (decision.shown, decision.margin)
 
 
-BROKEN_GENESES = {
-    "not TOML": "[[[",
-    "empty": "",
-    "another file": "[package]\nname = 'x'\n",
-    "an id that is not its own": TOML.replace(WORLD.group.id.hex(), "00" * 32),
-    "a changed value": TOML.replace('name = "tested"', 'name = "other"'),
-    "an unknown format": TOML.replace("format = 1", "format = 2"),
-    "f too large": TOML.replace("f = 1", "f = 2"),
-    "a number out of range": TOML.replace("answers = 3", "answers = -3"),
-    "a parameter missing": TOML.replace("open_max", "opened_max"),
-    "a key that is no point": TOML.replace(WORLD.group.owners[0].node_key.hex(), "05" + "00" * 32),
-    "a key that is no hex": TOML.replace(WORLD.group.owners[0].node_key.hex(), "key"),
-    "a key that is too short": TOML.replace(WORLD.group.owners[0].owner_key.hex(), "02"),
-}
+BROKEN_GENESES = broken_geneses(WORLD.group)
 
 
 @pytest.mark.parametrize("name", BROKEN_GENESES)

@@ -1,0 +1,153 @@
+"""The command, the portable verifier and the JavaScript one give the same verdict of every exhibit of the gallery."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dropbeard.cli.main import run
+from dropbeard.errors import CertificateInvalid, CertificateUnreadable
+from dropbeard.types.certificates import decode_certificate
+from dropbeard.types.genesis_file import genesis_from_toml
+from dropbeard.types.group import Group
+from dropbeard.verification import portable
+from dropbeard.verification.certificate import verify
+from tests.verification.exhibits import EXHIBITS, Exhibit, Verdict
+
+NODE = shutil.which("node")
+HERE = Path(__file__).resolve().parent
+SCRIPT = HERE.parents[1] / "dropbeard" / "verification" / "browser" / "verify.js"
+NODE_TIMEOUT_S = 100
+STEP = re.compile(r"step (\d+) \((\w+)\)")
+
+needs_node = pytest.mark.skipif(NODE is None, reason="node is not installed here: no JavaScript verifier to compare")
+
+
+def command_says(exhibit: Exhibit, folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[Verdict, Any]:
+    """Verdict of ``dropbeard verify``, and its JSON object."""
+    files = {
+        "certificate": exhibit.certificate,
+        "genesis": exhibit.genesis,
+        "input": exhibit.image,
+        "successions": exhibit.successions,
+    }
+    for name, data in files.items():
+        (folder / name).write_bytes(data or b"")
+    more = [f"--{name}={folder / name}" for name in ("input", "successions") if files[name] is not None]
+    code = run(["verify", str(folder / "certificate"), "--group", str(folder / "genesis"), *more, "--json"])
+    said = capsys.readouterr()
+    found = STEP.search(said.err)
+    step = None if found is None else int(found[1])
+    return (("valid", "invalid", "unreadable")[code], step), json.loads(said.out) if said.out else None
+
+
+def portable_says(exhibit: Exhibit) -> Verdict:
+    """Verdict of the portable verifier, which takes neither input nor successions."""
+    try:
+        genesis = portable.read_genesis(exhibit.genesis.decode())
+        portable.verify(portable.read_certificate(exhibit.certificate), genesis)
+    except (portable.Unreadable, UnicodeDecodeError):
+        return "unreadable", None
+    except portable.Invalid as wrong:
+        return "invalid", wrong.step
+    return "valid", None
+
+
+def script_says(exhibits: list[Exhibit], folder: Path) -> list[dict[str, Any]]:
+    """What the JavaScript verifier says of each."""
+
+    def text(data: bytes | None) -> str | None:
+        return None if data is None else base64.b64encode(data).decode()
+
+    cases = [
+        {
+            "certificate": text(exhibit.certificate),
+            "genesis": text(exhibit.genesis),
+            "input": text(exhibit.image),
+            "successions": text(exhibit.successions),
+        }
+        for exhibit in exhibits
+    ]
+    (folder / "cases.json").write_text(json.dumps(cases))
+    command = [str(NODE), str(HERE / "browser" / "node_verifier.js"), str(SCRIPT), str(folder / "cases.json")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=NODE_TIMEOUT_S, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    said: list[dict[str, Any]] = json.loads(done.stdout)
+    return said
+
+
+def test_the_gallery_fails_every_step_and_has_names_of_its_own() -> None:
+    assert {exhibit.verdict[1] for exhibit in EXHIBITS} == {None, *range(1, 15)}
+    assert len({exhibit.name for exhibit in EXHIBITS}) == len(EXHIBITS)
+
+
+def test_the_command_gives_the_verdict_of_every_exhibit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = {exhibit.name: command_says(exhibit, tmp_path, capsys)[0] for exhibit in EXHIBITS}
+    assert said == {exhibit.name: exhibit.verdict for exhibit in EXHIBITS}
+
+
+def test_the_portable_verifier_gives_the_verdict_of_every_exhibit_that_it_covers() -> None:
+    covered = [exhibit for exhibit in EXHIBITS if exhibit.image is None and exhibit.successions is None]
+    said = {exhibit.name: portable_says(exhibit) for exhibit in covered}
+    assert said == {exhibit.name: exhibit.verdict for exhibit in covered}
+
+
+@needs_node
+def test_the_javascript_verifier_gives_the_verdict_of_every_exhibit(tmp_path: Path) -> None:
+    said = script_says(EXHIBITS, tmp_path)
+    verdicts = [(row["verdict"], row["step"]) for row in said]
+    names = [exhibit.name for exhibit in EXHIBITS]
+    assert dict(zip(names, verdicts, strict=True)) == {exhibit.name: exhibit.verdict for exhibit in EXHIBITS}
+
+
+@needs_node
+def test_the_javascript_verifier_says_of_a_valid_certificate_what_the_command_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    valid = [exhibit for exhibit in EXHIBITS if exhibit.verdict[0] == "valid"]
+    for exhibit, said in zip(valid, script_says(valid, tmp_path), strict=True):
+        _, figures = command_says(exhibit, tmp_path, capsys)
+        decision = said["decision"]
+        assert figures == {
+            "valid": True,
+            "failed_step": None,
+            "label": decision["label"],
+            "margin": decision["margin"],
+            "assurance": decision["assurance"],
+            "openings": len(said["answers"]),
+            "height": int(said["height"]),
+        }
+
+
+@needs_node
+@pytest.mark.parametrize(("name", "stride"), [("direct", 3), ("a supplement and a link above", 7)])
+def test_the_javascript_verifier_says_of_mutants_what_the_product_says(tmp_path: Path, name: str, stride: int) -> None:
+    good = next(exhibit for exhibit in EXHIBITS if exhibit.name == name)
+    data = good.certificate
+    mutants = [
+        replace(good, certificate=data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :])
+        for at in range(0, len(data), stride)
+    ]
+    group = genesis_from_toml(good.genesis.decode())
+    said = [(row["verdict"], row["step"]) for row in script_says(mutants, tmp_path)]
+    assert said == [product_says(mutant.certificate, group) for mutant in mutants]
+    assert {verdict for verdict, _ in said} == {"invalid", "unreadable"}
+
+
+def product_says(data: bytes, group: Group) -> Verdict:
+    """The verdict of the product, without the command around it."""
+    try:
+        verify(decode_certificate(data), group)
+    except CertificateUnreadable:
+        return "unreadable", None
+    except CertificateInvalid as wrong:
+        return "invalid", wrong.step
+    return "valid", None
