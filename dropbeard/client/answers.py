@@ -157,7 +157,7 @@ def owner_result(group: Group, given: OwnerAnswer) -> OwnerResult:
 
 def below_required(answer: Answer, required: Assurance) -> AnswerBelowRequired | None:
     """The error of an answer that is worth less than what was required; None when it is worth as much."""
-    if answer.assurance.covers(required):
+    if required is Assurance.NONE or answer.assurance.covers(required):
         return None
     got = f"its assurance is {answer.assurance.value} (margin {answer.margin}), required is {required.value}"
     return AnswerBelowRequired(f"the group answered, but {got}; the answer is in the error's `answer`", answer)

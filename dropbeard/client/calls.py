@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from dropbeard.client.answers import Answer, Provisional, answer_of, below_required, owner_result
+from dropbeard.client.open_requests import Done
 from dropbeard.client.options import Options
-from dropbeard.client.session import Done, Session
+from dropbeard.client.session import Session
 from dropbeard.codec.client import decode_to_client
 from dropbeard.errors import (
     ClientClosed,

@@ -13,7 +13,17 @@ from typing import Final, assert_never
 
 from dropbeard.client.assembly import Assembler
 from dropbeard.client.epochs import EpochFollower
+from dropbeard.client.open_requests import (
+    NEVER_US,
+    REPEAT_AFTER_MAX_US,
+    REPEAT_AFTER_US,
+    Done,
+    Leg,
+    OpenRequest,
+    failed,
+)
 from dropbeard.client.sending import Outgoing
+from dropbeard.client.silence import HEDGE_AFTER_US, Silence
 from dropbeard.errors import CertificateInvalid, ClientError, RequestExpired, RequestRejected
 from dropbeard.types import versions
 from dropbeard.types.certificates import Certificate
@@ -38,13 +48,7 @@ from dropbeard.types.parameters import MILLISECOND, SECOND
 from dropbeard.types.requests import Opening, Request
 from dropbeard.types.succession import Succession
 from dropbeard.types.task import Input
-from dropbeard.verification.certificate import Verified
 from dropbeard.verification.lineage import lineage_of
-
-REPEAT_AFTER_US: Final = 2 * SECOND
-"""A node that said nothing about a request for this long gets it again; then twice as long, and so on."""
-
-REPEAT_AFTER_MAX_US: Final = 16 * SECOND
 
 ANSWERS_SMOOTHED: Final = 8
 """About as many certificates count in the time that one takes. Nodes get no request again within twice that time: what
@@ -53,22 +57,11 @@ is sent again makes a group that has too much to do later still."""
 LINGER_US: Final = 100 * MILLISECOND
 """How long a certificate with enough openings waits for those that its entry promises besides."""
 
-NEVER_US: Final = 1 << 62
-
 GRACE_US: Final = 3 * SECOND
 """How long after its deadline a request waits for a certified outcome."""
 
 LINK_AFTER_US: Final = 200 * MILLISECOND
 """Answers that an agreed entry promises may not come; who signed a supplement is asked for its link this often."""
-
-HEDGE_AFTER_US: Final = 500 * MILLISECOND
-"""Enough owners have answered, and the certificate is this late: f+1 of them are asked for it, by the request's id."""
-
-SILENT_AFTER: Final = 4
-"""Certificates in a row without an owner's answer, after which a hedging client has no patience for it."""
-
-PROBE_EVERY: Final = 32
-"""A hedging client keeps its whole patience for one request in so many: who was slow may be fast again."""
 
 _TRY_AGAIN: Final = (
     RejectReason.BUSY,
@@ -76,47 +69,6 @@ _TRY_AGAIN: Final = (
     RejectReason.ENGINE_UNAVAILABLE,
     RejectReason.OVER_RATE,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A request's end: a verified certificate, or the error that its caller gets."""
-
-    request: RequestId
-    certificate: Certificate | None
-    verified: Verified | None
-    error: ClientError | None
-
-
-@dataclass(slots=True)
-class _Leg:
-    """One request at one node."""
-
-    next_us: int = NEVER_US
-    """When the node gets it again; never while it has not got it once, or will not take it."""
-    pause_us: int = REPEAT_AFTER_US
-    rejected: Rejected | None = None
-
-
-@dataclass(slots=True)
-class _Open:
-    request: Request
-    message: Submit | FetchOutcome
-    """What every node gets, with ``given``."""
-    given: Input | None
-    """None when only what is known of the request is asked for."""
-    asked_us: int
-    ends_us: int
-    legs: dict[OwnerId, _Leg]
-    enough_since_us: int | None = None
-    link_us: int = 0
-    """When a link to a supplement may be asked for again."""
-    hedge_us: int = NEVER_US
-    """When it is looked whether the certificate is late, so that some nodes are asked for it."""
-    answers_by_us: int = NEVER_US
-    """When enough owners must have answered, if its caller does not wait for them until the deadline."""
-    due_us: int = 0
-    """When ``poll`` looks at it next, come what may: the earliest time that its row in the heap of dues has."""
 
 
 @dataclass(slots=True)
@@ -133,7 +85,7 @@ class Session:
     credits: dict[OwnerId, int] = field(default_factory=dict)
     """What each node that said welcome grants."""
     outgoing: list[Outgoing] = field(default_factory=list)
-    _open: dict[RequestId, _Open] = field(default_factory=dict)
+    _open: dict[RequestId, OpenRequest] = field(default_factory=dict)
     _touched: dict[RequestId, None] = field(default_factory=dict)
     _dues: list[tuple[int, RequestId]] = field(default_factory=list)
     """Heap of (time, request). A row whose time is not its request's ``due_us`` any more says nothing."""
@@ -142,9 +94,7 @@ class Session:
     _watched: set[RequestId] = field(default_factory=set)
     _heard: list[tuple[RequestId, Opening]] = field(default_factory=list)
     """Provisional answers to watched requests that nobody took yet."""
-    _missed: dict[OwnerId, int] = field(default_factory=dict)
-    """Certificates in a row that lack an owner's answer."""
-    _hedged: int = 0
+    _silence: Silence = field(default_factory=Silence)
     _assembler: Assembler = field(init=False)
     _epochs: EpochFollower = field(init=False)
 
@@ -174,7 +124,9 @@ class Session:
         ends_us = now_us + (deadline - wall_us) + GRACE_US
         message = Submit(self.group.id, nonce, deadline, patience_us, b"", given.kind, given.shape)
         hedge_us = now_us + max(HEDGE_AFTER_US, 2 * self._answer_us)
-        return self._start(_Open(request, message, given, now_us, ends_us, self._legs(), hedge_us=hedge_us), now_us)
+        return self._start(
+            OpenRequest(request, message, given, now_us, ends_us, self._legs(), hedge_us=hedge_us), now_us
+        )
 
     def request(self, request: RequestId) -> Request | None:
         """An open request."""
@@ -200,17 +152,13 @@ class Session:
 
     def hedged(self, patience_us: int) -> int:
         """The patience that is worth having: none when all that it would wait for are owners that stay silent."""
-        silent = sum(missed >= SILENT_AFTER for missed in self._missed.values())
-        if not silent or self.group.n - silent > self.group.answers:
-            return patience_us
-        self._hedged += 1
-        return 0 if self._hedged % PROBE_EVERY else patience_us
+        return self._silence.patience_us(patience_us, self.group)
 
-    def _legs(self) -> dict[OwnerId, _Leg]:
+    def _legs(self) -> dict[OwnerId, Leg]:
         pause_us = min(max(REPEAT_AFTER_US, 2 * self._answer_us), REPEAT_AFTER_MAX_US)
-        return {owner: _Leg(pause_us=pause_us) for owner in self.group.members}
+        return {owner: Leg(pause_us=pause_us) for owner in self.group.members}
 
-    def _start(self, waiting: _Open, now_us: int) -> RequestId:
+    def _start(self, waiting: OpenRequest, now_us: int) -> RequestId:
         known = self._assembler.start(waiting.request)
         self._open[known] = waiting
         for owner in self.credits:
@@ -218,7 +166,7 @@ class Session:
         self._plan(known, waiting)
         return known
 
-    def _plan(self, request: RequestId, waiting: _Open) -> None:
+    def _plan(self, request: RequestId, waiting: OpenRequest) -> None:
         """Have ``poll`` look at it when something follows from the time alone."""
         due_us = min(leg.next_us for leg in waiting.legs.values())
         due_us = min(due_us, waiting.ends_us, waiting.hedge_us, waiting.answers_by_us)
@@ -230,7 +178,7 @@ class Session:
 
     def fetch(self, request: Request, now_us: int, timeout_us: int) -> RequestId:
         """Ask every node for what it knows of an earlier request of this client (rule 5.2)."""
-        waiting = _Open(request, FetchOutcome(request.id), None, now_us, now_us + timeout_us, self._legs())
+        waiting = OpenRequest(request, FetchOutcome(request.id), None, now_us, now_us + timeout_us, self._legs())
         return self._start(waiting, now_us)
 
     def cancel(self, request: RequestId) -> None:
@@ -284,7 +232,7 @@ class Session:
         self._assembler.follow(self.group)
         for left in [known for known in self.credits if self.group.owner(known) is None]:
             del self.credits[left]
-            self._missed.pop(left, None)
+            self._silence.missed.pop(left, None)
         for waiting in self._open.values():
             for owner_id, leg in self._legs().items():
                 waiting.legs.setdefault(owner_id, leg)
@@ -372,10 +320,10 @@ class Session:
         if len(refused) > self.group.n - self.group.answers:
             reasons = "; ".join(f"{self.group.member(o).name}: {r.detail}" for o, r in refused.items())
             unfit = sum(r.reason is RejectReason.BAD_INPUT for r in refused.values()) > self.group.f
-            return _failed(waiting, RequestRejected(f"too few nodes take the request: {reasons}", unfit))
+            return failed(waiting, RequestRejected(f"too few nodes take the request: {reasons}", unfit))
         return None
 
-    def _ask_for_link(self, request: RequestId, waiting: _Open, now_us: int) -> None:
+    def _ask_for_link(self, request: RequestId, waiting: OpenRequest, now_us: int) -> None:
         """An owner that promised does not open, and another's late answer stands in a block of its own: f+1 of those
         that signed it can show how the two hang together (rules 4.5, 5.1)."""
         signers = self._assembler.unlinked(request) if now_us >= waiting.link_us else ()
@@ -385,7 +333,7 @@ class Session:
             for owner in (signers + signers)[first : first + self.group.weak_quorum]:
                 self.outgoing.append((owner, FetchOutcome(request), None))
 
-    def _tend(self, request: RequestId, waiting: _Open, now_us: int) -> Done | None:
+    def _tend(self, request: RequestId, waiting: OpenRequest, now_us: int) -> Done | None:
         """Linger, repeat, give up."""
         if waiting.enough_since_us is not None and now_us >= waiting.enough_since_us + LINGER_US:
             enough = self._assembler.certificate(request, all_owners=False)
@@ -393,12 +341,12 @@ class Session:
                 return self._done(request, waiting, enough, now_us)
             waiting.enough_since_us = None
         if now_us >= waiting.ends_us:
-            return _failed(waiting, RequestExpired(self._why_late(waiting)))
+            return failed(waiting, RequestExpired(self._why_late(waiting)))
         if now_us >= min(waiting.answers_by_us, waiting.hedge_us):
-            answered = self._assembler.answered(request)
+            answered = tuple(o for o in self._assembler.answered(request) if self.group.owner(o) is not None)
             if now_us >= waiting.answers_by_us and len(answered) < self.group.answers:
                 heard = f"{len(answered)} of {self.group.answers} owners needed"
-                return _failed(waiting, RequestExpired(f"{heard} had answered within the provisional timeout"))
+                return failed(waiting, RequestExpired(f"{heard} had answered within the provisional timeout"))
             waiting.answers_by_us = NEVER_US if now_us >= waiting.answers_by_us else waiting.answers_by_us
             self._hedge(request, waiting, answered, now_us)
         for owner, leg in waiting.legs.items():
@@ -406,7 +354,7 @@ class Session:
                 self._send(request, owner, now_us)
         return None
 
-    def _hedge(self, request: RequestId, waiting: _Open, answered: tuple[OwnerId, ...], now_us: int) -> None:
+    def _hedge(self, request: RequestId, waiting: OpenRequest, answered: tuple[OwnerId, ...], now_us: int) -> None:
         """Owners answered and the certificate does not come: a reply was lost, or who signs it is slow towards us.
 
         f+1 of who answered are asked, by id alone and once: one of them shows the whole finalization if there is one.
@@ -422,33 +370,25 @@ class Session:
         for owner in (answered + answered)[first : first + self.group.weak_quorum]:
             self.outgoing.append((owner, FetchOutcome(request), None))
 
-    def _why_late(self, waiting: _Open) -> str:
+    def _why_late(self, waiting: OpenRequest) -> str:
         heard = [leg.rejected for leg in waiting.legs.values() if leg.rejected is not None]
         reasons = "; ".join(dict.fromkeys(rejected.detail for rejected in heard)) or "no reason was given"
         reached = f"{len(self.credits)} of {self.group.n} nodes reached, need {self.group.answers}"
         return f"no outcome by the deadline: {reached}; {reasons}"
 
-    def _done(self, request: RequestId, waiting: _Open, certificate: Certificate, now_us: int) -> Done:
+    def _done(self, request: RequestId, waiting: OpenRequest, certificate: Certificate, now_us: int) -> Done:
         try:
             verified = self._epochs.lineage.verify(certificate, waiting.given)
         except CertificateInvalid as wrong:
-            return _failed(waiting, ClientError(f"the assembled certificate does not verify: {wrong}"))
+            return failed(waiting, ClientError(f"the assembled certificate does not verify: {wrong}"))
         self._answer_us += (now_us - waiting.asked_us - self._answer_us) // ANSWERS_SMOOTHED
         if certificate.kind is EntryKind.EXPIRED:
             expired = RequestExpired("the group certified the request as expired")
             expired.request = waiting.request
             return Done(request, certificate, verified, expired)
-        if self._missed or len(verified.answers) < self.group.n:
-            self._note_missing(verified)
+        if self._silence.missed or len(verified.answers) < self.group.n:
+            self._silence.note(verified, self.group)
         return Done(request, certificate, verified, None)
-
-    def _note_missing(self, verified: Verified) -> None:
-        answered = {answer.owner for answer in verified.answers}
-        for owner in self.group.members:
-            if owner in answered:
-                self._missed.pop(owner, None)
-            else:
-                self._missed[owner] = self._missed.get(owner, 0) + 1
 
     def next_due_us(self, now_us: int) -> int:
         """When ``poll`` has something to do even if nothing comes."""
@@ -458,8 +398,3 @@ class Session:
 
 def _is_between(rejected: Rejected) -> bool:
     return rejected.reason is RejectReason.WRONG_GROUP
-
-
-def _failed(waiting: _Open, error: ClientError) -> Done:
-    error.request = waiting.request
-    return Done(waiting.request.id, None, None, error)

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from dropbeard.client.epochs import ASK_AGAIN_US
-from dropbeard.client.session import Done, Session
+from dropbeard.client.open_requests import Done
+from dropbeard.client.session import Session
 from dropbeard.errors import LedgerInvalid
 from dropbeard.types.ids import Epoch, OwnerId, Signature
 from dropbeard.types.messages import (

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dropbeard.client.session import HEDGE_AFTER_US, PROBE_EVERY, REPEAT_AFTER_US, SILENT_AFTER, Session
+from dropbeard.client.open_requests import REPEAT_AFTER_US
+from dropbeard.client.session import Session
+from dropbeard.client.silence import HEDGE_AFTER_US, PROBE_EVERY, SILENT_AFTER
 from dropbeard.errors import RequestExpired
 from dropbeard.types.ids import OwnerId, RequestId
 from dropbeard.types.messages import FetchOutcome, Rejected, RejectReason, Submit, Welcome

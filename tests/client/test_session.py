@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from dropbeard.client.session import GRACE_US, LINGER_US, REPEAT_AFTER_US, Session
+from dropbeard.client.open_requests import REPEAT_AFTER_US
+from dropbeard.client.session import GRACE_US, LINGER_US, Session
 from dropbeard.errors import InputInvalid, RequestExpired, RequestRejected
 from dropbeard.types import versions
 from dropbeard.types.certificates import Certificate

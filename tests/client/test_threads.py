@@ -12,7 +12,8 @@ from contextlib import contextmanager
 import pytest
 
 from dropbeard.client import Answer, Client, Grade, Provisional
-from dropbeard.client.session import SILENT_AFTER, Session
+from dropbeard.client.session import Session
+from dropbeard.client.silence import SILENT_AFTER
 from dropbeard.daemon.local_group import LocalGroup
 from dropbeard.errors import AnswerBelowRequired, ClientClosed, RequestExpired, RequestRejected
 from dropbeard.types.ids import RequestId
