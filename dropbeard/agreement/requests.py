@@ -84,6 +84,8 @@ def _refusal(state: ReplicaState, request: Request, late: bool) -> tuple[RejectR
         return RejectReason.WRONG_GROUP, "this node serves another group; check the genesis file"
     if not state.is_member or state.chain.hollow is not None:
         return RejectReason.WRONG_GROUP, "this node's owner is not in the group, or joins it right now"
+    if state.is_barred:
+        return RejectReason.WRONG_GROUP, "this node was restored from a backup and only observes; ask the others"
     if request.options:
         return RejectReason.BAD_REQUEST, "this task takes no options; send none"
     if not late and not state.wall < request.deadline <= state.wall + rules.horizon_us:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-KINDS = ("node", "engine", "target", "slice", "sysusers", "tmpfiles")
+KINDS = ("node", "engine", "prune", "prune-timer", "target", "slice", "sysusers", "tmpfiles")
 PROGRAM = click.option(
     "--program", type=click.Path(path_type=Path), help="The dropbeard program that units start; else this one."
 )
@@ -79,7 +79,8 @@ def install_command(
         click.echo(str(path))
     click.echo("next: systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload")
     for name in names:
-        click.echo(f"then: systemctl enable --now dropbeard.target dropbeard-engine@{name} dropbeard-node@{name}")
+        units = f"dropbeard-engine@{name} dropbeard-node@{name} dropbeard-prune@{name}.timer"
+        click.echo(f"then: systemctl enable --now dropbeard.target {units}")
 
 
 def _allow_list(config: Path) -> str:

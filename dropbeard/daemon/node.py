@@ -28,6 +28,7 @@ from dropbeard.daemon.metrics_page import MetricsPage
 from dropbeard.daemon.new_node import read_salt
 from dropbeard.daemon.notify import Notifier
 from dropbeard.daemon.outbox import Outbox
+from dropbeard.daemon.patient_turn import PatientTurn
 from dropbeard.daemon.process import StopSignal, die_with_parent, keep_memory, log_to_stderr, pace_garbage
 from dropbeard.daemon.recording import Recorder
 from dropbeard.daemon.reloading import NODE, Reloader
@@ -135,6 +136,7 @@ class Node:
         if journal.torn:
             log.warning("journal-torn records=%d: a write that was never acknowledged was cut off", journal.torn)
         promise_again(guard, identity.owner.id, checkpoint, records)
+        self._bar(identity, store, guard)
         self._recorder = None if recorded is None else Recorder(recorded.directory, self.state, recorded.turns)
         signer, writer = NodeSigner(identity.node_key, guard), TimedWriter(journal)
         if self._recorder is None:
@@ -146,12 +148,12 @@ class Node:
         self._next_count_us = now.monotonic_us + COUNTERS_EVERY_US
         self._notifier = notifier
         self._drain_until_us: int | None = None
-        self._told: list[Event] = []
-        """What the node itself tells the core in the next turn."""
+        self._told: list[Event] = []  # by the node itself, for the next turn
         self._inbox = Inbox(self.state)
+        self._patient = PatientTurn(self.turn, self._inbox)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
-            self._connect(group, identity, files, writer)
+            self._connect(group, identity, files, writer, store)
         except BaseException:
             self._context.destroy(linger=0)
             raise
@@ -165,7 +167,16 @@ class Node:
             self.state.chain.final.header.height,
         )
 
-    def _connect(self, group: Group, identity: Identity, files: NodeFiles, writer: TimedWriter) -> None:
+    def _bar(self, identity: Identity, store: SqliteStore, guard: Guard) -> None:
+        """With a key that a backup names nothing is signed any more (rule 7.4)."""
+        self.state.barred = store.barred
+        if identity.owner.node_key in store.barred:
+            guard.bar()
+            log.warning("node-observes restored from a backup: it signs nothing until its owner has a new node key")
+
+    def _connect(
+        self, group: Group, identity: Identity, files: NodeFiles, writer: TimedWriter, store: SqliteStore
+    ) -> None:
         me, curve, listen = identity.owner.id, identity.curve, files.config.listen
         peers = frozenset(owner.curve_key for owner in group.owners if owner.id != me)
         self._zap = ZapHandler(self._context, {"votes": peers, "lanes": peers, "catchup": peers, "clients": None})
@@ -180,7 +191,7 @@ class Node:
         self._sockets = Sockets(self._votes, self._lanes, self._catchup, self._clients, self._zap)
         started_us = self.state.now.monotonic_us
         self._vitals = Vitals(files, identity, self.state, self._desk, self._inbox, self._sockets, writer, started_us)
-        self._status = StatusDesk(self._context, files.state, self._tell, self.drain, self._notifier)
+        self._status = StatusDesk(self._context, files.state, self._tell, self.drain, self._notifier, store.give_back)
 
     def _engine_desk(self) -> EngineDesk:
         return EngineDesk(self._engine, lambda: (self.state.own_model.version, self.state.own_model.model))
@@ -226,7 +237,7 @@ class Node:
             reloader.look()
             if events or now.monotonic_us >= wake_at_us:
                 self._vitals.stages.came(events, now.monotonic_us)
-                outcome = self.turn.run(events, now)
+                outcome = self._patient.run(events, now)
                 self._vitals.stages.sent(outcome.outgoing, read_clocks().monotonic_us)
                 if self._recorder is not None:
                     self._recorder.note(events, now)
@@ -236,7 +247,7 @@ class Node:
             else:
                 pending = []
         # Its turns are over: peers need not wait for it (rule 3.6).
-        self._outbox.send(self.turn.run([NodeEnds(Presence.LEAVES)], read_clocks()).outgoing)
+        self._outbox.send(self._patient.run([NodeEnds(Presence.LEAVES)], read_clocks()).outgoing)
         log.info("node-stopped view=%d height=%d", self.state.view, self.state.chain.final.header.height)
 
     def _gathered(self, poller: zmq.Poller, ready: Set[object]) -> Set[object]:

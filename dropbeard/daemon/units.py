@@ -18,6 +18,8 @@ PROGRAM: Final = "/usr/bin/dropbeard"
 SHOWN: Final = {
     "node": "dropbeard-node@.service",
     "engine": "dropbeard-engine@.service",
+    "prune": "dropbeard-prune@.service",
+    "prune-timer": "dropbeard-prune@.timer",
     "target": "dropbeard.target",
     "slice": "dropbeard.slice",
     "sysusers": "sysusers.conf",
@@ -26,6 +28,8 @@ SHOWN: Final = {
 PLACES: Final = {
     "dropbeard-node@.service": "etc/systemd/system/dropbeard-node@.service",
     "dropbeard-engine@.service": "etc/systemd/system/dropbeard-engine@.service",
+    "dropbeard-prune@.service": "etc/systemd/system/dropbeard-prune@.service",
+    "dropbeard-prune@.timer": "etc/systemd/system/dropbeard-prune@.timer",
     "dropbeard.target": "etc/systemd/system/dropbeard.target",
     "dropbeard.slice": "etc/systemd/system/dropbeard.slice",
     "sysusers.conf": "etc/sysusers.d/dropbeard.conf",

@@ -216,6 +216,7 @@ class Vitals:
             total_bytes=usage.total,
             journal_bytes=sum(_size(self.files.state / name) for name in JOURNAL),
             records=self.writer.records,
+            full=self.inbox.full,
             sync=self.writer.took.part("sync", now_us),
         )
 
@@ -227,6 +228,7 @@ class Vitals:
             curve_key=fingerprint(self.identity.owner.curve_key),
             owner_key_here=(self.files.path.parent / "owner.key").exists(),
             epoch_ends_at=ends,
+            barred=self.state.is_barred,
         )
 
 
@@ -253,6 +255,8 @@ def problems(status: NodeStatus, quorum: int, in_sight: int) -> list[str]:
     found = _engine_problems(status)
     if not chain.awake:
         found.append("it just started and asks its peers what they hold of its own statements (rule 7.4)")
+    if status.keys.barred:
+        found.append("its state was restored from a backup: it only observes until its owner gives it a new node key")
     if not chain.member:
         found.append("its owner is not in the group's present epoch")
     if in_sight < quorum:
@@ -271,6 +275,8 @@ def problems(status: NodeStatus, quorum: int, in_sight: int) -> list[str]:
     ]
     if disk.free_bytes < max(DISK_FREE_BYTES, int(DISK_FREE_SHARE * disk.total_bytes)):
         found.append(f"{disk.free_bytes >> 20} MiB are free on the disk of its journal")
+    if status.disk.full:
+        found.append("the disk of its journal is full: it votes for nothing and takes nothing new; free space")
     if status.draining:
         found.append("it is being drained and takes no new requests")
     return found

@@ -21,6 +21,7 @@ class Guard:
     """
 
     def __init__(self) -> None:
+        self._barred = False
         self._start_epoch(GENESIS_EPOCH)
 
     def _start_epoch(self, epoch: Epoch) -> None:
@@ -30,6 +31,10 @@ class Guard:
         self._nullified: dict[View, None] = {}
         self._lane: tuple[LaneHeight, bytes] = (LaneHeight(0), b"")
         self._floor = View(0)
+
+    def bar(self) -> None:
+        """Sign nothing any more: what the key signed before is not all known here (rule 7.4)."""
+        self._barred = True
 
     def encode(self, epoch: Epoch, before: View) -> bytes:
         """Everything that it knows, for a checkpoint; from now on it signs nothing in views of ``epoch`` below
@@ -60,6 +65,8 @@ class Guard:
 
     def promise(self, statement: Statement) -> None:
         """Remember the statement, or raise PromiseConflict; the very same statement may be promised again."""
+        if self._barred:
+            raise PromiseConflict("this node key may sign nothing more since its state was restored from a backup")
         if statement.epoch < self._epoch:  # rule 8.4
             raise PromiseConflict(f"epoch {statement.epoch} is over; nothing is signed in it any more")
         if statement.epoch > self._epoch:

@@ -8,8 +8,10 @@ rows after it. Rows keep their numbers when others are pruned, and the last one 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from typing import Final, NamedTuple
 
+from dropbeard.errors import StorageFailed
 from dropbeard.storage.checkpoints import Checkpoints, Head
 from dropbeard.storage.rows import chain_of, damaged, framed, is_stub, read_row, thinned, unpruned
 from dropbeard.storage.stores import Change, Store
@@ -57,18 +59,24 @@ class Journal:
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def append(self, records: Sequence[bytes], piece: Piece | None = None) -> None:
-        """One durable commit; StorageFailed when it cannot be promised."""
+        """One durable commit; StorageFailed when it cannot be promised: a checkpoint under way is then given up."""
         chain, rows = self._chain, []
         for record in records:
             chain, row = framed(chain, record)
             rows.append(row)
         last = self.records + len(rows)
+        before = (self._floor, self._looked, copy(self._checkpoints))
         parts = [] if piece is None else self._take(piece, last, chain)
         pruned, dropped = self._next_pruned(), self._checkpoints.next_dropped()
-        if parts or pruned or dropped:
-            self._store.commit(Change(rows, parts, pruned, dropped))
-        elif rows:
-            self._store.append(rows)
+        try:
+            if parts or pruned or dropped:
+                self._store.commit(Change(rows, parts, pruned, dropped))
+            elif rows:
+                self._store.append(rows)
+        except StorageFailed:
+            self._floor, self._looked, self._checkpoints = before
+            self._checkpoints.abandon()
+            raise
         self._chain, self.records = chain, last
 
     def _take(self, piece: Piece, last: int, chain: Digest) -> list[tuple[int, int, bytes]]:
@@ -87,6 +95,15 @@ class Journal:
         rows = self._store.peek(self._looked + 1, self._floor, PRUNED_ROWS_TURN)
         self._looked = rows[-1][0] if rows else self._floor
         return thinned(rows, self._stays)
+
+    def finish_pruning(self) -> None:
+        """All that may go goes now, commit by commit; ``recover`` was read to its end."""
+        while True:
+            pruned, dropped = self._next_pruned(), self._checkpoints.next_dropped()
+            if pruned or dropped:
+                self._store.commit(Change((), (), pruned, dropped))
+            elif self._looked >= self._floor:
+                return
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

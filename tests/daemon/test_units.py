@@ -24,7 +24,7 @@ TIMEOUT_S = 60
 EXPOSURE_MAX = "20"
 """2.0 of 10 on systemd's scale."""
 
-SERVICES = ("node", "engine")
+SERVICES = ("node", "engine", "prune")
 needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="needs systemd-analyze")
 
 
@@ -79,8 +79,8 @@ def test_a_service_without_its_sandbox_would_be_found(tmp_path: Path) -> None:
 
 
 @needs_systemd
-@pytest.mark.parametrize("name", ["dropbeard.target", "dropbeard.slice"])
-def test_target_and_slice_verify(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["dropbeard.target", "dropbeard.slice", "dropbeard-prune@.timer"])
+def test_target_slice_and_timer_verify(tmp_path: Path, name: str) -> None:
     verified = analyze("verify", "--man=no", installed(tmp_path) / name)
     assert (verified.returncode, verified.stderr) == (0, "")
 
@@ -212,5 +212,5 @@ def test_a_node_made_for_the_system_has_its_state_and_socket_where_the_units_exp
     text = (home / "alice.toml").read_text()
     assert 'state = "/var/lib/dropbeard/alice"' in text
     assert 'endpoint = "ipc:///run/dropbeard/alice/engine.sock"' in text
-    node, engine = (unit_text(f"dropbeard-{kind}@.service", Path("/x")) for kind in SERVICES)
+    node, engine = (unit_text(f"dropbeard-{kind}@.service", Path("/x")) for kind in ("node", "engine"))
     assert value(node, "StateDirectory") == value(engine, "RuntimeDirectory") == "dropbeard/%i"
