@@ -86,6 +86,12 @@ class StorageFailed(DropbeardError):
     """The journal or ledger cannot be read or written: disk full, corrupt record, locked by another process."""
 
 
+class DiskFull(StorageFailed):
+    """There is no room for a commit, of which nothing was written: it may be tried again."""
+
+    retry_safe = True
+
+
 class ReplicaHalted(StorageFailed):
     """This replica found that its own promises are not all on its disk (rule 7.4)."""
 

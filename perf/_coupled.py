@@ -35,8 +35,9 @@ class TurnsDesk(EngineDesk):
         promised: Callable[[], int],
         ordered: Callable[[], int],
         batch_max: int,
+        check: Callable[[bytes], object],
     ) -> None:
-        super().__init__(link, in_force)
+        super().__init__(link, in_force, check)
         self._promised = promised
         self._ordered = ordered
         self._batch_max = batch_max
@@ -70,6 +71,7 @@ class CoupledNode(node.Node):
             lambda: self.state.own_tip.height,
             lambda: self.state.final_lane_height(self.state.me),
             self.batch_max,
+            self.state.group.task.read_output,
         )
 
 

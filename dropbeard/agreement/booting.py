@@ -18,12 +18,14 @@ from dropbeard.types.votes import SignedVote
 def ask_peers(state: ReplicaState) -> list[Effect]:
     """Ask everyone until n-1-f have answered; answering needs no vote, so a whole group can start together.
 
-    Who is no member asks too: it may become one, and learns of that from the answers (rule 8.4).
+    Who is no member, or barred, asks on: it may become one with a key that may sign, and learns of that from the
+    answers (rule 8.4).
     """
     if state.mono < state.next_question_us:
         return []
     rules = state.group.parameters
-    state.next_question_us = state.mono + (rules.finalize_timeout_us if state.is_member else rules.status_interval_us)
+    soon = state.is_member and not state.is_barred
+    state.next_question_us = state.mono + (rules.finalize_timeout_us if soon else rules.status_interval_us)
     return [Broadcast(BootQuestion(state.group.epoch, state.boot))]
 
 
@@ -70,7 +72,7 @@ def stop_if_lane_forgotten(state: ReplicaState, signed: SignedPromise) -> list[E
 
 
 def _stop(state: ReplicaState, what: str) -> list[Effect]:
-    if state.boot == 0:
+    if state.boot == 0 or state.is_barred:  # who is barred knows it already, and signs nothing
         return []
     state.halted = (
         f"{what}, and our journal ends before it: the disk was rolled back, or another process uses this key. "

@@ -113,7 +113,7 @@ def handle(state: ReplicaState, event: Event, now: Now) -> list[Effect]:
             return []
         case BatchCame(sender, signed):
             state.silent.pop(sender, None)
-            if sender != state.me and signed.batch.owner == state.me:
+            if sender != state.me and signed.batch.owner == state.me and not state.is_barred:
                 return stop_if_lane_forgotten(state, signed.statement)
             return _on_batch(state, signed)
         case PeerConnected(peer):
@@ -217,7 +217,8 @@ def _end_turn(state: ReplicaState) -> list[Effect]:
     """All that follows from what is known now; called until nothing new comes of it."""
     effects = finalize_ready(state)
     if not state.may_speak:
-        effects += [] if state.awake and state.is_member else ask_peers(state)
+        learns = not state.awake or not state.is_member or state.is_barred
+        effects += ask_peers(state) if learns else []
         return [*effects, *_exchange(state), WakeAt(_next_wake(state))]
     effects += vote_on_proposals(state)
     effects += cast_finalizes(state)

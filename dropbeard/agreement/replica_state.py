@@ -177,6 +177,8 @@ class ReplicaState:
     """May it make statements? Not before enough peers said what they hold of its own."""
     boot_answers: dict[OwnerId, None] = field(default_factory=dict)
     next_question_us: int = 0
+    barred: frozenset[bytes] = frozenset()
+    """Node keys that may sign nothing more: this state was restored from a backup of theirs (rule 7.4)."""
     halted: str | None = None
     own_vote_view: View = GENESIS_VIEW
     """The highest view that a vote of ours was cast in."""
@@ -276,9 +278,15 @@ class ReplicaState:
         return self.group.owner(self.me) is not None
 
     @property
+    def is_barred(self) -> bool:
+        """Does it only observe, since its key of this epoch may have signed what this state does not show?"""
+        own = self.group.owner(self.me)
+        return own is not None and own.node_key in self.barred
+
+    @property
     def may_speak(self) -> bool:
         """May it make statements? (rules 7.4, 8.4)"""
-        return self.awake and self.is_member and self.chain.hollow is None
+        return self.awake and self.is_member and self.chain.hollow is None and not self.is_barred
 
     @property
     def peers(self) -> tuple[OwnerId, ...]:

@@ -95,6 +95,8 @@ def _refusal(state: ReplicaState, request: Request, late: bool) -> tuple[RejectR
         return RejectReason.WRONG_GROUP, "this node's owner is not in the group, or joins it right now"
     if state.group.clients is not None and not late and not state.group.clients.allows(request.client):
         return RejectReason.NOT_ALLOWED, "this group serves named clients alone; ask an owner to be let in"
+    if state.is_barred:
+        return RejectReason.WRONG_GROUP, "this node was restored from a backup and only observes; ask the others"
     if request.options:
         return RejectReason.BAD_REQUEST, "this task takes no options; send none"
     if not late and not state.wall < request.deadline <= state.wall + rules.horizon_us:

@@ -35,7 +35,9 @@ from dropbeard.agreement.records import (
 )
 from dropbeard.agreement.replica import handle
 from dropbeard.agreement.replica_state import ReplicaState
-from dropbeard.types.ids import Epoch, Signature, View
+from dropbeard.agreement.replies import answer_retry
+from dropbeard.errors import StorageFailed
+from dropbeard.types.ids import ClientKey, Epoch, RequestId, Signature, View
 from dropbeard.types.journal import Piece
 from dropbeard.types.lanes import SignedBatch
 from dropbeard.types.limits import CHECKPOINT_BYTES_TURN, CHECKPOINT_PAUSE_US
@@ -103,9 +105,27 @@ class Turn:
             self._carry_out(handle(self.state, TurnEnded(), now))
             if not self._inbox:
                 break
-        piece = self._next_piece()
+        return self._commit(self._next_piece(), now)
+
+    def try_again(self, now: Now) -> Outcome:
+        """Commit what a full disk refused, and hand it out; nothing new is decided."""
+        return self._commit(None, now)
+
+    def show(self, client: ClientKey, request: RequestId) -> list[Outgoing]:
+        """While the disk is full: what is on it of a client's own request, and nothing of what was not committed."""
+        batches = [effect.message for effect in self._outgoing if isinstance(effect, Broadcast)]
+        held_back = {known for b in batches if isinstance(b, BatchNotice) for known in b.signed.batch.request_ids}
+        if request in held_back or self.state.group.quorum == 1:  # whose own vote alone makes a block final
+            return []
+        return [told for told in answer_retry(self.state, client, request) if isinstance(told, SendClient)]
+
+    def _commit(self, piece: Piece | None, now: Now) -> Outcome:
         if self._records or piece is not None:
-            self._writer.append(self._records, piece)
+            try:
+                self._writer.append(self._records, piece)
+            except StorageFailed:
+                self._under_way.parts = None
+                raise
             self._under_way.written += sum(map(len, self._records))
         if self._under_way.parts is not None:
             self._wake_at_us = min(self._wake_at_us, now.monotonic_us + CHECKPOINT_PAUSE_US)

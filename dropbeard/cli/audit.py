@@ -31,7 +31,7 @@ WRONG = 1
 def audit_command(
     sources: tuple[Path, ...], genesis: Path, ledger: Path | None, successions: Path | None, as_json: bool
 ) -> int:
-    """Verify certificates (files, or directories of .dbcert files) and put them together: the order of the requests, gaps,
+    """Verify certificates (files, or directories of .dbcert files) and put them together: order of the requests, gaps,
     model versions, lateness and disagreement of each owner, duplicates, contradictions. Evidence among them is judged.
 
     Exit code 0: all are valid and none contradicts another; 1: one is invalid, or some contradict each other or the

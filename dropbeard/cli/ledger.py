@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dropbeard.cli.ledger_files import backup_command, export_command, node_files_of, prune_command, restore_command
+
 if TYPE_CHECKING:
     from dropbeard.audit.findings import Audit
     from dropbeard.audit.ledger import Witness
@@ -26,7 +28,11 @@ DIRECTORY = click.argument("directory", metavar="DIR", type=click.Path(path_type
 
 @click.group("ledger")
 def ledger_command() -> None:
-    """A node's ledger: DIR is its state directory, or a copy of one. No key is needed and nothing is written."""
+    """A node's ledger: DIR is its state directory, a copy of one, or an exported file. Auditors need no key."""
+
+
+for _command in (export_command, backup_command, restore_command, prune_command):
+    ledger_command.add_command(_command)
 
 
 @ledger_command.command("verify")
@@ -120,33 +126,33 @@ def _say_pruned(audit: Audit) -> None:
 
 def audit_of(directory: Path, genesis: Path | None, witness: Witness | None = None) -> tuple[Group, Audit]:
     """The genesis, and the ledger of a state directory replayed, each block shown to ``witness``."""
+    from dropbeard.audit.exporting import read_export
     from dropbeard.audit.ledger import audit_ledger
     from dropbeard.audit.reading import UNREADABLE, read_ledger
     from dropbeard.errors import ConfigInvalid
     from dropbeard.storage.files import read_genesis
 
     try:
-        group = read_genesis(genesis if genesis is not None else _genesis_beside(directory))
+        own = None if genesis is None else read_genesis(genesis)
+        if directory.is_file():
+            group, held = read_export(directory, own)
+        else:
+            group = read_genesis(_genesis_beside(directory)) if own is None else own
+            held = read_ledger(directory, group)
     except ConfigInvalid as wrong:
         wrong.exit_code = UNREADABLE
         raise
-    held = read_ledger(directory, group)
     return group, audit_ledger(group, held.records, held.checkpoint, witness)
 
 
 def _genesis_beside(directory: Path) -> Path:
     """What the configuration names whose state directory this is."""
-    from dropbeard.daemon.files import read_node_files
     from dropbeard.errors import ConfigInvalid
 
-    for path in sorted(directory.resolve().parent.glob("*.toml")):
-        try:
-            files = read_node_files(path)
-        except ConfigInvalid:
-            continue  # a card or another file
-        if files.state == directory.resolve():
-            return files.genesis
-    raise ConfigInvalid(f"no node configuration beside {directory} names it as its state; say --group GENESIS")
+    try:
+        return node_files_of(directory).genesis
+    except ConfigInvalid as wrong:
+        raise ConfigInvalid(f"{wrong}; or say --group GENESIS") from wrong
 
 
 def _figures(audit: Audit) -> dict[str, Any]:

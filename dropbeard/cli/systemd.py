@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-KINDS = ("node", "engine", "gateway", "target", "slice", "sysusers", "tmpfiles")
+KINDS = ("node", "engine", "gateway", "prune", "prune-timer", "target", "slice", "sysusers", "tmpfiles")
 PROGRAM = click.option(
     "--program", type=click.Path(path_type=Path), help="The dropbeard program that units start; else this one."
 )
@@ -88,6 +88,7 @@ def install_command(
     kinds = ("gateway",) if gateway or gateway_tls or gateway_key else ("engine", "node")
     for name in names:
         units = " ".join(f"dropbeard-{kind}@{name}" for kind in kinds)
+        units += "" if "gateway" in kinds else f" dropbeard-prune@{name}.timer"
         click.echo(f"then: systemctl enable --now dropbeard.target {units}")
 
 

@@ -145,7 +145,11 @@ class EngineDesk:
                 return self._answers(answers)
             case EngineFailure(ticket, reason, detail):
                 known = self._tickets.pop(ticket, None)
-                return [] if known is None else [InferenceFailed(known.request, _REASONS[reason], detail)]
+                if known is None:
+                    return []
+                if reason is FailReason.BROKEN:  # the others are the client's, or overload
+                    log.warning("request-failed request=%s reason=%s", known.request.hex()[:16], reason.name.lower())
+                return [InferenceFailed(known.request, _REASONS[reason], detail)]
             case LoadFailure():
                 return self._not_loaded(message)
             case EngineFigures(version):

@@ -65,6 +65,8 @@ class Inbox:
         self.dropped: Counter[str] = Counter()
         self.draining = False
         """New requests are turned away."""
+        self.full = False
+        """So they are while the disk is full."""
         self.heard: dict[OwnerId, int] = {}
         """When each peer was last heard of on any socket, in monotonic microseconds."""
         self.heights: dict[OwnerId, Height] = {}
@@ -173,9 +175,10 @@ class Inbox:
             submit.options,
             given.digest(),
         )
-        if self.draining and asked.id not in self._state.mine:
+        if (self.draining or self.full) and asked.id not in self._state.mine:
             retry_us = self._state.group.parameters.status_interval_us
-            detail = "this node is being stopped and takes nothing new"
+            why = "is being stopped" if self.draining else "has no room on its disk"
+            detail = f"this node {why} and takes nothing new"
             return SendClient(client, Rejected(asked.id, RejectReason.BUSY, retry_us, detail))
         try:
             self._state.group.task.check_input(given)

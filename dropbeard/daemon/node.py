@@ -29,6 +29,7 @@ from dropbeard.daemon.inbox import Inbox
 from dropbeard.daemon.metrics_page import MetricsPage
 from dropbeard.daemon.notify import Notifier
 from dropbeard.daemon.outbox import Outbox
+from dropbeard.daemon.patient_turn import PatientTurn
 from dropbeard.daemon.process import StopSignal, die_with_parent, keep_memory, log_to_stderr, pace_garbage
 from dropbeard.daemon.recording import Recorder
 from dropbeard.daemon.reloading import NODE, Reloader
@@ -148,10 +149,13 @@ class Node:
         if journal.torn:
             log.warning("journal-torn records=%d: a write that was never acknowledged was cut off", journal.torn)
         promise_again(guard, identity.owner.id, checkpoint, records)
+        self.state.barred = store.barred
+        if identity.owner.node_key in store.barred:
+            log.warning("node-observes restored from a backup: it signs nothing until its owner has a new node key")
         self._recorder = None if recorded is None else Recorder(recorded.directory, self.state, recorded.turns)
         own = EpochKeys(self.state, keys)
         writer = TimedWriter(journal)
-        self.turn = self._turn_of(NodeSigner(own.signing, guard), writer)
+        self.turn = self._turn_of(NodeSigner(own.signing, guard, store.barred), writer)
         self.turn.send_again(restore(self.state, records, now))
         self._counted: Counter[str] = Counter()
         self._next_count_us = now.monotonic_us + COUNTERS_EVERY_US
@@ -159,13 +163,13 @@ class Node:
         self._drain_until_us: int | None = None
         self._stood = (self.state.group.epoch, self.state.chain.hollow is None)
         """The epoch, and whether its state is there, when the engine was last looked at."""
-        self._told: list[Event] = []
-        """What the node itself tells the core in the next turn."""
+        self._told: list[Event] = []  # by the node itself, for the next turn
         self._inbox = Inbox(self.state, files.shown_cards())
+        self._patient = PatientTurn(self.turn, self._inbox)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             self._wiring = Wiring(self._context, group, self.state, files, own, identity)
-            self._connect(files, writer)
+            self._connect(files, writer, store)
         except BaseException:
             self._context.destroy(linger=0)
             raise
@@ -189,7 +193,7 @@ class Node:
             return Turn(self.state, signer, writer)
         return Turn(self.state, self._recorder.signer(signer), self._recorder.writer(writer))
 
-    def _connect(self, files: NodeFiles, writer: TimedWriter) -> None:
+    def _connect(self, files: NodeFiles, writer: TimedWriter, store: SqliteStore) -> None:
         self._sockets = at = self._wiring.sockets
         self._engine = EngineLink(self._context, files.engine_endpoint)
         self._desk = self._engine_desk()
@@ -198,7 +202,7 @@ class Node:
         self._outbox = Outbox(self.state, at.votes, at.lanes, at.catchup, at.clients)
         started_us = self.state.now.monotonic_us
         self._vitals = Vitals(files, self._wiring, self.state, self._desk, self._inbox, writer, started_us)
-        self._status = StatusDesk(self._context, files.state, self._tell, self.drain, self._notifier)
+        self._status = StatusDesk(self._context, files.state, self._tell, self.drain, self._notifier, store.give_back)
 
     def _engine_desk(self) -> EngineDesk:
         def in_force() -> tuple[Version, Digest]:
@@ -247,7 +251,7 @@ class Node:
             reloader.look()
             if events or now.monotonic_us >= wake_at_us:
                 self._vitals.stages.came(events, now.monotonic_us)
-                outcome = self.turn.run(events, now)
+                outcome = self._patient.run(events, now)
                 self._vitals.stages.sent(outcome.outgoing, read_clocks().monotonic_us)
                 if self._recorder is not None:
                     self._recorder.note(events, now)
@@ -257,7 +261,7 @@ class Node:
             else:
                 pending = []
         # Its turns are over: peers need not wait for it (rule 3.6).
-        self._outbox.send(self.turn.run([NodeEnds(Presence.LEAVES)], read_clocks()).outgoing)
+        self._outbox.send(self._patient.run([NodeEnds(Presence.LEAVES)], read_clocks()).outgoing)
         log.info("node-stopped view=%d height=%d", self.state.view, self.state.chain.final.header.height)
 
     def _gathered(self, poller: zmq.Poller, ready: Set[object]) -> Set[object]:

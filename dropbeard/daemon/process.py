@@ -9,6 +9,8 @@ import logging
 import os
 import signal
 import sys
+import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
@@ -26,6 +28,16 @@ KEPT_BYTES: Final = 256 << 20
 
 PRIORITIES: Final = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
 """The journal's priority of everything from a level on."""
+
+LINES_MAX: Final = 30
+WINDOW_S: Final = 30.0
+"""Lines of one event that are logged in so long."""
+
+EVENTS_MAX: Final = 128
+"""Names of events that are counted apart; a daemon has some thirty."""
+
+OTHER_EVENTS: Final = "other-events"
+LEFT_OUT: Final = "log-left-out"
 
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
@@ -100,6 +112,39 @@ class JournalFormatter(logging.Formatter):
         return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
 
 
+class RateLimit(logging.Filter):
+    """Lets LINES_MAX lines of an event through in a window of WINDOW_S, by the event's name, and says at the next line
+    after it how many were left out. No event of a node's own work comes near that; what peers and clients cause may.
+    """
+
+    def __init__(self, handler: logging.Handler, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._handler = handler
+        self._clock = clock
+        self._windows: dict[str, tuple[float, int]] = {}
+        """By event: when its window began, and how many lines came in it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Does the line go out?"""
+        event = str(record.msg).partition(" ")[0]
+        if event == LEFT_OUT:
+            return True
+        now = self._clock()
+        for name in [name for name, (began, _) in self._windows.items() if now - began >= WINDOW_S]:
+            self._end(name, record.name)
+        if event not in self._windows and len(self._windows) >= EVENTS_MAX:
+            event = OTHER_EVENTS
+        began, count = self._windows.get(event, (now, 0))
+        self._windows[event] = began, count + 1
+        return count < LINES_MAX
+
+    def _end(self, name: str, logger: str) -> None:
+        left_out = self._windows.pop(name)[1] - LINES_MAX
+        if left_out > 0:
+            text, values = LEFT_OUT + " event=%s count=%d", (name, left_out)
+            self._handler.handle(logging.LogRecord(logger, logging.WARNING, "", 0, text, values, None))
+
+
 def is_journal(descriptor: int, stream: str | None) -> bool:
     """Does a descriptor lead to the journal? ``stream`` is what systemd says in JOURNAL_STREAM."""
     try:
@@ -116,6 +161,7 @@ def log_to_stderr(level: str) -> None:
     journal = is_journal(2, os.environ.get("JOURNAL_STREAM"))
     plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
     handler.setFormatter(JournalFormatter() if journal else plain)
+    handler.addFilter(RateLimit(handler))
     logger = logging.getLogger("dropbeard")
     logger.handlers = [handler]
     logger.setLevel(level.upper())

@@ -10,6 +10,7 @@ import msgspec
 import zmq
 
 from dropbeard.daemon.notify import Notifier
+from dropbeard.errors import StorageFailed
 from dropbeard.transport.frames import EVERYTHING
 from dropbeard.transport.status_link import Context, StatusLink, StatusListener
 from dropbeard.types.status import NodeStatus
@@ -17,6 +18,7 @@ from dropbeard.types.status import NodeStatus
 STATUS: Final = b"status/1"
 ALIVE: Final = b"alive/1"
 DRAIN: Final = b"drain/1"
+PRUNE: Final = b"prune/1"
 UNKNOWN: Final = b'{"error":"unknown question"}'
 OK: Final = b'{"ok":true}'
 SHARE: Final = 3
@@ -24,7 +26,8 @@ SHARE: Final = 3
 
 
 class StatusDesk:
-    """``gather`` makes a status of now; ``drain`` begins the node's end."""
+    """``gather`` makes a status of now; ``drain`` begins the node's end; ``give_back`` frees a bit of the disk and says
+    how many free pages are left."""
 
     def __init__(
         self,
@@ -33,7 +36,9 @@ class StatusDesk:
         gather: Callable[[], NodeStatus],
         drain: Callable[[], None],
         notifier: Notifier,
+        give_back: Callable[[], int | None],
     ) -> None:
+        self._give_back = give_back
         self._gather = gather
         self._drain = drain
         self._notifier = notifier
@@ -60,7 +65,15 @@ class StatusDesk:
         if question == DRAIN:
             self._drain()
             return OK
+        if question == PRUNE:
+            return self._pruned()
         return OK if question == ALIVE else UNKNOWN
+
+    def _pruned(self) -> bytes:
+        try:
+            return msgspec.json.encode({"left": self._give_back()})
+        except StorageFailed as wrong:  # a full disk, and no reason to end
+            return msgspec.json.encode({"error": str(wrong)})
 
     def _check(self, now_us: int, ready: Container[object]) -> None:
         interval_s = self._notifier.watchdog_s

@@ -231,6 +231,7 @@ class Vitals:
             total_bytes=usage.total,
             journal_bytes=sum(_size(self.files.state / name) for name in JOURNAL),
             records=self.writer.records,
+            full=self.inbox.full,
             sync=self.writer.took.part("sync", now_us),
         )
 
@@ -242,6 +243,7 @@ class Vitals:
             curve_key=fingerprint(self.place.identity.owner.curve_key),
             owner_key_here=(self.files.path.parent / "owner.key").exists(),
             epoch_ends_at=ends,
+            barred=self.state.is_barred,
         )
 
 
@@ -266,6 +268,8 @@ def problems(status: NodeStatus, quorum: int, in_sight: int) -> list[str]:
     """Why the node is not healthy, in words for its owner; none when it is. ``in_sight``: replicas heard of lately."""
     chain, disk = status.chain, status.disk
     found = _engine_problems(status)
+    if status.keys.barred:
+        found.append("its state was restored from a backup: it only observes until its owner gives it a new node key")
     found += _standing_problems(chain, quorum, in_sight)
     found += [
         f"{peer.owner} speaks wire version {peer.wire}, this node {status.wire}: install the same release on both"
@@ -279,6 +283,8 @@ def problems(status: NodeStatus, quorum: int, in_sight: int) -> list[str]:
     ]
     if disk.free_bytes < max(DISK_FREE_BYTES, int(DISK_FREE_SHARE * disk.total_bytes)):
         found.append(f"{disk.free_bytes >> 20} MiB are free on the disk of its journal")
+    if status.disk.full:
+        found.append("the disk of its journal is full: it votes for nothing and takes nothing new; free space")
     if status.draining:
         found.append("it is being drained and takes no new requests")
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from dropbeard.errors import PromiseConflict
 from dropbeard.signing.ecdsa_p256 import PrivateKey, PublicKey
 from dropbeard.signing.guard import Guard
 from dropbeard.types.group import Group
@@ -19,15 +20,21 @@ class NodeSigner:
     """The node key behind its guard: no path to a signature leads around it (rule 3.8).
 
     ``key``: that of an epoch, or KeyInvalid when it is not here. One guard stands before all of them (rule 8.4).
+    ``barred``: public keys that sign nothing any more, as what they signed is not all known here (rule 7.4).
     """
 
-    def __init__(self, key: Callable[[Epoch], PrivateKey], guard: Guard) -> None:
+    def __init__(
+        self, key: Callable[[Epoch], PrivateKey], guard: Guard, barred: frozenset[bytes] = frozenset()
+    ) -> None:
         self._key = key
         self._guard = guard
+        self._barred = barred
 
     def sign(self, statement: Statement) -> Signature:
         """64 bytes over the statement; PromiseConflict when it contradicts an earlier one."""
         key = self._key(statement.epoch)
+        if key.public.encoded in self._barred:
+            raise PromiseConflict("this node key may sign nothing more since its state was restored from a backup")
         self._guard.promise(statement)
         return Signature(key.sign(statement.encode()))
 

@@ -98,6 +98,8 @@ class SimulatedReplica:
         """Height of the last snapshot that the oracle saw."""
         self.failed: StorageFailed | None = None
         """Why the last start or the last commit failed: such a replica stays down and counts among the f."""
+        self.barred: frozenset[bytes] = frozenset()
+        """Node keys that sign nothing more from the next start on (rule 7.4)."""
         self.disk = SimulatedDisk(random.Random(f"disk {keys.group.id.hex()} {seat}"))
         self._told = 0
         self._keys = keys
@@ -120,6 +122,7 @@ class SimulatedReplica:
         now, boot = self._clock.now_of(self.owner, self.seat), 0 if self.lies else store.boot
         secret = blake3(f"secret {self.owner}".encode()).digest()
         state = new_replica(group, self.owner, secret, now, self._keys.checker, boot)
+        state.barred = self.barred
         turn = Turn(state, GuardedSigner(self.key, guard), WatchedJournal(journal, self._tell), self._piece_bytes)
         resume(state, checkpoint, shelf, now)
         turn.send_again(restore(state, records, now))

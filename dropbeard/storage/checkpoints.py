@@ -106,6 +106,19 @@ class Checkpoints:
             self._growing = None
         return rows
 
+    def __copy__(self) -> Checkpoints:
+        """What a commit that fails is taken back to. Heads are few and frozen; what is dropped may be long."""
+        other = Checkpoints.__new__(Checkpoints)
+        other.__dict__.update(self.__dict__)
+        other.whole, other._dropping, other._sizes = dict(self.whole), self._dropping.copy(), dict(self._sizes)
+        return other
+
+    def abandon(self) -> None:
+        """Drop the one under way: a part of it was not written."""
+        if self._growing is not None:
+            self._growing = None
+            self._drop(self._generation)
+
     def _counts(self, generation: int, head: Head) -> None:
         """Whole: older ones that are not kept are over."""
         for old in [old for old, known in self.whole.items() if not known.kept]:

@@ -8,6 +8,7 @@ rows after it. Rows keep their numbers when others are pruned, and the last one 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from typing import Final, NamedTuple
 
 from dropbeard.errors import StorageFailed
@@ -60,12 +61,13 @@ class Journal:
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def append(self, records: Sequence[bytes], piece: Piece | None = None) -> None:
-        """One durable commit; StorageFailed when it cannot be promised."""
+        """One durable commit; StorageFailed when it cannot be promised: a checkpoint under way is then given up."""
         chain, rows = self._chain, []
         for record in records:
             chain, row = framed(chain, self._folder.fold(record))
             rows.append(row)
         last = self.records + len(rows)
+        before = (self._floor, self._looked, copy(self._checkpoints))
         parts = [] if piece is None else self._take(piece, last, chain)
         pruned, dropped = self._next_pruned(), self._checkpoints.next_dropped()
         try:
@@ -75,6 +77,8 @@ class Journal:
                 self._store.append(rows)
         except StorageFailed:
             self._folder.afresh()  # these rows may not be there
+            self._floor, self._looked, self._checkpoints = before
+            self._checkpoints.abandon()
             raise
         self._chain, self.records = chain, last
         if piece is not None and piece.first:
@@ -96,6 +100,15 @@ class Journal:
         rows = self._store.peek(self._looked + 1, self._floor, PRUNED_ROWS_TURN)
         self._looked = rows[-1][0] if rows else self._floor
         return thinned(rows, self._stays)
+
+    def finish_pruning(self) -> None:
+        """All that may go goes now, commit by commit; ``recover`` was read to its end."""
+        while True:
+            pruned, dropped = self._next_pruned(), self._checkpoints.next_dropped()
+            if pruned or dropped:
+                self._store.commit(Change((), (), pruned, dropped))
+            elif self._looked >= self._floor:
+                return
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

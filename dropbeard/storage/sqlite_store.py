@@ -10,12 +10,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from dropbeard.errors import StorageFailed
+from dropbeard.errors import DiskFull, StorageFailed
 from dropbeard.storage.mark import MENDING, Mark, sync_directory
 from dropbeard.storage.stores import PEEK_BYTES, Change
 
 FORMAT: Final = 4
 BUSY_TIMEOUT_S: Final = 1.0
+GIVEN_BACK_PAGES: Final = 256
+"""Free pages of 4 KiB that one call gives back to the file system: some milliseconds."""
+
+INCREMENTAL: Final = 2
+"""SQLite's auto_vacuum under which free pages can be given back bit by bit."""
 WAL_PAGES: Final = 4_096
 """Pages in the write-ahead log before SQLite copies them into the file."""
 
@@ -50,6 +55,8 @@ class SqliteStore:
             except (sqlite3.Error, OSError) as wrong:
                 raise StorageFailed(f"cannot open the journal in {directory}: {wrong}") from wrong
             self.boot = self._mark.boot
+            self.barred = barred_keys(self._database)
+            """Public node keys that may sign nothing more (dropbeard.storage.backup)."""
             self._failed = False
             self._opened = opened.pop_all()
 
@@ -57,6 +64,8 @@ class SqliteStore:
         """The number of rows."""
         run = self._database.execute
         (directory / "journal.db").chmod(0o600)
+        if int(run("PRAGMA page_count").fetchone()[0]) == 0:
+            run(f"PRAGMA auto_vacuum={INCREMENTAL}")
         run("PRAGMA journal_mode=WAL")
         run("PRAGMA synchronous=FULL")
         run(f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
@@ -95,7 +104,8 @@ class SqliteStore:
             # only a new start reads what is there.
             full = getattr(wrong, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
             self._failed = not full or self._database.in_transaction
-            raise StorageFailed(f"the journal cannot be written: {wrong}; free space or check the disk") from wrong
+            kind = StorageFailed if self._failed else DiskFull
+            raise kind(f"the journal cannot be written: {wrong}; free space or check the disk") from wrong
 
     def _change_others(self, change: Change) -> None:
         """Parts and what is pruned; nothing for most commits."""
@@ -132,6 +142,28 @@ class SqliteStore:
     def parts(self, generation: int, first: int = 0) -> Iterator[bytes]:
         """A checkpoint's parts."""
         return _parts(self._database, generation, first)
+
+    def give_back(self) -> int | None:
+        """Give some free pages back to the file system; how many are left. None when this file, of an earlier release,
+        must first be packed."""
+        run = self._database.execute
+        try:
+            if int(run("PRAGMA auto_vacuum").fetchone()[0]) != INCREMENTAL:
+                return None
+            # One page a step, and only a script is stepped to its end.
+            self._database.executescript(f"PRAGMA incremental_vacuum({GIVEN_BACK_PAGES})")
+            return int(run("PRAGMA freelist_count").fetchone()[0])
+        except sqlite3.Error as wrong:
+            raise StorageFailed(f"the journal's free space cannot be given back: {wrong}") from wrong
+
+    def pack(self) -> None:
+        """Write the whole file anew, without free pages; takes its size once more on the disk."""
+        try:
+            self._database.execute(f"PRAGMA auto_vacuum={INCREMENTAL}")
+            self._database.execute("VACUUM")
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error as wrong:
+            raise StorageFailed(f"the journal cannot be packed: {wrong}; free space as large as it is") from wrong
 
     def _check_end(self, rows: int) -> None:
         if rows < self._mark.rows:
@@ -195,9 +227,20 @@ class ReadOnlyStore:
         del keep
         return False
 
+    def copy_to(self, other: sqlite3.Connection) -> None:
+        """Everything as of one commit, also while a node goes on writing."""
+        self._database.backup(other)
+
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+
+def barred_keys(database: sqlite3.Connection) -> frozenset[bytes]:
+    """What a backup says of node keys; nothing in a file that none was made of."""
+    if database.execute("SELECT name FROM sqlite_master WHERE name = 'barred'").fetchone() is None:
+        return frozenset()
+    return frozenset(bytes(key) for (key,) in database.execute("SELECT node_key FROM barred"))
 
 
 def _place(generation: int, number: int) -> int:

@@ -178,6 +178,8 @@ class DiskPart(Part, frozen=True):
     journal_bytes: int
     records: int
     sync: StagePart
+    full: bool = False
+    """The last commit was refused for want of room; nothing is promised until there is some."""
 
 
 class KeysPart(Part, frozen=True):
@@ -189,6 +191,8 @@ class KeysPart(Part, frozen=True):
     """owner.key lies beside the configuration, where a running node does not need it."""
     epoch_ends_at: int | None
     """Height at which an ordered membership change ends this epoch."""
+    barred: bool = False
+    """The node key signs nothing more: the state was restored from a backup."""
 
 
 class NodeStatus(Part, frozen=True):

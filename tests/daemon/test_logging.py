@@ -11,7 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from dropbeard.daemon.process import JournalFormatter, is_journal
+from dropbeard.daemon.process import (
+    EVENTS_MAX,
+    LEFT_OUT,
+    LINES_MAX,
+    WINDOW_S,
+    JournalFormatter,
+    RateLimit,
+    is_journal,
+)
 
 PACKAGE = Path(__file__).resolve().parents[2] / "dropbeard"
 EVENT = re.compile(r"[a-z]+(-[a-z0-9]+)+( |$)")
@@ -85,3 +93,56 @@ def file_closed() -> int:
     handle = os.open("/dev/null", os.O_RDONLY)
     os.close(handle)
     return handle
+
+
+class Heard(logging.Handler):
+    """Keeps what a rate limit lets through, by a clock that the test sets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now, self.lines = 0.0, list[str]()
+        self.addFilter(RateLimit(self, lambda: self.now))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+    def say(self, text: str, *values: object) -> None:
+        self.handle(logging.LogRecord("dropbeard.node", logging.WARNING, "", 0, text, values, None))
+
+
+def test_an_event_is_logged_so_often_in_a_window_and_then_counted() -> None:
+    heard = Heard()
+    for number in range(LINES_MAX + 7):
+        heard.say("peer-offence number=%d", number)
+    heard.say("engine-lost")
+    assert len(heard.lines) == LINES_MAX + 1
+    heard.now = WINDOW_S
+    heard.say("peer-offence number=%d", 99)
+    assert heard.lines[-2:] == ["log-left-out event=peer-offence count=7", "peer-offence number=99"]
+
+
+def test_a_quiet_event_is_never_mentioned() -> None:
+    heard = Heard()
+    for window in range(3):
+        heard.now = window * WINDOW_S
+        heard.say("engine-lost")
+    assert heard.lines == ["engine-lost"] * 3
+
+
+def test_names_that_never_end_take_bounded_memory_and_are_limited_together() -> None:
+    heard = Heard()
+    for number in range(10 * EVENTS_MAX):
+        heard.say(f"event-{number}")
+    assert len(heard.lines) == EVENTS_MAX + LINES_MAX
+    heard.now = WINDOW_S
+    heard.say("engine-lost")
+    assert heard.lines[-2:] == [f"log-left-out event=other-events count={9 * EVENTS_MAX - LINES_MAX}", "engine-lost"]
+
+
+def test_every_event_is_in_the_list_for_operators() -> None:
+    """Its names are what people search and alert for; a new one is written down, a lost one is missed."""
+    named = {
+        str(call.args[0].value).partition(" ")[0] for _, call in logged() if isinstance(call.args[0], ast.Constant)
+    }
+    listed = re.findall(r"^\| `([a-z0-9-]+)` \|", (PACKAGE.parent / "docs" / "operations.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(named | {"config-reloaded", "config-refused", LEFT_OUT})

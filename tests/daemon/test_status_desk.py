@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 import zmq
 
-from dropbeard.daemon.status_desk import ALIVE, DRAIN, OK, STATUS, UNKNOWN, StatusDesk
+from dropbeard.daemon.status_desk import ALIVE, DRAIN, OK, PRUNE, STATUS, UNKNOWN, StatusDesk
 from dropbeard.transport.status_link import Context, StatusLink
 from dropbeard.types.status import NodeStatus
 from tests.daemon.test_probe import Watched
@@ -26,7 +26,7 @@ class Bench:
         self.watched = Watched(watchdog_s)
         self.drained = 0
         answer = cast(NodeStatus, {"a": "status"})
-        self.desk = StatusDesk(self.context, directory, lambda: answer, self.drain, self.watched)
+        self.desk = StatusDesk(self.context, directory, lambda: answer, self.drain, self.watched, lambda: 3)
         self.link = StatusLink(self.context, directory, 1_000)
 
     def drain(self) -> None:
@@ -54,6 +54,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def test_the_questions_that_are_known_are_answered(bench: Bench) -> None:
+    assert bench.ask(PRUNE) == b'{"left":3}'
     assert bench.ask(STATUS) == b'{"a":"status"}'
     assert bench.ask(ALIVE) == OK
     assert bench.drained == 0

@@ -26,7 +26,7 @@ TIMEOUT_S = 60
 EXPOSURE_MAX = "20"
 """2.0 of 10 on systemd's scale."""
 
-SERVICES = ("node", "engine", "gateway")
+SERVICES = ("node", "engine", "gateway", "prune")
 needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="needs systemd-analyze")
 
 
@@ -91,8 +91,8 @@ def test_a_service_without_its_sandbox_would_be_found(tmp_path: Path) -> None:
 
 
 @needs_systemd
-@pytest.mark.parametrize("name", ["dropbeard.target", "dropbeard.slice"])
-def test_target_and_slice_verify(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["dropbeard.target", "dropbeard.slice", "dropbeard-prune@.timer"])
+def test_target_slice_and_timer_verify(tmp_path: Path, name: str) -> None:
     verified = analyze("verify", "--man=no", installed(tmp_path) / name)
     assert (verified.returncode, verified.stderr) == (0, "")
 

@@ -23,7 +23,12 @@ class Turns(Bench):
         super().__init__()
         self.promised = self.ordered = 7
         self.desk = TurnsDesk(
-            cast(EngineLink, self.wire), lambda: self.force, lambda: self.promised, lambda: self.ordered, 2
+            cast(EngineLink, self.wire),
+            lambda: self.force,
+            lambda: self.promised,
+            lambda: self.ordered,
+            2,
+            lambda output: None,
         )
         self.says(ready(1, OLD))
 
