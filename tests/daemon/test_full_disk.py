@@ -190,7 +190,7 @@ def _full_and_back(local: LocalGroup, bob: Path, state: Path) -> None:
         assert "bob" in [owner.owner for owner in again.owners]
         undo()
         until(votes)
-        until(lambda: len(ask(client).owners) == 4)
+        until(lambda: status() is not None and len(ask(client).owners) == 4)  # asking also has alice started again
         assert local.supervisor.pid("node bob") == pid
     log = (bob.parent / "node.log").read_text()
     assert log.count("disk-full") == log.count("disk-has-room") == 1
