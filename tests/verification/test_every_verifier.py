@@ -18,6 +18,8 @@ from dropbeard.errors import CertificateInvalid, CertificateUnreadable
 from dropbeard.types.certificates import decode_certificate
 from dropbeard.types.genesis_file import genesis_from_toml
 from dropbeard.types.group import Group
+from dropbeard.types.outputs import Boxes, Numbers
+from dropbeard.types.task import PROBABILITY_ONE, Classification, Output
 from dropbeard.verification import portable
 from dropbeard.verification.certificate import verify
 from tests.verification.exhibits import EXHIBITS, Exhibit, Verdict
@@ -116,6 +118,12 @@ def test_the_javascript_verifier_says_of_a_valid_certificate_what_the_command_sa
     for exhibit, said in zip(valid, script_says(valid, tmp_path), strict=True):
         _, figures = command_says(exhibit, tmp_path, capsys)
         decision = said["decision"]
+        kind = said["task"]["kind"]
+        assert kind == figures.pop("kind", "classification")
+        assert (decision is None) == (kind != "classification")
+        # What such answers come to together is worked out by the command alone.
+        figures.pop("value", None)
+        decision = decision or {"label": None, "margin": figures["margin"], "assurance": figures["assurance"]}
         assert figures == {
             "valid": True,
             "failed_step": None,
@@ -125,6 +133,37 @@ def test_the_javascript_verifier_says_of_a_valid_certificate_what_the_command_sa
             "openings": len(said["answers"]),
             "height": int(said["height"]),
         }
+
+
+@needs_node
+def test_the_javascript_verifier_reads_the_same_answers_as_the_product(tmp_path: Path) -> None:
+    valid = [exhibit for exhibit in EXHIBITS if exhibit.verdict[0] == "valid" and exhibit.successions is None]
+    for exhibit, said in zip(valid, script_says(valid, tmp_path), strict=True):
+        group = genesis_from_toml(exhibit.genesis.decode())
+        answers = verify(decode_certificate(exhibit.certificate), group).answers
+        assert [row["owner"] for row in said["answers"]] == [answer.owner for answer in answers]
+        assert [read_by_script(row) for row in said["answers"]] == [read(answer.output, group) for answer in answers]
+
+
+def read(output: Output, group: Group) -> list[Any]:
+    """What people are shown of an answer."""
+    labels = group.task.labels
+    match output:
+        case Classification():
+            return [[labels[class_id], units / PROBABILITY_ONE] for class_id, units in output.choices]
+        case Boxes():
+            return [[labels[box.class_id], *(units / PROBABILITY_ONE for units in box[1:])] for box in output.boxes]
+        case Numbers():
+            return list(output.reals())
+
+
+def read_by_script(row: dict[str, Any]) -> list[Any]:
+    """The same, as the JavaScript verifier gives it."""
+    if "choices" in row:
+        return [[choice["label"], choice["probability"]] for choice in row["choices"]]
+    if "boxes" in row:
+        return [[box[key] for key in ("label", "x0", "y0", "x1", "y1", "score")] for box in row["boxes"]]
+    return list(map(float, row["values"]))
 
 
 @needs_node
