@@ -211,6 +211,7 @@ def _answer_of(text: str) -> bytes:
 def _of_tasks() -> list[Exhibit]:
     data = build(WORLD, Plan()).encode()
     good = {name: genesis_of(task) for name, task in TASKS.items()}
+    good["a shape in one line"] = good["a tensor"].replace("[\n  2,\n  1,\n]", "[ 2, +1 ] # rows, columns")
     expired = World(genesis_from_toml(genesis_of(TASKS["a vector"])), WORLD.keys)
     plan = Plan(kind=EntryKind.EXPIRED, opened=())
     return [

@@ -101,6 +101,7 @@ NO_TASKS: dict[str, Task] = {
     "an empty label": _classes(labels=["cat", ""]),
     "a label that is too long": _classes(labels=["cat", "d" * 129]),
     "a label that is a number": _classes(labels=[1, 2]),
+    "labels that are words and numbers": _classes(labels=["cat", 2]),
     "labels that are one text": _classes(labels="cats and dogs"),
     **{
         f"a classification with {key}": _classes(**{key: value})
@@ -115,6 +116,8 @@ NO_TASKS: dict[str, Task] = {
     "a vector of fewer than none": _vector(shape=[-3]),
     "a vector whose shape is a number": _vector(shape=3),
     "a vector whose shape is words": _vector(shape=["3"]),
+    "a vector whose shape holds a shape": _vector(shape=[[3]]),
+    "a vector whose shape is true": _vector(shape=[True]),
     "a vector of too many bytes": _vector(shape=[8_193]),
     "a vector of too many numbers": _vector(shape=[16_385], element="i8"),
     "a vector of floats": _vector(element="f32"),

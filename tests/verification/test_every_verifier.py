@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import re
 import shutil
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from dropbeard.cli.main import run
-from dropbeard.errors import CertificateInvalid, CertificateUnreadable
+from dropbeard.errors import CertificateInvalid, CertificateUnreadable, ConfigInvalid
 from dropbeard.types.certificates import decode_certificate
 from dropbeard.types.genesis_file import genesis_from_toml
 from dropbeard.types.group import Group
@@ -22,12 +23,15 @@ from dropbeard.types.outputs import Boxes, Numbers
 from dropbeard.types.task import PROBABILITY_ONE, Classification, Output
 from dropbeard.verification import portable
 from dropbeard.verification.certificate import verify
-from tests.verification.exhibits import EXHIBITS, Exhibit, Verdict
+from tests.verification.building import Plan, build
+from tests.verification.exhibits import EXHIBITS, WORLD, Exhibit, Verdict
+from tests.verification.task_geneses import BOXES, CLASSES, CLIENTS, SCORES, TENSOR, VECTOR, genesis_of
 
 NODE = shutil.which("node")
 HERE = Path(__file__).resolve().parent
 SCRIPT = HERE.parents[1] / "dropbeard" / "verification" / "browser" / "verify.js"
 NODE_TIMEOUT_S = 100
+OTHERS = {"embedding": VECTOR, "scores": SCORES, "boxes": BOXES, "tensor": TENSOR}
 STEP = re.compile(r"step (\d+) \((\w+)\)")
 
 needs_node = pytest.mark.skipif(NODE is None, reason="node is not installed here: no JavaScript verifier to compare")
@@ -179,6 +183,31 @@ def test_the_javascript_verifier_says_of_mutants_what_the_product_says(tmp_path:
     said = [(row["verdict"], row["step"]) for row in script_says(mutants, tmp_path)]
     assert said == [product_says(mutant.certificate, group) for mutant in mutants]
     assert {verdict for verdict, _ in said} == {"invalid", "unreadable"}
+
+
+@needs_node
+@pytest.mark.parametrize("kind", ["clients", "embedding", "scores", "boxes", "tensor"])
+def test_all_verifiers_say_the_same_of_a_genesis_with_a_character_changed(tmp_path: Path, kind: str) -> None:
+    text = genesis_of(CLASSES, f"[clients]\n{CLIENTS['all of it']}") if kind == "clients" else genesis_of(OTHERS[kind])
+    certificate, changes = build(WORLD, Plan()).encode(), itertools.cycle('0-"[x=2_,')
+    begin = text.index("[clients]" if kind == "clients" else "[task]")
+    mutants = [
+        Exhibit("", certificate, ("invalid", 2), (text[:at] + change + text[at + 1 :]).encode())
+        for at, change in zip(range(begin, len(text)), changes, strict=False)
+    ]
+    product = [product_reads(mutant) for mutant in mutants]
+    assert [portable_says(mutant) for mutant in mutants] == product
+    assert [(row["verdict"], row["step"]) for row in script_says(mutants, tmp_path)] == product
+    assert {verdict for verdict, _ in product} == {"invalid", "unreadable"}
+
+
+def product_reads(exhibit: Exhibit) -> Verdict:
+    """The verdict of the product, which reads the genesis first."""
+    try:
+        group = genesis_from_toml(exhibit.genesis.decode())
+    except ConfigInvalid:
+        return "unreadable", None
+    return product_says(exhibit.certificate, group)
 
 
 def product_says(data: bytes, group: Group) -> Verdict:
