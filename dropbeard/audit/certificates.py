@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from dropbeard.aggregate.outcome import outcome
 from dropbeard.errors import CertificateInvalid, CertificateUnreadable
 from dropbeard.evidence.kinds import MAGIC
 from dropbeard.types.certificates import Certificate, decode_certificate
 from dropbeard.types.entries import EntryKind
 from dropbeard.types.ids import Digest, Epoch, Height, OwnerId, RequestId, TimeUs, Version, View
 from dropbeard.types.limits import CERTIFICATE_BYTES_MAX
-from dropbeard.verification.aggregate import Decision, plurality
+from dropbeard.types.task import Classification
+from dropbeard.verification.aggregate import Assurance
 from dropbeard.verification.certificate import Verified
 from dropbeard.verification.lineage import Lineage
 
@@ -60,7 +62,11 @@ class Block:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """One valid certificate. ``leaf``, ``index``: the base entry in its block; ``leaves``: (height, index, number of
-    entries in that block) of it and of the supplements; ``opened``: first class of each owner whose answer is here.
+    entries in that block) of it and of the supplements; ``opened``: owners whose answers are here.
+
+    ``label``: the agreed class id, None unless the task classifies and it is decided. ``margin``: None where the
+    aggregate of the task has none. ``agreements``: of each opened owner with what was decided, 0 to 65535; none when
+    nothing was.
     """
 
     path: Path
@@ -71,8 +77,11 @@ class Seen:
     leaf: Digest
     leaves: tuple[tuple[Height, int, int], ...]
     promises: tuple[Promised, ...]
-    opened: dict[OwnerId, int]
-    decision: Decision
+    opened: tuple[OwnerId, ...]
+    label: int | None
+    margin: int | None
+    assurance: Assurance
+    agreements: dict[OwnerId, int]
 
     @property
     def block(self) -> Block:
@@ -126,6 +135,7 @@ def _seen(path: Path, certificate: Certificate, verified: Verified) -> Seen:
     proved = (certificate.base, *certificate.supplements)
     blocks = tuple(Block(h.epoch, h.view, h.height, h.time, h.digest, h.is_closing) for h in headers)
     heights = [headers[row.position].height for row in proved]
+    found = outcome(verified)
     return Seen(
         path=path,
         request=verified.request,
@@ -139,6 +149,9 @@ def _seen(path: Path, certificate: Certificate, verified: Verified) -> Seen:
             for at, row in zip(heights, proved, strict=True)
             for promise in row.entry.promises
         ),
-        opened={answer.owner: answer.classification.choices[0][0] for answer in verified.answers},
-        decision=plurality(verified),
+        opened=tuple(answer.owner for answer in verified.answers),
+        label=found.value.choices[0][0] if isinstance(found.value, Classification) else None,
+        margin=found.margin,
+        assurance=found.assurance,
+        agreements=dict(found.agreements),
     )

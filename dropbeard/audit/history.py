@@ -12,6 +12,7 @@ from dropbeard.audit.contradictions import Contradiction, against_ledger, contra
 from dropbeard.audit.findings import BlockRow
 from dropbeard.types.entries import EntryKind
 from dropbeard.types.ids import Digest, OwnerId, RequestId, Version
+from dropbeard.types.task import PROBABILITY_ONE
 from dropbeard.verification.lineage import Lineage
 
 
@@ -21,7 +22,8 @@ class OwnerRecord:
 
     It promised its answer ``in_time`` for the entry, ``late`` (in a supplement, at most ``late_blocks_max`` blocks
     higher), or is ``absent`` from the certificates at hand. Of the answers that are ``opened``, ``decided`` stand in
-    certificates that name a class; ``disagreed`` of them put another class first.
+    certificates that decide something; ``disagreed`` of them do not agree with it at all (they put another class
+    first), and ``apart`` is what they all lack of full agreement, each 0 to 65535 (``dropbeard.aggregate.agreement``).
     """
 
     owner: OwnerId
@@ -34,11 +36,12 @@ class OwnerRecord:
     opened: int = 0
     decided: int = 0
     disagreed: int = 0
+    apart: int = 0
 
     @property
     def disagreement(self) -> float | None:
-        """Share of ``decided``; None: not known."""
-        return self.disagreed / self.decided if self.decided else None
+        """Mean over ``decided``, 0 to 1: of classes the share of ``disagreed``. None: not known."""
+        return self.apart / (self.decided * PROBABILITY_ONE) if self.decided else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +193,9 @@ def _count(record: OwnerRecord, row: Seen, promised: set[OwnerId], late: Mapping
         record.in_time += 1
     else:
         record.absent += 1
-    first = row.opened.get(record.owner)
-    record.opened += first is not None
-    if first is not None and row.decision.label is not None:
+    record.opened += record.owner in row.opened
+    agreed = row.agreements.get(record.owner)
+    if agreed is not None:
         record.decided += 1
-        record.disagreed += first != row.decision.label
+        record.disagreed += not agreed
+        record.apart += PROBABILITY_ONE - agreed

@@ -27,7 +27,7 @@ def figures_of(lineage: Lineage, history: History, judged: Judged, ledger: Audit
     """All of it as JSON values: heights and counts are numbers, times microseconds since 1970, digests hex."""
     group = lineage.groups[0]
     return {
-        "group": {"id": group.id.hex(), "name": group.name, "epochs": len(lineage.groups)},
+        "group": {"id": group.id.hex(), "name": group.name, "kind": _kind(group), "epochs": len(lineage.groups)},
         "files": _files(history),
         "requests": _outcomes(history),
         "bad": [_bad(row) for row in history.bad],
@@ -61,12 +61,12 @@ def _files(history: History) -> dict[str, int]:
 
 def _outcomes(history: History) -> dict[str, int]:
     """Requests by what became of them; a margin of none is either undecided or led by a liar at worst."""
-    agreed = [row.decision for row in history.order if row.kind is EntryKind.AGREED]
-    grades = Counter(decision.assurance.value for decision in agreed)
+    agreed = [row for row in history.order if row.kind is EntryKind.AGREED]
+    grades = Counter(row.assurance.value for row in agreed)
     return {
         "agreed": len(agreed),
         "expired": len(history.order) - len(agreed),
-        "undecided": sum(decision.label is None for decision in agreed),
+        "undecided": sum(not row.agreements for row in agreed),
         "robust": grades["robust"],
         "honest-plurality": grades["honest-plurality"],
         "none": grades["none"],
@@ -78,7 +78,6 @@ def _bad(row: BadFile) -> dict[str, Any]:
 
 
 def _request(row: Seen, group: Group) -> dict[str, Any]:
-    decision, expired = row.decision, row.kind is EntryKind.EXPIRED
     return {
         "height": row.block.height,
         "index": row.index,
@@ -86,9 +85,9 @@ def _request(row: Seen, group: Group) -> dict[str, Any]:
         "time_us": row.block.time,
         "request": row.request.hex(),
         "outcome": row.kind.name.lower(),
-        "label": None if decision.label is None else group.task.labels[decision.label],
-        "margin": None if expired else decision.margin,
-        "assurance": None if expired else decision.assurance.value,
+        "label": None if row.label is None else group.task.labels[row.label],
+        "margin": row.margin,
+        "assurance": None if row.kind is EntryKind.EXPIRED else row.assurance.value,
         "openings": len(row.opened),
         "file": str(row.path),
     }
@@ -126,7 +125,7 @@ def _ledger(ledger: Audit, history: History) -> dict[str, Any]:
 def lines_of(lineage: Lineage, history: History, judged: Judged, ledger: Audit | None) -> Iterator[str]:
     """The same for people, the longest lists cut short."""
     group, files, outcomes = lineage.groups[0], _files(history), _outcomes(history)
-    yield f"group {group.name} ({group.id.hex()[:MODEL_HEX]}), epochs 0 to {len(lineage.groups) - 1}"
+    yield f"group {group.name} ({group.id.hex()[:MODEL_HEX]}), {_kind(group)}, epochs 0 to {len(lineage.groups) - 1}"
     yield f"files: {files['valid']} valid, {files['invalid']} invalid, {files['unreadable']} unreadable"
     yield (
         f"requests: {outcomes['agreed']} agreed ({outcomes['robust']} robust, {outcomes['honest-plurality']} "
@@ -186,9 +185,12 @@ def _gap_line(gap: Gap) -> str:
 
 def _request_line(row: Seen, group: Group) -> str:
     shown = _request(row, group)
-    said = "expired" if row.kind is EntryKind.EXPIRED else shown["label"] or "undecided"
-    margin = "" if shown["margin"] is None else f", margin {shown['margin']}, {shown['assurance']}"
-    return f"height {shown['height']}, entry {row.index}: request {shown['request'][:16]} {said}{margin}"
+    place = f"height {shown['height']}, entry {row.index}: request {shown['request'][:16]}"
+    if row.kind is EntryKind.EXPIRED:
+        return f"{place} expired"
+    said = shown["label"] or (_kind(group) if row.agreements else "undecided")
+    margin = "" if row.margin is None else f"margin {row.margin}, "
+    return f"{place} {said}, {margin}{row.assurance.value}"
 
 
 def _owner_line(record: OwnerRecord) -> str:
@@ -197,6 +199,10 @@ def _owner_line(record: OwnerRecord) -> str:
         f"{record.name}: {record.in_time} in time, {record.late} late (by {record.late_blocks_max} blocks at most), "
         f"{record.absent} absent of {record.requests}; disagreed in {record.disagreed} of {record.decided} ({rate})"
     )
+
+
+def _kind(group: Group) -> str:
+    return group.task.kind.name.lower()
 
 
 def _words(name: str) -> str:

@@ -57,7 +57,7 @@ def statement_text(
 ) -> str:
     """The statement, or the envelope that holds it if there is a key."""
     from dropbeard import __version__
-    from dropbeard.verification.statement import envelope, payload, statement
+    from dropbeard.audit.statement import envelope, payload, statement
 
     stated = statement(certificate, verified, group, __version__, None if given is None else given.read_bytes())
     return payload(stated).decode() if key is None else json.dumps(envelope(stated, key))

@@ -16,6 +16,9 @@ from dropbeard.types.toml_lines import line_of
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+NUMBER_BITS_MAX = 1_024
+"""Of a whole number in a file: more than any key takes, and short enough to be shown."""
+
 _PLACE = re.compile(r"at `\$\.?(?P<path>[^`]*)`")
 _INDEX = re.compile(r"\[[^\]]*\]")
 _CHOICE = re.compile(r"Invalid enum value '(?P<value>[^']*)'")
@@ -36,12 +39,22 @@ def read_toml(text: str, form: type[T], what: str, newest: tuple[str, int] | Non
 def read_plain(text: str, what: str) -> dict[str, Any]:
     """The tables of a TOML text; ConfigInvalid when it is none."""
     try:
-        return tomllib.loads(text)
+        plain = tomllib.loads(text)
     except tomllib.TOMLDecodeError as wrong:
         raise ConfigInvalid(f"{what} is not TOML: {wrong}") from wrong
     except (RecursionError, ValueError) as wrong:
         # The parser's own limits: brackets nested without end, numbers of thousands of digits.
         raise ConfigInvalid(f"{what} is not TOML: a value is nested too deeply or too long") from wrong
+    # Hexadecimal ones pass the parser, and no message could show them.
+    if _longest(plain) > NUMBER_BITS_MAX:
+        raise ConfigInvalid(f"{what}: a number is too long")
+    return plain
+
+
+def _longest(value: object) -> int:
+    """Bits of the longest whole number anywhere in a value."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return value.bit_length() if isinstance(value, int) else max(map(_longest, inside), default=0)
 
 
 def convert_plain(plain: Mapping[str, Any], text: str, form: type[T], what: str) -> T:

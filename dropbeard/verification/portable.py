@@ -11,7 +11,6 @@ import struct
 import sys
 import tomllib
 from collections import namedtuple
-from dataclasses import dataclass
 from math import prod
 from statistics import median
 from typing import Any
@@ -20,12 +19,12 @@ from blake3 import blake3
 from ecdsa import BadSignatureError, MalformedPointError, NIST256p, VerifyingKey
 
 MAGIC = b"DBCERT\0\x01"
-CERTIFICATE_BYTES_MAX, GENESIS_BYTES_MAX = 1 << 20, 8 << 20
-HEADERS_MAX, OWNERS_MAX, SIBLINGS_MAX = 1025, 64, 20
-AGREED, EXPIRED, SUPPLEMENT = 1, 2, 3
-ORDER = int(NIST256p.order)
+CERTIFICATE_BYTES_MAX, GENESIS_BYTES_MAX, HEADERS_MAX, OWNERS_MAX, SIBLINGS_MAX = 1 << 20, 8 << 20, 1025, 64, 20
+LABELS_MAX, OUTPUT_BYTES_MAX, INPUT_BYTES_MAX, PIXELS_MAX, DIMENSIONS_MAX = 1 << 16, 1 << 14, 1 << 24, 1 << 28, 4
+BOXES_MAX, LIMIT_MAX, ALLOWED_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX, UNIT_BYTES_MAX = 256, 10**9, 16_384, 64, 128, 32
+AGREED, EXPIRED, SUPPLEMENT, ORDER = 1, 2, 3, int(NIST256p.order)
 BROKEN = (LookupError, TypeError, AttributeError, ValueError, RecursionError, struct.error, MalformedPointError)
-KINDS, BOXES = ("classification", "embedding", "scores", "boxes", "tensor"), 3
+KINDS, SCORES, BOXES, TENSOR = ("classification", "embedding", "scores", "boxes", "tensor"), 2, 3, 4
 ELEMENTS = {"i8": "b", "i16": "h", "i32": "i", "i64": "q", "u8": "B", "u16": "H", "u32": "I"}
 PARAMETERS = (
     *("block_interval_us", "lane_linger_us", "propose_timeout_us", "advance_timeout_us", "finalize_timeout_us"),
@@ -33,17 +32,22 @@ PARAMETERS = (
     *("near_us", "retention_us", "open_max", "client_open_max", "lane_window", "batch_items_max"),
     *("block_batches_max", "update_gap", "evidence_max", "snapshot_interval", "epoch_delay"),
 )
-SIZES = {"owner_key": 33, "node_key": 33, "curve_key": 32, "model": 32}
-SOCKETS = ("votes", "lanes", "clients", "catchup")
-TASK = {"name", "encoded_bytes_max", "pixels_max", "labels"}
-KEYS: dict[str, tuple[set[str], set[str]]] = {
-    "group": ({"format", "name", "f", "answers"}, {"id"}),
-    "task": (TASK | {"top_k"}, {"kind"}),
-    "form": (TASK - {"labels"} | {"kind"}, {"labels", "shape", "element", "fraction_bits", "scale", "unit"}),
-    "parameters": (set(PARAMETERS), set()),
-    "clients": ({"rate_per_s", "burst", "per_day"}, {"allow"}),
-    "owner": ({"id", "name", *SIZES, *SOCKETS, "model_name"}, set()),
+SIZES, BOUNDS = {"owner_key": 33, "node_key": 33, "curve_key": 32, "model": 32}, ("encoded_bytes_max", "pixels_max")
+SOCKETS, LIMITS = ("votes", "lanes", "clients", "catchup"), ("rate_per_s", "burst", "per_day")
+FORM = {"shape": list, "element": str, "fraction_bits": int, "scale": int, "unit": str}
+KEYS: dict[str, tuple[dict[str, type], dict[str, type]]] = {  # of each table: those it has, those it may have
+    "group": ({"format": int, "name": str, "f": int, "answers": int}, {"id": str}),
+    "task": ({"name": str, **dict.fromkeys(BOUNDS, int)}, {"kind": str, "labels": list, "top_k": int, **FORM}),
+    "parameters": (dict.fromkeys(PARAMETERS, int), {}),
+    "clients": (dict.fromkeys(LIMITS, int), {"allow": list}),
+    "owner": ({"id": int, **dict.fromkeys(("name", *SIZES, *SOCKETS, "model_name"), str)}, {}),
 }
+Genesis = namedtuple("Genesis", "id n f answers keys kind size classes")
+# ``body``: all of its bytes; ``lanes``: the owners of its cut; ``has_height``: it closes no epoch.
+Header = namedtuple("Header", "body epoch height view parent parent_view lanes time entries_root has_height")
+# ``promises``: owner -> (version u32 and model, commitment); ``asked``: deadline and patience, digest of the body.
+Proved = namedtuple("Proved", "position data kind request client promises index leaves siblings")
+Certificate = namedtuple("Certificate", "group epoch headers signatures asked entries openings")
 
 
 class Unreadable(Exception):
@@ -76,73 +80,107 @@ def short(data: bytes) -> bytes:
     return struct.pack("<H", len(data)) + data
 
 
-Genesis = namedtuple("Genesis", "id n f answers keys kind size classes")
-
-
 def read_genesis(text: str) -> Genesis:
     """Parse the TOML and compute the id from its values."""
     try:
+        readable(len(text.encode()) <= GENESIS_BYTES_MAX, f"a genesis has at most {GENESIS_BYTES_MAX} bytes")
         return _genesis(tomllib.loads(text))
     except BROKEN as wrong:
         raise Unreadable(f"not a genesis file: {type(wrong).__name__}: {wrong}") from wrong
 
 
 def _genesis(table: dict[str, Any]) -> Genesis:
-    group, task, owners = table["group"], table["task"], table["owner"]
+    for name, rows in table.items():
+        for row in rows if name == "owner" else [rows]:
+            _check_keys(name, row)
+    group, owners = table["group"], table["owner"]
     n, f, answers = len(owners), group["f"], group["answers"]
-    labels, kind = task.get("labels", []), KINDS.index(task.get("kind", KINDS[0]))
-    rows = [("group", group), ("form" if kind else "task", task), ("parameters", table["parameters"])]
-    rows += [("clients", table[name]) for name in set(table) - {"group", "task", "parameters", "owner"}]
-    for name, row in [*rows, *(("owner", owner) for owner in owners)]:
-        readable(KEYS[name][0] <= set(row) <= set.union(*KEYS[name]), f"[{name}] lacks keys or has others")
-    readable(set(table) <= set(KEYS) - {"form"}, "a genesis has other tables")
     readable([owner["id"] for owner in owners] == list(range(n)) and 1 <= n <= OWNERS_MAX, "ids are not 0, 1, 2, ...")
-    readable(n >= 3 * f + 1 and 2 * f + 1 <= answers <= n - f, f"n = {n}, f = {f}, answers = {answers} do not fit")
+    fits = group["format"] == 1 and n >= 3 * f + 1 and 2 * f + 1 <= answers <= n - f
+    readable(fits, f"its format is not 1, or n = {n}, f = {f}, answers = {answers} do not fit")
     columns = [[owner[name] for owner in owners] for name in ("name", "owner_key", "node_key", "curve_key")]
     columns.append([owner[name] for owner in owners for name in SOCKETS])
     readable(all(len(set(column)) == len(column) for column in columns), "two owners share a name, key or endpoint")
-    size, form = _form(task, kind, len(labels)) if kind else (task["top_k"], b"")
-    fits = group["format"] == 1 and (kind > 0 or 1 <= size <= len(labels))
-    readable(fits, "its format is not 1, or top_k does not fit the labels")
-    head = short(group["name"].encode()) + struct.pack("<HHH", f, answers, n) + b"".join(map(_owner, owners))
-    sizes = 0 if kind else size, task["encoded_bytes_max"], task["pixels_max"], len(labels)
-    words = b"".join(short(label.encode()) for label in labels) + form
+    kind, size, task = _task(table["task"])
+    head = name_bytes(group["name"]) + struct.pack("<HHH", f, answers, n) + b"".join(map(_owner, owners))
     settings = struct.pack("<21Q", *(table["parameters"][name] for name in PARAMETERS))
     settings += _clients(table["clients"]) if "clients" in table else b""
-    identity = hashed("genesis", head, short(task["name"].encode()), struct.pack("<HIII", *sizes), words, settings)
+    identity = hashed("genesis", head, task, settings)
     readable(group.get("id", identity.hex()) == identity.hex(), f"the id of the genesis is {identity.hex()}")
     keys = tuple(VerifyingKey.from_string(bytes.fromhex(owner["node_key"]), curve=NIST256p) for owner in owners)
-    return Genesis(identity, n, f, answers, keys, kind, size, len(labels))
+    return Genesis(identity, n, f, answers, keys, kind, size, len(table["task"].get("labels", ())))
+
+
+def _check_keys(name: str, row: dict[str, Any]) -> None:
+    known = KEYS[name][0] | KEYS[name][1]
+    readable(set(KEYS[name][0]) <= set(row) <= set(known), f"[{name}] lacks keys or has others")
+    for key, value in row.items():
+        items, kind = value if type(value) is list else (), int if key == "shape" else str
+        fits = type(value) is known[key] and all(type(item) is kind for item in items)
+        readable(fits, f"[{name}]: {key} has the wrong type")
+
+
+def name_bytes(text: str, most: int = NAME_BYTES_MAX, least: int = 1) -> bytes:
+    """A text that people see, as its field: printable, no spaces around."""
+    fits = text.isprintable() and text == text.strip() and least <= len(text.encode()) <= most
+    readable(fits, f"{text!r} is not {least} to {most} printable bytes")
+    return short(text.encode())
+
+
+def _task(task: dict[str, Any]) -> tuple[int, int, bytes]:
+    labels, kind = task.get("labels", []), KINDS.index(task.get("kind", KINDS[0]))
+    fewest, bounds = (2, 0, 1, 1, 0)[kind], [task[name] for name in BOUNDS]
+    readable(fewest <= len(labels) <= (LABELS_MAX if fewest else 0), f"{len(labels)} labels do not fit the task's kind")
+    readable(1 <= bounds[0] <= INPUT_BYTES_MAX and 1 <= bounds[1] <= PIXELS_MAX, "a bound of inputs is out of range")
+    size, form = _form(task, kind, len(labels)) if kind else (task["top_k"], b"")
+    fits = 1 <= size <= min(len(labels), OUTPUT_BYTES_MAX // 6) and not set(FORM) & set(task)
+    readable(kind > 0 or fits, "top_k does not fit the labels, or a classification has a form")
+    head = name_bytes(task["name"]) + struct.pack("<HIII", 0 if kind else size, *bounds, len(labels))
+    return kind, size, head + b"".join(name_bytes(label, TEXT_BYTES_MAX) for label in labels) + form
 
 
 def _form(task: dict[str, Any], kind: int, classes: int) -> tuple[int, bytes]:
     shape, element = task.get("shape", [classes]), task.get("element", "u16" if kind == BOXES else "i16")
-    head = bytes((kind, list(ELEMENTS).index(element) + 1, task.get("fraction_bits", 0), len(shape)))
-    rest = struct.pack(f"<{len(shape)}II", *shape, task.get("scale", 0)) + short(task.get("unit", "").encode())
-    return prod(shape) * (1 if kind == BOXES else struct.calcsize("<" + ELEMENTS[element])), head + rest
+    bits, scale, measured = task.get("fraction_bits", 0), task.get("scale", 0), kind in (SCORES, TENSOR)
+    width, most = (1, BOXES_MAX) if kind == BOXES else (struct.calcsize("<" + ELEMENTS[element]), OUTPUT_BYTES_MAX)
+    shaped = "top_k" not in task and ("shape" in task) == (kind != SCORES)
+    flat = 1 <= len(shape) <= (DIMENSIONS_MAX if kind == TENSOR else 1)
+    sides = all(1 <= side <= OUTPUT_BYTES_MAX for side in shape) and prod(shape) * width <= most
+    fixed = element == "u16" and bits == 0 if kind == BOXES else 0 <= bits < 8 * width
+    scaled = int(kind == SCORES) <= scale < (1 << 32 if measured else 1)
+    readable(shaped and flat and sides and fixed and scaled, f"a form does not fit the kind {KINDS[kind]}")
+    head = bytes((kind, list(ELEMENTS).index(element) + 1, bits, len(shape)))
+    unit = name_bytes(task.get("unit", ""), UNIT_BYTES_MAX if measured else 0, 0)
+    return prod(shape) * width, head + struct.pack(f"<{len(shape)}II", *shape, scale) + unit
 
 
 def _clients(rules: dict[str, Any]) -> bytes:
-    keys = b"".join(bytes.fromhex(key) for key in rules.get("allow", ()))
-    limits = (rules["rate_per_s"], rules["burst"], rules["per_day"])
-    return struct.pack("<BIIII", 1, *limits, len(keys) // 32) + keys
+    keys, limits = rules.get("allow", []), [rules[name] for name in LIMITS]
+    readable(all(0 <= limit <= LIMIT_MAX for limit in limits), "a limit of [clients] is out of range")
+    readable((limits[0] == 0) == (limits[1] == 0), "rate_per_s and burst go together")
+    listed = "allow" not in rules or 1 <= len(keys) <= ALLOWED_MAX
+    readable(listed and keys == sorted(set(keys)) and (any(limits) or bool(keys)), "[clients] allows none, or all")
+    return struct.pack("<BIIII", 1, *limits, len(keys)) + b"".join(key_bytes(key, 32) for key in keys)
+
+
+def key_bytes(text: str, size: int) -> bytes:
+    raw = bytes.fromhex(text)
+    readable((len(raw), raw.hex()) == (size, text), f"{text!r} is not lower-case hex of {size} bytes")
+    return raw
 
 
 def _owner(owner: dict[str, Any]) -> bytes:
-    raw = [bytes.fromhex(owner[name]) for name in SIZES]
-    fits = [(len(one), one.hex()) for one in raw] == [(SIZES[name], owner[name]) for name in SIZES]
-    readable(fits, f"a key or digest of owner {owner['id']} is not lower-case hex of its length")
-    place = struct.pack("<H", owner["id"]) + short(owner["name"].encode())
-    endpoints = b"".join(short(owner[name].encode()) for name in SOCKETS)
-    return place + b"".join(raw[:3]) + endpoints + raw[3] + short(owner["model_name"].encode())
+    raw = [key_bytes(owner[name], size) for name, size in SIZES.items()]
+    place = struct.pack("<H", owner["id"]) + name_bytes(owner["name"])
+    endpoints = b"".join(name_bytes(owner[name], TEXT_BYTES_MAX) for name in SOCKETS)
+    return place + b"".join(raw[:3]) + endpoints + raw[3] + name_bytes(owner["model_name"])
 
 
 class Reader:
     """Takes fields off the front of the file."""
 
     def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.at = 0
+        self.data, self.at = data, 0
 
     def take(self, count: int) -> bytes:
         readable(self.at + count <= len(self.data), f"the file ends within a field that begins at byte {self.at}")
@@ -166,46 +204,14 @@ def ascending(owners: list[int], what: str) -> None:
     readable(owners == sorted(set(owners)), f"the owners of {what} do not ascend")
 
 
-@dataclass(frozen=True)
-class Header:
-    """A header body and its fields."""
-
-    body: bytes
-    epoch: int
-    height: int
-    view: int
-    parent: bytes
-    parent_view: int
-    lanes: tuple[int, ...]
-    time: int
-    entries_root: bytes
-    has_height: bool
-
-
 def read_header(reader: Reader) -> Header:
     begin = reader.at
     epoch, height, view = reader.numbers("IQq")
     parent, parent_view = reader.take(32), reader.number("q")
     lanes = [(reader.number("H"), reader.take(40))[0] for _ in reader.rows(OWNERS_MAX)]
     ascending(lanes, "a cut")
-    time, root, counts = reader.number("Q"), reader.take(32), reader.take(64)[:32] != bytes(32)
-    place = epoch, height, view, parent, parent_view
-    return Header(reader.data[begin : reader.at], *place, tuple(lanes), time, root, counts)
-
-
-@dataclass(frozen=True)
-class Proved:
-    """An entry with its path; ``promises``: owner -> (version u32 and model, commitment)."""
-
-    position: int
-    data: bytes
-    kind: int
-    request: bytes
-    client: bytes
-    promises: dict[int, tuple[bytes, bytes]]
-    index: int
-    leaves: int
-    siblings: tuple[bytes, ...]
+    rest = tuple(lanes), reader.number("Q"), reader.take(32), reader.take(64)[:32] != bytes(32)
+    return Header(reader.data[begin : reader.at], epoch, height, view, parent, parent_view, *rest)
 
 
 def read_proved(reader: Reader, position: int) -> Proved:
@@ -220,10 +226,6 @@ def read_proved(reader: Reader, position: int) -> Proved:
     readable(count <= SIBLINGS_MAX, f"a path has {count} siblings, at most {SIBLINGS_MAX} are possible")
     siblings = tuple(reader.take(32) for _ in range(count))
     return Proved(position, reader.data[begin:end], kind, request, client, dict(rows), index, leaves, siblings)
-
-
-# ``asked``: deadline and patience, and the digest of the request's body.
-Certificate = namedtuple("Certificate", "group epoch headers signatures asked entries openings")
 
 
 def read_certificate(data: bytes) -> Certificate:
@@ -358,8 +360,10 @@ def plurality(outputs: list[bytes], genesis: Genesis) -> tuple[int, int]:
 
 def report(cert: Certificate, genesis: Genesis) -> list[str]:
     """What a valid certificate says, line by line."""
-    head = f"valid: request {cert.entries[0].request.hex()}"
-    lines = [head, f"group {cert.group.hex()}, height {cert.headers[-1].height}"]
+    lines = [
+        f"valid: request {cert.entries[0].request.hex()}",
+        f"group {cert.group.hex()}, height {cert.headers[-1].height}",
+    ]
     if cert.entries[0].kind == EXPIRED:
         return [*lines, "expired: the group agreed on no answer before the deadline"]
     said = f"answers of kind {KINDS[genesis.kind]}, as their bytes in hex, not aggregated here"
@@ -382,7 +386,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         readable(len(argv) == 2, "usage: dropbeard-verify CERT GENESIS")
         with open(argv[0], "rb") as first, open(argv[1], "rb") as second:
-            data, text = first.read(CERTIFICATE_BYTES_MAX + 1), second.read(GENESIS_BYTES_MAX)
+            data, text = first.read(CERTIFICATE_BYTES_MAX + 1), second.read(GENESIS_BYTES_MAX + 1)
         cert, genesis = read_certificate(data), read_genesis(text.decode())
         verify(cert, genesis)
     except (Invalid, Unreadable, OSError, UnicodeDecodeError) as wrong:

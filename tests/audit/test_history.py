@@ -16,10 +16,12 @@ from dropbeard.evidence.kinds import MAGIC
 from dropbeard.types.certificates import Certificate
 from dropbeard.types.entries import EntryKind
 from dropbeard.types.ids import Digest, Height, OwnerId, RequestId, TimeUs, Version, View
+from dropbeard.types.outputs import Numbers
 from dropbeard.verification.lineage import lineage_of
 from tests.audit.test_blame import conflicting
 from tests.verification.building import GOOD, Plan, build, filled, output, world
 from tests.verification.gallery import DEFECTS
+from tests.verification.other_tasks import SCORES, other_world
 
 WORLD = world()
 LINEAGE = lineage_of(WORLD.group, ())
@@ -84,6 +86,18 @@ def test_a_bad_file_is_listed_with_the_step_that_it_fails(tmp_path: Path) -> Non
         ("none", None, None),
     ]
     assert (history.valid, history.order) == (0, [])
+
+
+def test_owners_that_do_not_classify_disagree_by_how_far_they_are_apart(tmp_path: Path) -> None:
+    apart = {owner: Numbers(SCORES, (100 + by, -8)).encode() for owner, by in enumerate((0, 0, 4, 200))}
+    made = other_world("scores")
+    certificate = build(made, Plan(base=(0, 1, 2, 3), votes=apart))
+    (tmp_path / "a.dbcert").write_bytes(certificate.encode())
+    lineage = lineage_of(made.group, ())
+    history = history_of(lineage, [read_certificate_file(tmp_path / "a.dbcert", lineage)])
+    assert [(row.opened, row.decided, row.disagreed) for row in history.owners] == [(1, 1, 0)] * 3 + [(1, 1, 1)]
+    # The group's score is 102 and the scale 16: 2 is an eighth of it, and 16 or more is not to agree at all.
+    assert [row.disagreement for row in history.owners] == [8_191 / 65_535] * 3 + [1.0]
 
 
 def test_requests_stand_in_the_order_of_the_group_whichever_way_they_are_read(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from tests.audit.test_blame import conflicting
 from tests.verification.building import Plan, build, world
 from tests.verification.epochs import CERTIFICATES, SUCCESSIONS, WORLD
 from tests.verification.gallery import DEFECTS
+from tests.verification.other_tasks import certified, other_world
 
 SMALL = world()
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "auditor-guide.md"
@@ -151,6 +152,31 @@ def test_unreadable_files_alone_exit_2(folder: Path, capsys: pytest.CaptureFixtu
 def test_a_directory_without_certificates_is_an_empty_history(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, said = figures(folder, capsys)
     assert (code, said["order"], said["gaps"]) == (0, [], [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "order", "line"),
+    [
+        ("embedding", (None, "none"), "embedding, none"),
+        ("scores", (None, "robust"), "scores, robust"),
+        ("boxes", (4, "robust"), "boxes, margin 4, robust"),
+        ("tensor", (None, "none"), "tensor, none"),
+    ],
+)
+def test_a_task_that_does_not_classify_is_audited(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, order: tuple[int | None, str], line: str
+) -> None:
+    (tmp_path / "g.toml").write_text(genesis_to_toml(other_world(kind).group))
+    (tmp_path / "a.dbcert").write_bytes(certified(kind))
+    code, said = figures(tmp_path, capsys)
+    assert (code, said["bad"], said["group"]["kind"]) == (0, [], kind)
+    assert [(row["label"], row["margin"], row["assurance"]) for row in said["order"]] == [(None, *order)]
+    assert (said["requests"]["agreed"], said["requests"]["undecided"]) == (1, 0)
+    assert all((row["decided"], row["disagreed"]) == (1, 0) for row in said["owners"])
+    assert audit(tmp_path) == 0
+    out = capsys.readouterr().out
+    assert line in out
+    assert f", {kind}, epochs 0 to 0" in out
 
 
 def test_the_guide_describes_every_part_of_the_object(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from dropbeard.cli.main import run
 from dropbeard.types.genesis_file import genesis_from_toml, genesis_to_toml
 from dropbeard.types.outputs import Boxes, OutputKind
-from tests.verification.test_other_tasks import certified, other_world
+from tests.verification.other_tasks import certified, other_world
 
 TASK = """[task]
 name = "vectors"

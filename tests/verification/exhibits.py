@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from dropbeard.types.certificates import Certificate
-from dropbeard.types.genesis_file import genesis_to_toml
+from dropbeard.types.entries import EntryKind
+from dropbeard.types.genesis_file import genesis_from_toml, genesis_to_toml
 from dropbeard.types.group import Group
-from dropbeard.types.limits import LABELS_MAX
+from dropbeard.types.limits import GENESIS_BYTES_MAX, LABELS_MAX
+from dropbeard.types.outputs import OutputKind
 from dropbeard.types.succession import encode_successions
 from dropbeard.types.task import Input
-from tests.verification.building import CLASSES, GOOD, IMAGE, Plan, build, output, world
+from tests.verification.building import CLASSES, GOOD, IMAGE, Plan, World, build, output, world
 from tests.verification.epochs import CERTIFICATES, LINEAGE, SUCCESSIONS
 from tests.verification.gallery import DEFECTS
+from tests.verification.task_geneses import CLASSES as CLASSIFYING
+from tests.verification.task_geneses import CLIENTS, NO_CLIENTS, NO_TASKS, TASKS, Task, genesis_of
+from tests.verification.task_outputs import NO_OUTPUTS, OUTPUTS
 from tests.verification.unreadable import NO_CERTIFICATES, UNREADABLE
 
 Verdict = tuple[str, int | None]
@@ -110,29 +115,50 @@ def _two_bases(certificate: Certificate) -> Certificate:
 
 def broken_geneses(group: Group) -> dict[str, str]:
     """Texts that are no genesis, by what is wrong with them."""
-    text, owner = genesis_to_toml(group), group.owners[0]
+    text, owner, other = genesis_to_toml(group), group.owners[0], group.owners[1]
+    bare = _without_id(text)
     return {
         "not TOML": "[[[",
         "empty": "",
         "another file": "[package]\nname = 'x'\n",
         "an id that is not its own": text.replace(group.id.hex(), "00" * 32),
         "a changed value": text.replace('name = "tested"', 'name = "other"'),
-        "an unknown format": text.replace("format = 1", "format = 2"),
-        "f too large": text.replace("f = 1", "f = 2"),
-        "a number out of range": text.replace("answers = 3", "answers = -3"),
-        "a number as text": text.replace("answers = 3", 'answers = "3"'),
-        "a parameter missing": text.replace("open_max", "opened_max"),
-        "a key that nobody knows": text.replace("answers = 3", "answers = 3\nquorum = 2"),
-        "a table that nobody knows": text + "\n[other]\n",
-        "a key twice": text.replace("answers = 3", "answers = 3\nanswers = 3"),
-        "a key that is no point": _without_id(text).replace(owner.node_key.hex(), "02" + "00" * 31 + "01"),
-        "a key that is no hex": text.replace(owner.node_key.hex(), "key"),
-        "a key in capitals": text.replace(owner.node_key.hex(), owner.node_key.hex().upper()),
-        "a key that is too short": text.replace(owner.owner_key.hex(), "02"),
-        "a node key of two owners": _without_id(text).replace(
-            group.owners[1].node_key.hex(), group.owners[0].node_key.hex()
-        ),
-        "ids that do not begin with 0": _without_id(text).replace("id = 0", "id = 4"),
+        "an unknown format": bare.replace("format = 1", "format = 2"),
+        "f too large": bare.replace("f = 1", "f = 2").replace("answers = 3", "answers = 2"),
+        "answers too few": bare.replace("answers = 3", "answers = 2"),
+        "answers too many": bare.replace("answers = 3", "answers = 4"),
+        "a number out of range": bare.replace("answers = 3", "answers = -3"),
+        "a negative f": bare.replace("f = 1", "f = -1"),
+        "a number that is true": bare.replace("f = 1", "f = true"),
+        "a number that is a float": bare.replace("format = 1", "format = 1.0"),
+        "a number as text": bare.replace("answers = 3", 'answers = "3"'),
+        "a parameter below 0": bare.replace("near_us = 200000", "near_us = -1"),
+        "a parameter over 64 bits": bare.replace("near_us = 200000", f"near_us = {1 << 64}"),
+        "a number of thousands of digits": bare.replace("answers = 3", f"answers = 0x{'f' * 5_000}"),
+        "a list in place of a text": bare.replace('name = "tested"', 'name = ["tested"]'),
+        "an empty name": bare.replace('name = "tested"', 'name = ""'),
+        "a name of an owner with a space before it": bare.replace('"owner 0"', '" owner 0"'),
+        "a model's name that is too long": bare.replace('"model-0"', f'"{"m" * 65}"'),
+        "a parameter missing": bare.replace("open_max", "opened_max"),
+        "a key that nobody knows": bare.replace("answers = 3", "answers = 3\nquorum = 2"),
+        "a key that stands in no table": "answers = 3\n" + bare,
+        "a table that nobody knows": bare + "\n[other]\n",
+        "no owners": bare[: bare.index("[[owner]]")] + bare[bare.index("[task]") :],
+        "no task": bare[: bare.index("[task]")],
+        "a task in a list": bare.replace("[task]", "[[task]]"),
+        "one owner, and no list of them": bare.replace("[[owner]]", "[owner]", 1).replace("[[owner]]", "[owners]"),
+        "a key twice": bare.replace("answers = 3", "answers = 3\nanswers = 3"),
+        "a key that is no point": bare.replace(owner.node_key.hex(), "02" + "00" * 31 + "01"),
+        "a key that is no hex": bare.replace(owner.node_key.hex(), "key"),
+        "a key in capitals": bare.replace(owner.node_key.hex(), owner.node_key.hex().upper()),
+        "a key that is too short": bare.replace(owner.owner_key.hex(), "02"),
+        "a node key of two owners": bare.replace(other.node_key.hex(), owner.node_key.hex()),
+        "an owner key of two owners": bare.replace(other.owner_key.hex(), owner.owner_key.hex()),
+        "a CURVE key of two owners": bare.replace(other.curve_key.hex(), owner.curve_key.hex()),
+        "a name of two owners": bare.replace('"owner 1"', '"owner 0"'),
+        "an endpoint of two owners": bare.replace(other.endpoints.votes, owner.endpoints.lanes),
+        "ids that do not begin with 0": bare.replace("id = 0", "id = 4"),
+        "a file that is too long": bare + f"# {'x' * GENESIS_BYTES_MAX}\n",
     }
 
 
@@ -168,4 +194,62 @@ def _of_geneses() -> list[Exhibit]:
     ]
 
 
-EXHIBITS = [*_of_plans(), *_of_defects(), *_of_inputs(), *_of_epochs(), *_of_geneses()]
+def _certified(name: str, text: str, outputs: dict[int, bytes], verdict: Verdict = VALID) -> Exhibit:
+    """Three owners of the usual group answered, in a group that this text makes of them."""
+    made = World(genesis_from_toml(text), WORLD.keys)
+    return Exhibit(name, build(made, Plan(votes=outputs)).encode(), verdict, text.encode())
+
+
+def _answer_of(text: str) -> bytes:
+    """Some answer of the task: two classes, numbers that are 0, no boxes."""
+    form = genesis_from_toml(text).task.form
+    if form is None:
+        return bytes.fromhex("000000000100010000000000")
+    return bytes(2) if form.kind is OutputKind.BOXES else bytes(form.layout.size)
+
+
+def _of_tasks() -> list[Exhibit]:
+    data = build(WORLD, Plan()).encode()
+    good = {name: genesis_of(task) for name, task in TASKS.items()}
+    good["a shape in one line"] = good["a tensor"].replace("[\n  2,\n  1,\n]", "[ 2, +1 ] # rows, columns")
+    expired = World(genesis_from_toml(genesis_of(TASKS["a vector"])), WORLD.keys)
+    plan = Plan(kind=EntryKind.EXPIRED, opened=())
+    return [
+        *(_certified(f"task: {name}", text, dict.fromkeys(range(3), _answer_of(text))) for name, text in good.items()),
+        *(
+            Exhibit(f"no task: {name}", data, UNREADABLE_FILE, genesis_of(task).encode())
+            for name, task in NO_TASKS.items()
+        ),
+        Exhibit("a vector that expired", build(expired, plan).encode(), VALID, good["a vector"].encode()),
+        *(_answered(f"answer: {name}", *given, VALID) for name, given in OUTPUTS.items()),
+        *(_answered(f"no answer: {name}", *given, ("invalid", 14)) for name, given in NO_OUTPUTS.items()),
+    ]
+
+
+def _answered(name: str, task: Task, given: bytes, verdict: Verdict) -> Exhibit:
+    text = genesis_of(task)
+    usual = _answer_of(text)
+    return _certified(name, text, {0: usual, 1: given, 2: usual}, verdict)
+
+
+def _of_clients() -> list[Exhibit]:
+    data = build(WORLD, Plan()).encode()
+    good = {name: genesis_of(CLASSIFYING, f"[clients]\n{rules}") for name, rules in CLIENTS.items()}
+    bad = {name: genesis_of(CLASSIFYING, f"[clients]\n{rules}") for name, rules in NO_CLIENTS.items()}
+    rules = f"\n[clients]\n{CLIENTS['a rate']}"
+    bad["a list of tables"] = genesis_of(CLASSIFYING, f"[[clients]]\n{CLIENTS['a rate']}")
+    bad["the table twice"] = genesis_of(CLASSIFYING, rules + rules)
+    bad["the id of the group without rules"] = GENESIS + rules
+    return [
+        *(
+            _certified(f"clients: {name}", text, dict.fromkeys(range(3), _answer_of(text)))
+            for name, text in good.items()
+        ),
+        Exhibit(
+            "clients: rules that another group has not", data, ("invalid", 2), (_without_id(GENESIS) + rules).encode()
+        ),
+        *(Exhibit(f"no clients: {name}", data, UNREADABLE_FILE, text.encode()) for name, text in bad.items()),
+    ]
+
+
+EXHIBITS = [*_of_plans(), *_of_defects(), *_of_inputs(), *_of_epochs(), *_of_geneses(), *_of_tasks(), *_of_clients()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import re
 import shutil
@@ -14,18 +15,23 @@ from typing import Any
 import pytest
 
 from dropbeard.cli.main import run
-from dropbeard.errors import CertificateInvalid, CertificateUnreadable
+from dropbeard.errors import CertificateInvalid, CertificateUnreadable, ConfigInvalid
 from dropbeard.types.certificates import decode_certificate
 from dropbeard.types.genesis_file import genesis_from_toml
 from dropbeard.types.group import Group
+from dropbeard.types.outputs import Boxes, Numbers
+from dropbeard.types.task import PROBABILITY_ONE, Classification, Output
 from dropbeard.verification import portable
 from dropbeard.verification.certificate import verify
-from tests.verification.exhibits import EXHIBITS, Exhibit, Verdict
+from tests.verification.building import Plan, build
+from tests.verification.exhibits import EXHIBITS, WORLD, Exhibit, Verdict
+from tests.verification.task_geneses import BOXES, CLASSES, CLIENTS, SCORES, TENSOR, VECTOR, genesis_of
 
 NODE = shutil.which("node")
 HERE = Path(__file__).resolve().parent
 SCRIPT = HERE.parents[1] / "dropbeard" / "verification" / "browser" / "verify.js"
 NODE_TIMEOUT_S = 100
+OTHERS = {"embedding": VECTOR, "scores": SCORES, "boxes": BOXES, "tensor": TENSOR}
 STEP = re.compile(r"step (\d+) \((\w+)\)")
 
 needs_node = pytest.mark.skipif(NODE is None, reason="node is not installed here: no JavaScript verifier to compare")
@@ -116,6 +122,12 @@ def test_the_javascript_verifier_says_of_a_valid_certificate_what_the_command_sa
     for exhibit, said in zip(valid, script_says(valid, tmp_path), strict=True):
         _, figures = command_says(exhibit, tmp_path, capsys)
         decision = said["decision"]
+        kind = said["task"]["kind"]
+        assert kind == figures.pop("kind", "classification")
+        assert (decision is None) == (kind != "classification")
+        # What such answers come to together is worked out by the command alone.
+        figures.pop("value", None)
+        decision = decision or {"label": None, "margin": figures["margin"], "assurance": figures["assurance"]}
         assert figures == {
             "valid": True,
             "failed_step": None,
@@ -125,6 +137,37 @@ def test_the_javascript_verifier_says_of_a_valid_certificate_what_the_command_sa
             "openings": len(said["answers"]),
             "height": int(said["height"]),
         }
+
+
+@needs_node
+def test_the_javascript_verifier_reads_the_same_answers_as_the_product(tmp_path: Path) -> None:
+    valid = [exhibit for exhibit in EXHIBITS if exhibit.verdict[0] == "valid" and exhibit.successions is None]
+    for exhibit, said in zip(valid, script_says(valid, tmp_path), strict=True):
+        group = genesis_from_toml(exhibit.genesis.decode())
+        answers = verify(decode_certificate(exhibit.certificate), group).answers
+        assert [row["owner"] for row in said["answers"]] == [answer.owner for answer in answers]
+        assert [read_by_script(row) for row in said["answers"]] == [read(answer.output, group) for answer in answers]
+
+
+def read(output: Output, group: Group) -> list[Any]:
+    """What people are shown of an answer."""
+    labels = group.task.labels
+    match output:
+        case Classification():
+            return [[labels[class_id], units / PROBABILITY_ONE] for class_id, units in output.choices]
+        case Boxes():
+            return [[labels[box.class_id], *(units / PROBABILITY_ONE for units in box[1:])] for box in output.boxes]
+        case Numbers():
+            return list(output.reals())
+
+
+def read_by_script(row: dict[str, Any]) -> list[Any]:
+    """The same, as the JavaScript verifier gives it."""
+    if "choices" in row:
+        return [[choice["label"], choice["probability"]] for choice in row["choices"]]
+    if "boxes" in row:
+        return [[box[key] for key in ("label", "x0", "y0", "x1", "y1", "score")] for box in row["boxes"]]
+    return list(map(float, row["values"]))
 
 
 @needs_node
@@ -140,6 +183,31 @@ def test_the_javascript_verifier_says_of_mutants_what_the_product_says(tmp_path:
     said = [(row["verdict"], row["step"]) for row in script_says(mutants, tmp_path)]
     assert said == [product_says(mutant.certificate, group) for mutant in mutants]
     assert {verdict for verdict, _ in said} == {"invalid", "unreadable"}
+
+
+@needs_node
+@pytest.mark.parametrize("kind", ["clients", "embedding", "scores", "boxes", "tensor"])
+def test_all_verifiers_say_the_same_of_a_genesis_with_a_character_changed(tmp_path: Path, kind: str) -> None:
+    text = genesis_of(CLASSES, f"[clients]\n{CLIENTS['all of it']}") if kind == "clients" else genesis_of(OTHERS[kind])
+    certificate, changes = build(WORLD, Plan()).encode(), itertools.cycle('0-"[x=2_,')
+    begin = text.index("[clients]" if kind == "clients" else "[task]")
+    mutants = [
+        Exhibit("", certificate, ("invalid", 2), (text[:at] + change + text[at + 1 :]).encode())
+        for at, change in zip(range(begin, len(text)), changes, strict=False)
+    ]
+    product = [product_reads(mutant) for mutant in mutants]
+    assert [portable_says(mutant) for mutant in mutants] == product
+    assert [(row["verdict"], row["step"]) for row in script_says(mutants, tmp_path)] == product
+    assert {verdict for verdict, _ in product} == {"invalid", "unreadable"}
+
+
+def product_reads(exhibit: Exhibit) -> Verdict:
+    """The verdict of the product, which reads the genesis first."""
+    try:
+        group = genesis_from_toml(exhibit.genesis.decode())
+    except ConfigInvalid:
+        return "unreadable", None
+    return product_says(exhibit.certificate, group)
 
 
 def product_says(data: bytes, group: Group) -> Verdict:

@@ -8,6 +8,7 @@ from pathlib import Path
 from dropbeard.types.blocks import Header
 from dropbeard.types.certificates import Certificate, decode_certificate
 from dropbeard.types.genesis_file import genesis_from_toml
+from dropbeard.types.outputs import Box, Boxes, Element, Numbers, OutputForm, OutputKind
 from dropbeard.types.statements import Finalize, LanePromise, MembershipChange, Notarize, Nullify
 from dropbeard.types.task import Input, InputKind
 from dropbeard.verification import portable
@@ -61,6 +62,21 @@ def test_the_values_between_are_those_of_the_example() -> None:
         "entries root": header.entries_root.hex(),
         "header digest": header.digest.hex(),
     }
+
+
+def test_the_examples_of_forms_and_answers_are_true() -> None:
+    embedding = OutputForm(OutputKind.EMBEDDING, (3,), Element.I16, 14)
+    scores = OutputForm(OutputKind.SCORES, (2,), Element.I16, 4, scale=16, unit="kg")
+    boxes = OutputForm(OutputKind.BOXES, (2,), Element.U16)
+    described = re.findall(r"^\| (?:form|answer): .* \| `([0-9a-f]+)` \|$", TEXT, flags=re.MULTILINE)
+    assert [bytes.fromhex(row) for row in described] == [
+        embedding.encode(),
+        Numbers(embedding, (16_384, 100, 0)).encode(),
+        scores.encode(),
+        Numbers(scores, (24, -8)).encode(),
+        boxes.encode(),
+        Boxes((Box(0, 0, 0, 32_767, 32_767, 65_535),)).encode(),
+    ]
 
 
 def test_every_parameter_is_described_in_its_order() -> None:

@@ -3,6 +3,7 @@
   "use strict";
 
   const FILE_BYTES_MAX = 64 << 20;
+  const SHOWN_MAX = 8;
   const places = ["certificate", "genesis", "input", "successions"];
   const chosen = {certificate: null, genesis: null, input: null, successions: null};
   const result = document.getElementById("result");
@@ -88,8 +89,12 @@
     }
   }
 
-  function answerOf({kind, decision}) {
+  function answerOf({kind, decision, task, answers}) {
     if (kind === "expired") return "The group agreed that the request expired: too few owners answered in time.";
+    if (decision === null) {
+      const counted = `${answers.length} owners' answers of the kind ${task.kind} are certified. `;
+      return `${counted}What they come to together, the command says: dropbeard verify.`;
+    }
     const {label, shownLabel, margin, assurance} = decision;
     const grade = `margin ${margin}, assurance ${assurance}`;
     if (label === null) return `Undecided; ${shownLabel} leads (${grade})`;
@@ -101,6 +106,7 @@
     const time = said.time ? said.time.replace("T", " ").replace("Z", " UTC") : `${said.timeUs} µs after 1970`;
     const rows = [
       ["Group", [`${group.name}, ${group.n} owners of whom f = ${group.f} may lie, `, code(group.id)]],
+      ["Task", `${said.task.name}, ${said.task.kind}`],
       ["Epoch and height", `epoch ${said.epoch}, height ${said.height}`],
       ["Time", `${time}, by the owners' clocks`],
       ["Request", code(said.request)],
@@ -114,14 +120,34 @@
     return element("dl", rows.flatMap(([term, value]) => [element("dt", term), element("dd", value)]));
   }
 
-  function ownersOf({answers}) {
+  const percent = (share) => `${(100 * share).toFixed(1)} %`;
+
+  /** The first few of what may be many. */
+  function few(rows, none) {
+    const more = rows.length - SHOWN_MAX;
+    return [rows.slice(0, SHOWN_MAX).join(", ") || none, ...(more > 0 ? [`and ${more} more`] : [])].join(" ");
+  }
+
+  /** Cells of one answer, under ``answerColumns``. */
+  function answerCells({choices, boxes, values}, {kind, labels, unit}) {
+    if (choices) return [choices[0].label, percent(choices[0].probability)];
+    if (boxes) {
+      const place = ({x0, y0, x1, y1}) => `(${percent(x0)}, ${percent(y0)}) to (${percent(x1)}, ${percent(y1)})`;
+      return [few(boxes.map((box) => `${box.label}, ${percent(box.score)}, from ${place(box)}`), "no objects")];
+    }
+    const numbers = values.map((value) => String(Number(value.toPrecision(6))) + (unit ? ` ${unit}` : ""));
+    return [few(kind === "scores" ? numbers.map((number, at) => `${labels[at]} ${number}`) : numbers)];
+  }
+
+  const answerColumns = ({kind}) => (kind === "classification" ? ["Answer", "Probability"] : ["Answer"]);
+
+  function ownersOf({answers, task}) {
     const cell = (value) => element("td", value);
-    const columns = ["Owner", "Answer", "Probability", "Version", "Model"];
+    const columns = ["Owner", ...answerColumns(task), "Version", "Model"];
     const head = columns.map((text) => element("th", text, {scope: "col"}));
-    const rows = answers.map(({name, version, model, modelName, choices: [first]}) => element("tr", [
+    const rows = answers.map(({name, version, model, modelName, ...said}) => element("tr", [
       element("th", name, {scope: "row"}),
-      cell(first.label),
-      cell(`${(100 * first.probability).toFixed(1)} %`),
+      ...answerCells(said, task).map(cell),
       cell(String(version)),
       cell([...(modelName ? [`${modelName} `] : []), code(`${model.slice(0, 16)}…`)]),
     ]));

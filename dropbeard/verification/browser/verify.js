@@ -9,11 +9,14 @@
  * that "dropbeard ledger successions" writes, for certificates of later epochs.
  *
  * said.verdict is "valid", "invalid" or "unreadable"; said.valid, said.step (1 to 14) and said.stepName (null unless
- * invalid), said.reason (one line; null when valid). A valid one also has kind ("agreed" or "expired"), group {id, name,
- * n, f, answers, quorum}, epoch, request, client, inputDigest, inputCompared, height, view, time (ISO text or null),
- * timeUs, deadlineUs, links, signers, answers [{owner, name, version, model, modelName, choices [{classId, label,
- * probability}]}], missing (names), decision {classId, label, shown, shownLabel, margin, assurance}. Digests are hex;
- * what may pass 2^53 is decimal text. It rejects only where WebCrypto is missing.
+ * invalid), said.reason (one line; null when valid). A valid one also has kind ("agreed" or "expired"), group {id,
+ * name, n, f, answers, quorum}, task {name, kind, shape, labels, unit}, epoch, request, client, inputDigest,
+ * inputCompared, height, view, time (ISO text or null), timeUs, deadlineUs, links, signers, answers [{owner, name,
+ * version, model, modelName, and by the task's kind: choices [{classId, label, probability}], boxes [{classId, label,
+ * x0, y0, x1, y1, score}] in shares of one, or values, row-major]}], missing (names), and decision {classId, label,
+ * shown, shownLabel, margin, assurance}, which is null unless the task classifies. Digests are hex; what may pass 2^53
+ * is decimal text, but values are numbers, the nearest to what they stand for. It rejects only where WebCrypto is
+ * missing.
  *
  * DropbeardVerifier.digest(context, bytes) is the description's H. DropbeardVerifier.STEPS are the steps' names.
  */
@@ -32,6 +35,14 @@ globalThis.DropbeardVerifier = (() => {
   const SIBLINGS_MAX = 20;
   const SUCCESSIONS_MAX = 1024;
   const PROBABILITY_ONE = 65535;
+  const LABELS_MAX = 65536;
+  const OUTPUT_BYTES_MAX = 16384;
+  const PIXELS_MAX = 1 << 28;
+  const DIMENSIONS_MAX = 4;
+  const BOXES_MAX = 256;
+  const UNIT_BYTES_MAX = 32;
+  const CLIENT_LIMIT_MAX = 1_000_000_000;
+  const CLIENTS_ALLOWED_MAX = 16384;
   const AGREED = 1, EXPIRED = 2, SUPPLEMENT = 3;
   const NO_DIGEST = "00".repeat(32);
 
@@ -310,19 +321,20 @@ globalThis.DropbeardVerifier = (() => {
     }
 
     value() {
-      if (this.next(/\[/y)) return this.strings();
-      const number = this.next(/[+-]?(?:0|[1-9](?:_?[0-9])*)(?=[ \t\n#,\]]|$(?![^]))/y);
-      if (number) {
-        if (number[0].length > 40) this.refuse("the number is too long");
-        return BigInt(number[0].replaceAll("_", "").replace("+", ""));
-      }
-      return this.string();
+      return this.next(/\[/y) ? this.list() : this.number() ?? this.string();
     }
 
-    strings() {
+    number() {
+      const number = this.next(/[+-]?(?:0|[1-9](?:_?[0-9])*)(?=[ \t\n#,\]]|$(?![^]))/y);
+      if (!number) return null;
+      if (number[0].length > 40) this.refuse("the number is too long");
+      return BigInt(number[0].replaceAll("_", "").replace("+", ""));
+    }
+
+    list() {
       const found = [];
       for (this.blank(); !this.next(/\]/y); this.blank()) {
-        found.push(this.string());
+        found.push(this.number() ?? this.string());
         this.blank();
         if (!this.next(/,/y)) {
           this.expect(/\]/y, "a comma or the end of the list");
@@ -338,7 +350,7 @@ globalThis.DropbeardVerifier = (() => {
       if (plain) return plain[1];
       const [, text] = this.expect(
         /"((?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[^]){0,4096})"/y,
-        "a short string, a whole number or a list of strings (all that a genesis holds)",
+        "a short string, a whole number or a list of them (all that a genesis holds)",
       );
       return text.replace(/\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|([^]))/g, (_, four, eight, letter) => {
         if (letter !== undefined) {
@@ -352,7 +364,7 @@ globalThis.DropbeardVerifier = (() => {
     }
   }
 
-  const TEXT = "string", NUMBER = "bigint", LIST = "object";
+  const TEXT = "string", NUMBER = "bigint", TEXTS = "strings", NUMBERS = "bigints";
   const PARAMETERS = [
     "block_interval_us", "lane_linger_us", "propose_timeout_us", "advance_timeout_us", "finalize_timeout_us",
     "timeout_growth_percent", "timeout_growth_steps_max", "status_interval_us", "starvation_us", "horizon_us",
@@ -361,23 +373,36 @@ globalThis.DropbeardVerifier = (() => {
   ];
   const FORMS = {
     group: {format: NUMBER, name: TEXT, f: NUMBER, answers: NUMBER},
-    task: {name: TEXT, top_k: NUMBER, encoded_bytes_max: NUMBER, pixels_max: NUMBER, labels: LIST},
+    task: {name: TEXT, encoded_bytes_max: NUMBER, pixels_max: NUMBER},
     parameters: Object.fromEntries(PARAMETERS.map((name) => [name, NUMBER])),
     owner: {
       id: NUMBER, name: TEXT, owner_key: TEXT, node_key: TEXT, curve_key: TEXT, votes: TEXT, lanes: TEXT,
       clients: TEXT, catchup: TEXT, model: TEXT, model_name: TEXT,
     },
+    clients: {rate_per_s: NUMBER, burst: NUMBER, per_day: NUMBER},
   };
+  const FORM = {shape: NUMBERS, element: TEXT, fraction_bits: NUMBER, scale: NUMBER, unit: TEXT};
+  const OPTIONAL = {
+    group: {id: TEXT}, task: {labels: TEXTS, kind: TEXT, top_k: NUMBER, ...FORM}, clients: {allow: TEXTS},
+  };
+  const KINDS = ["classification", "embedding", "scores", "boxes", "tensor"];
+  const ELEMENTS = ["i8", "i16", "i32", "i64", "u8", "u16", "u32"];
   const ENDPOINTS = ["votes", "lanes", "clients", "catchup"];
   const KEY_SIZES = {owner_key: 33, node_key: 33, curve_key: 32, model: 32};
 
+  /** A list of strings is "strings", an empty one is any list. */
+  function isA(value, kind) {
+    if (!Array.isArray(value)) return typeof value === kind;
+    return kind.endsWith("s") && value.every((item) => `${typeof item}s` === kind);
+  }
+
   /** The values of one table, its keys and their types checked. */
-  function values(table, form, where, optional = {}) {
+  function values(table, name, where = `[${name}]`) {
     readable(table instanceof Map, `the genesis has no ${where}`);
-    const known = {...form, ...optional};
+    const form = FORMS[name], known = {...form, ...OPTIONAL[name]};
     for (const [key, value] of table) {
       readable(Object.hasOwn(known, key), `the genesis, ${where}: ${key} is unknown`);
-      readable(typeof value === known[key], `the genesis, ${where}: ${key} has the wrong type`);
+      readable(isA(value, known[key]), `the genesis, ${where}: ${key} has the wrong type`);
     }
     for (const key of Object.keys(form)) readable(table.has(key), `the genesis, ${where}: ${key} is missing`);
     return Object.fromEntries(table);
@@ -388,11 +413,17 @@ globalThis.DropbeardVerifier = (() => {
     return bits === 64 ? value : Number(value);
   }
 
-  /** Printable, of 1 to ``most`` bytes, no spaces around: what can stand in a terminal. */
-  function plain(text, most, what) {
+  /** A whole number that is known to be small, from ``least`` to ``most``. */
+  function within(value, least, most, what) {
+    readable(value >= least && value <= most, `the genesis: ${what} = ${value} is not ${least} to ${most}`);
+    return Number(value);
+  }
+
+  /** Printable, of ``least`` to ``most`` bytes, no spaces around: what can stand in a terminal. */
+  function plain(text, most, what, least = 1) {
     const size = encoder.encode(text).length;
-    const fits = /^(?:[^\p{C}\p{Z}]| )*$/u.test(text) && size >= 1 && size <= most && text === text.trim();
-    readable(fits, `the genesis: ${what} must be 1 to ${most} printable bytes`);
+    const fits = /^(?:[^\p{C}\p{Z}]| )*$/u.test(text) && size >= least && size <= most && text === text.trim();
+    readable(fits, `the genesis: ${what} must be ${least} to ${most} printable bytes`);
     return text;
   }
 
@@ -428,18 +459,19 @@ globalThis.DropbeardVerifier = (() => {
     readable(tables.get("").size === 0, `the genesis: ${[...tables.get("").keys()][0]} stands in no table`);
     const unknown = [...tables.keys()].find((name) => name !== "" && !Object.hasOwn(FORMS, name));
     readable(unknown === undefined, `the genesis: the table ${unknown} is unknown`);
-    const group = values(tables.get("group"), FORMS.group, "[group]", {id: TEXT});
+    const group = values(tables.get("group"), "group");
     readable(group.format === 1n, `the genesis has format ${group.format}, this verifier reads 1`);
-    const task = readTask(values(tables.get("task"), FORMS.task, "[task]"));
+    const task = readTask(values(tables.get("task"), "task"));
     const rows = tables.get("owner");
     readable(Array.isArray(rows), "the genesis has no [[owner]]");
-    const owners = rows.map((row, at) => genesisOwner(values(row, FORMS.owner, `[[owner]] ${at}`), at));
-    const parameters = values(tables.get("parameters"), FORMS.parameters, "[parameters]");
+    const owners = rows.map((row, at) => genesisOwner(values(row, "owner", `[[owner]] ${at}`), at));
+    const parameters = values(tables.get("parameters"), "parameters");
     const name = plain(group.name, 64, "the group's name");
     const f = inRange(group.f, 16, "f"), answers = inRange(group.answers, 16, "answers");
     const id = hashed(
       "genesis", shortText(name), u16(f), u16(answers), u16(owners.length), ...owners.map(ownerBytes), task.bytes,
       ...PARAMETERS.map((key) => u64(inRange(parameters[key], 64, key))),
+      tables.has("clients") ? clientsBytes(values(tables.get("clients"), "clients")) : new Uint8Array(0),
     );
     const stated = group.id ?? hex(id);
     readable(stated === hex(id), `the genesis says that its id is ${stated}, but that of its values is ${hex(id)}`);
@@ -456,15 +488,67 @@ globalThis.DropbeardVerifier = (() => {
     }
   }
 
+  function clientsBytes({rate_per_s, burst, per_day, allow}) {
+    const limits = Object.entries({rate_per_s, burst, per_day}).map(
+      ([key, value]) => within(value, 0, CLIENT_LIMIT_MAX, `${key} of [clients]`),
+    );
+    readable((limits[0] === 0) === (limits[1] === 0), "the genesis: rate_per_s and burst of [clients] go together");
+    const keys = allow ?? [];
+    readable(keys.length <= CLIENTS_ALLOWED_MAX, `the genesis: allow has more than ${CLIENTS_ALLOWED_MAX} keys`);
+    readable(!allow || keys.length > 0, "the genesis: allow is empty");
+    const fits = keys.every((key) => /^[0-9a-f]{64}$/.test(key)) && strictlyAscend(keys);
+    readable(fits, "the genesis: allow is not of keys of 64 lower-case hex digits, ascending");
+    readable(keys.length > 0 || limits.some((limit) => limit > 0), "the genesis: [clients] has no rule");
+    return concatenated([Uint8Array.of(1), ...limits.map(u32), u32(keys.length), ...keys.map(unhex)]);
+  }
+
   function readTask(row) {
+    const {kind = KINDS[0], labels = []} = row;
+    readable(KINDS.includes(kind), `the genesis: a task's kind is one of ${KINDS.join(", ")}`);
     plain(row.name, 64, "the task's name");
-    row.labels.forEach((label) => plain(label, 128, "a label"));
-    const count = row.labels.length, topK = inRange(row.top_k, 16, "top_k");
-    readable(count >= 2 && count <= 65536, "the genesis: a task has 2 to 65,536 labels");
-    readable(topK >= 1 && topK <= Math.min(count, 2730), `the genesis: top_k = ${topK} does not fit ${count} labels`);
-    const sizes = ["encoded_bytes_max", "pixels_max"].map((key) => u32(inRange(row[key], 32, key)));
-    const head = joined(shortText(row.name), u16(topK), ...sizes, u32(count));
-    return {labels: row.labels, topK, bytes: concatenated([head, ...row.labels.map(shortText)])};
+    labels.forEach((label) => plain(label, 128, "a label"));
+    const fewest = {classification: 2, scores: 1, boxes: 1}[kind] ?? 0, most = fewest > 0 ? LABELS_MAX : 0;
+    within(labels.length, fewest, most, "the number of labels");
+    const bytes = within(row.encoded_bytes_max, 1, INPUT_BYTES_MAX, "encoded_bytes_max");
+    const pixels = within(row.pixels_max, 1, PIXELS_MAX, "pixels_max");
+    const {topK = 0, ...form} = kind === KINDS[0] ? readClassification(row, labels) : readForm(row, kind, labels);
+    const head = joined(shortText(row.name), u16(topK), u32(bytes), u32(pixels), u32(labels.length));
+    const encoded = concatenated([head, ...labels.map(shortText), ...(form.bytes ?? [])]);
+    return {name: row.name, kind, labels, topK, ...form, bytes: encoded};
+  }
+
+  function readClassification(row, labels) {
+    const extra = Object.keys(FORM).find((key) => Object.hasOwn(row, key));
+    readable(extra === undefined, `the genesis: a classification has no ${extra}`);
+    readable(row.top_k !== undefined, "the genesis: a classification needs top_k");
+    return {topK: within(row.top_k, 1, Math.min(labels.length, Math.floor(OUTPUT_BYTES_MAX / 6)), "top_k")};
+  }
+
+  /** How an answer looks that is no classification; ``bytes`` follow the labels. */
+  function readForm(row, kind, labels) {
+    const isScores = kind === "scores", isBoxes = kind === "boxes", isVector = kind === "embedding";
+    readable(row.top_k === undefined, `the genesis: top_k belongs to a classification, the task's kind is ${kind}`);
+    const shaped = isScores ? "scores have no shape" : `a task of kind ${kind} needs shape`;
+    readable(isScores !== Object.hasOwn(row, "shape"), `the genesis: ${shaped}`);
+    const shape = isScores ? [labels.length] : row.shape;
+    within(shape.length, 1, kind === "tensor" ? DIMENSIONS_MAX : 1, "the number of dimensions of shape");
+    const sides = shape.map((side) => within(side, 1, OUTPUT_BYTES_MAX, "a dimension of shape"));
+    const element = row.element ?? (isBoxes ? "u16" : "i16"), code = ELEMENTS.indexOf(element);
+    readable(code >= 0, `the genesis: an element is one of ${ELEMENTS.join(", ")}`);
+    const bits = Number(element.slice(1)), count = sides.reduce((product, side) => product * side, 1);
+    if (isBoxes) {
+      readable(element === "u16", "the genesis: boxes are of the element u16");
+      within(count, 1, BOXES_MAX, "the number of boxes");
+    } else {
+      within(count * bits / 8, 1, OUTPUT_BYTES_MAX, "the number of bytes of an answer");
+    }
+    const fractionBits = within(row.fraction_bits ?? 0, 0, isBoxes ? 0 : bits - 1, `fraction_bits of ${kind}`);
+    const largest = isBoxes || isVector ? 0 : 2 ** 32 - 1;
+    const scale = within(row.scale ?? 0, isScores ? 1 : 0, largest, `scale of ${kind}`);
+    const unit = plain(row.unit ?? "", isBoxes || isVector ? 0 : UNIT_BYTES_MAX, `unit of ${kind}`, 0);
+    const head = Uint8Array.of(KINDS.indexOf(kind), code + 1, fractionBits, sides.length);
+    const bytes = [head, ...sides.map(u32), u32(scale), shortText(unit)];
+    return {shape: sides, element, fractionBits, count, unit, bytes};
   }
 
   function genesisOwner(row, at) {
@@ -752,11 +836,17 @@ globalThis.DropbeardVerifier = (() => {
       require(13, had >= need, `the entry has ${had} promises, need ${need}`);
       require(13, opened >= need, `${opened} openings, need ${need}`);
     }
-    return answers.map((answer) => ({...answer, choices: readOutput(answer, group.task)}));
+    return answers.map(({output, ...answer}) => (
+      {...answer, ...readOutput(output, group.task, `the answer of owner ${answer.owner}`)}
+    ));
   }
 
-  function readOutput({owner, output}, {topK, labels}) {
-    const what = `the answer of owner ${owner}`;
+  function readOutput(output, task, what) {
+    if (task.kind === KINDS[0]) return {choices: readChoices(output, task, what)};
+    return task.kind === "boxes" ? {boxes: readBoxes(output, task, what)} : {values: readValues(output, task, what)};
+  }
+
+  function readChoices(output, {topK, labels}, what) {
     require(14, output.length === 6 * topK, `${what} has ${output.length} bytes, the task's has ${6 * topK}`);
     const reader = new Reader(output);
     const choices = Array.from({length: topK}, () => ({classId: reader.u32(), units: reader.u16()}));
@@ -772,6 +862,37 @@ globalThis.DropbeardVerifier = (() => {
     return choices.map(({classId, units}) => ({
       classId, label: labels[classId], probability: units / PROBABILITY_ONE, units,
     }));
+  }
+
+  function readBoxes(output, {count: most, labels}, what) {
+    const reader = new Reader(output), count = output.length < 2 ? most + 1 : reader.u16();
+    const fits = count <= most && output.length === 2 + 14 * count;
+    require(14, fits, `${what} has ${output.length} bytes, which do not hold 0 to ${most} boxes`);
+    const rows = Array.from({length: count}, () => [reader.u32(), ...Array.from({length: 5}, () => reader.u16())]);
+    require(14, rows.every(([classId]) => classId < labels.length), `${what} has a box of a class that does not exist`);
+    const real = rows.every(([, x0, y0, x1, y1]) => x0 < x1 && y0 < y1);
+    require(14, real, `${what} has a box without area`);
+    const ordered = rows.slice(1).every((next, at) => comesBefore(rows[at], next));
+    require(14, ordered, `${what} is not ordered by score, class id and coordinates, or has a box twice`);
+    return rows.map(([classId, ...units]) => {
+      const [x0, y0, x1, y1, score] = units.map((unit) => unit / PROBABILITY_ONE);
+      return {classId, label: labels[classId], x0, y0, x1, y1, score};
+    });
+  }
+
+  /** Best score first, then class id, x0, y0, x1, y1; of equals neither comes first. */
+  function comesBefore(one, other) {
+    if (one[5] !== other[5]) return one[5] > other[5];
+    const at = one.findIndex((part, place) => part !== other[place]);
+    return at >= 0 && one[at] < other[at];
+  }
+
+  function readValues(output, {element, count, fractionBits}, what) {
+    const bits = Number(element.slice(1)), size = count * bits / 8;
+    require(14, output.length === size, `${what} has ${output.length} bytes, the task's has ${size}`);
+    const view = new DataView(output.buffer, output.byteOffset, output.length);
+    const get = {i: "Int", u: "Uint"}[element[0]], read = bits === 64 ? "getBigInt64" : `get${get}${bits}`;
+    return Array.from({length: count}, (_, at) => Number(view[read](at * bits / 8, true)) / 2 ** fractionBits);
   }
 
   // ---------------------------------------------------------------------------------------------- what it says
@@ -800,10 +921,11 @@ globalThis.DropbeardVerifier = (() => {
 
   function facts(certificate, group, answers, inputCompared) {
     const {headers, base} = certificate, block = headers[headers.length - 1];
-    const shown = answers.map(({owner, version, model, choices}) => {
+    const shown = answers.map(({owner, version, model, ...said}) => {
       const {name, model: first, model_name: label} = group.owner(owner);
-      return {owner, name, version, model, modelName: model === first ? label : null, choices};
+      return {owner, name, version, model, modelName: model === first ? label : null, ...said};
     });
+    const {name, kind, shape = null, labels, unit = ""} = group.task;
     const missing = group.owners.filter(({id}) => !answers.some(({owner}) => owner === id)).map(({name}) => name);
     return {
       verdict: "valid", valid: true, step: null, stepName: null, reason: null,
@@ -811,12 +933,13 @@ globalThis.DropbeardVerifier = (() => {
       group: {
         id: hex(group.id), name: group.name, n: group.n, f: group.f, answers: group.answers, quorum: group.quorum,
       },
+      task: {name, kind, shape, labels, unit},
       epoch: certificate.epoch, request: hex(base.request), client: hex(base.client),
       inputDigest: hex(certificate.inputDigest), inputCompared,
       height: String(block.height), view: String(block.view), time: isoTime(block.time), timeUs: String(block.time),
       deadlineUs: String(certificate.deadline), links: headers.length - 1,
       signers: certificate.signatures.map(([owner]) => owner), answers: shown, missing,
-      decision: decide(answers, group),
+      decision: kind === KINDS[0] ? decide(answers, group) : null,
     };
   }
 

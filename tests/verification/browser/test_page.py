@@ -93,6 +93,36 @@ class TestInABrowser:
         browser.screenshot(tmp_path / "good-light.png", "light")
         browser.screenshot(tmp_path / "good-dark.png", "dark")
 
+    @pytest.mark.parametrize(
+        ("name", "kind", "row"),
+        [
+            ("answer: a vector of extremes", "embedding", "owner 1\t-32768, 32767, -1\t1\t"),
+            ("answer: scores below zero", "scores", "owner 1\tleft -32768, right -1\t1\t"),
+            ("answer: no boxes", "boxes", "owner 1\tno objects\t1\t"),
+            (
+                "answer: a box of the whole picture without any score",
+                "boxes",
+                "owner 1\tdog, 0.0 %, from (0.0 %, 0.0 %) to (100.0 %, 100.0 %)\t1\t",
+            ),
+            ("task: a tensor as large as it can be", "tensor", "owner 1\t0, 0, 0, 0, 0, 0, 0, 0 and 16376 more\t1\t"),
+            ("task: a tensor with a scale and a unit", "tensor", "owner 1\t0 m, 0 m\t1\t"),
+        ],
+    )
+    def test_the_page_shows_answers_that_are_no_classes_and_no_margin(
+        self, browser: Chromium, folder: Path, tmp_path: Path, name: str, kind: str, row: str
+    ) -> None:
+        assert page_says(browser, folder, named(name)) == ("valid", None)
+        shown = browser.evaluate(TEXT)
+        assert f"3 owners' answers of the kind {kind} are certified." in shown
+        assert row in shown
+        assert "margin" not in shown
+        assert "Probability" not in shown
+        browser.screenshot(tmp_path / "good-light.png", "light")
+
+    def test_the_page_says_that_a_vector_expired(self, browser: Chromium, folder: Path) -> None:
+        assert page_says(browser, folder, named("a vector that expired")) == ("valid", None)
+        assert "The group agreed that the request expired" in browser.evaluate(TEXT)
+
     def test_the_page_names_the_failed_check(self, browser: Chromium, folder: Path, tmp_path: Path) -> None:
         assert page_says(browser, folder, named("a salt is another")) == ("invalid", 11)
         assert "Check 11 of 14, openings, failed: the opening of owner 0" in browser.evaluate(TEXT)

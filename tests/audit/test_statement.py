@@ -15,15 +15,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dropbeard import __version__
+from dropbeard.audit.statement import authenticated, envelope, payload, statement
 from dropbeard.cli.main import run
 from dropbeard.signing.ecdsa_p256 import PrivateKey
 from dropbeard.signing.keys import write_private_key
 from dropbeard.types.certificates import Certificate, decode_certificate
 from dropbeard.types.genesis_file import genesis_to_toml
 from dropbeard.verification.certificate import verify
-from dropbeard.verification.statement import authenticated, envelope, payload, statement
 from tests.verification.building import GOOD, IMAGE, Plan, build, world
 from tests.verification.gallery import DEFECTS
+from tests.verification.other_tasks import certified, other_world
 
 WORLD = world()
 KEY = PrivateKey.generate()
@@ -91,6 +92,51 @@ def test_the_statement_holds_the_certificate_and_what_verification_found() -> No
         (owner, "class 3") for owner in range(3)
     ]
     assert predicate["inputCompared"] is False
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "decision"),
+    [
+        (
+            "embedding",
+            {"values": [16_384, 100, 0]},
+            {"values": [16_384, 150, 0], "margin": None, "reach": 100, "assurance": "none"},
+        ),
+        (
+            "scores",
+            {"values": [17, -8]},
+            {"values": [17, -8], "margin": None, "reach": 1, "assurance": "robust"},
+        ),
+        (
+            "boxes",
+            {"boxes": [{"classId": 0, "label": "cat", "x0": 0, "y0": 0, "x1": 30_000, "y1": 30_000, "score": 60_001}]},
+            {
+                "boxes": [
+                    {"classId": 0, "label": "cat", "x0": 0, "y0": 0, "x1": 30_000, "y1": 30_000, "score": 60_001}
+                ],
+                "margin": 4,
+                "reach": None,
+                "assurance": "robust",
+            },
+        ),
+        ("tensor", {"values": [1, 7]}, {"values": [1, 7], "margin": None, "reach": 1, "assurance": "none"}),
+    ],
+)
+def test_a_task_that_does_not_classify_is_stated_in_whole_numbers(
+    kind: str, answer: dict[str, Any], decision: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group, data = other_world(kind).group, certified(kind)
+    (tmp_path / "g.toml").write_text(genesis_to_toml(group))
+    (tmp_path / "c.dbcert").write_bytes(data)
+    assert run(["verify", str(tmp_path / "c.dbcert"), "--group", str(tmp_path / "g.toml"), "--dsse"]) == 0
+    predicate = json.loads(capsys.readouterr().out)["predicate"]
+    form = group.task.form
+    assert form is not None
+    said = {"name": group.task.name, "kind": kind, "fractionBits": form.fraction_bits, "unit": form.unit}
+    assert (predicate["task"], predicate["decision"]) == (said, decision)
+    assert {key: predicate["answers"][1][key] for key in answer} == answer
+    assert "choices" not in predicate["answers"][1]
+    assert decode_certificate(base64.b64decode(predicate["certificate"])).encode() == data
 
 
 def test_a_request_that_expired_has_no_decision() -> None:

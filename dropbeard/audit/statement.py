@@ -16,9 +16,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from dropbeard.aggregate.outcome import outcome
 from dropbeard.signing.ecdsa_p256 import PrivateKey
 from dropbeard.types.certificates import Certificate
 from dropbeard.types.group import Group
+from dropbeard.types.outputs import Box, Boxes, Numbers
+from dropbeard.types.task import Classification, Output, TaskSchema
 from dropbeard.verification.aggregate import plurality
 from dropbeard.verification.certificate import Verified
 
@@ -42,6 +45,7 @@ def statement(
     predicate = {
         "certificate": base64.b64encode(data).decode(),
         "group": {"id": group.id.hex(), "name": group.name, "epoch": group.epoch, "n": group.n, "f": group.f},
+        "task": _task(group.task),
         "request": verified.request.hex(),
         "client": certificate.client.hex(),
         "inputDigest": certificate.input_digest.hex(),
@@ -65,9 +69,45 @@ def _decision(verified: Verified, group: Group) -> dict[str, Any] | None:
     """None of a request that expired."""
     if not verified.answers:
         return None
+    if group.task.form is not None:
+        return _measured(verified, group.task)
     found = plurality(verified)
     label = None if found.label is None else group.task.labels[found.label]
     return {"classId": found.label, "label": label, "margin": found.margin, "assurance": found.assurance.value}
+
+
+def _measured(verified: Verified, task: TaskSchema) -> dict[str, Any] | None:
+    """What answers that are no classes come to, ``reach`` in the units of the values."""
+    found = outcome(verified)
+    if found.value is None:
+        return None
+    figures = {"margin": found.margin, "reach": found.reach, "assurance": found.assurance.value}
+    return _content(found.value, task) | figures
+
+
+def _task(task: TaskSchema) -> dict[str, Any]:
+    said: dict[str, Any] = {"name": task.name, "kind": task.kind.name.lower()}
+    return said if task.form is None else said | {"fractionBits": task.form.fraction_bits, "unit": task.form.unit}
+
+
+def _content(output: Output, task: TaskSchema) -> dict[str, Any]:
+    """An answer in whole numbers: a number is v / 2**fractionBits, what lies between 0 and 1 is in 1/65535."""
+    match output:
+        case Classification():
+            choices = [
+                {"classId": class_id, "label": task.labels[class_id], "probabilityUnits": units}
+                for class_id, units in output.choices
+            ]
+            return {"choices": choices}
+        case Boxes():
+            return {"boxes": [_box(box, task.labels[box.class_id]) for box in output.boxes]}
+        case Numbers():
+            return {"values": list(output.values)}
+
+
+def _box(box: Box, label: str) -> dict[str, Any]:
+    place = {"x0": box.x0, "y0": box.y0, "x1": box.x1, "y1": box.y1}
+    return {"classId": box.class_id, "label": label, **place, "score": box.score}
 
 
 def _answers(verified: Verified, group: Group) -> list[dict[str, Any]]:
@@ -77,10 +117,7 @@ def _answers(verified: Verified, group: Group) -> list[dict[str, Any]]:
             "name": answer.name,
             "version": answer.version,
             "model": answer.model.hex(),
-            "choices": [
-                {"classId": class_id, "label": group.task.labels[class_id], "probabilityUnits": units}
-                for class_id, units in answer.classification.choices
-            ],
+            **_content(answer.output, group.task),
         }
         for answer in verified.answers
     ]
