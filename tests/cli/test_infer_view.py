@@ -11,7 +11,8 @@ from dropbeard.errors import RequestExpired
 from dropbeard.types.certificates import decode_certificate
 from dropbeard.verification.certificate import verify
 from tests.verification.building import Plan, build, world
-from tests.verification.test_other_tasks import KINDS, certified, other_world
+from tests.verification.other_tasks import certified, other_world
+from tests.verification.test_other_tasks import KINDS
 
 PICTURE, SAVED = Path("a.png"), Path("out/a.dbcert")
 
