@@ -28,14 +28,21 @@ def test_every_command_has_a_page() -> None:
     assert {f"dropbeard-ledger-{name}.1" for name in ledger.commands} <= set(PAGES)
 
 
+def command_of(words: str, command: click.Command = dropbeard) -> click.Command:
+    """The command that a page's name spells; names of commands hold dashes, too."""
+    if not words:
+        return command
+    assert isinstance(command, click.Group)
+    context = click.Context(command)
+    verb = next(verb for verb in command.list_commands(context) if f"{words}-".startswith(f"{verb}-"))
+    found = command.get_command(context, verb)
+    assert found is not None
+    return command_of(words[len(verb) + 1 :], found)
+
+
 @pytest.mark.parametrize("name", sorted(PAGES))
 def test_a_page_has_every_option(name: str) -> None:
-    command: click.Command = dropbeard
-    for verb in name.removesuffix(".1").split("-")[1:]:
-        assert isinstance(command, click.Group)
-        found = command.get_command(click.Context(command), verb)
-        assert found is not None
-        command = found
+    command = command_of(name.removesuffix(".1").removeprefix("dropbeard").removeprefix("-"))
     page = PAGES[name].replace("\\-", "-")
     options = [option for option in command.params if isinstance(option, click.Option)]
     assert [option.name for option in options if option.opts[0] not in page] == []
