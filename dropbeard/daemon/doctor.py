@@ -19,6 +19,7 @@ from dropbeard.daemon.doctor_peers import Answer, ask_peers, genesis_of_peers, h
 from dropbeard.daemon.files import NodeFiles
 from dropbeard.daemon.findings import Check, Finding, fail, ok, run_all, warn
 from dropbeard.daemon.readiness import Readiness
+from dropbeard.daemon.unit_devices import gpu_in_unit, unit_properties
 from dropbeard.daemon.vitals import DISK_FREE_BYTES, IN_SIGHT_INTERVALS, LAG_MAX
 from dropbeard.errors import NodeUnreachable
 from dropbeard.serving.catalogue import artefact
@@ -69,6 +70,7 @@ class Doctor:
             "disk": self.disk,
             "libraries": self.libraries,
             "plan": self.plan,
+            "gpu-in-unit": self.gpu_in_unit,
             "node": self.node,
             "engine": self.engine,
             "models-in-force": self.models_in_force,
@@ -142,6 +144,12 @@ class Doctor:
         device = libraries.device_name(settings.device)
         read_plan(plan_key(manifest, device, libraries.version), settings.model)
         return ok("plan", f"{settings.model} is compiled for {device.name} and TensorRT {libraries.version}")
+
+    def gpu_in_unit(self) -> Finding:
+        """The sandbox of the engine's unit, where there is one."""
+        config = self._files.config
+        unit = unit_properties(config.name) if config.engine.backend == "tensorrt" else None
+        return gpu_in_unit(config.engine.backend, config.name, unit)
 
     def node(self) -> Finding:
         """Does it run, and is it well?"""
