@@ -50,6 +50,7 @@ async def _serve(gateway: Gateway, files: GatewayFiles, secret: CurveSecret) -> 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
+    loop.add_signal_handler(signal.SIGHUP, _refuse_to_reload)
     notifier = Notifier()
     async with AsyncExitStack() as stack:
         _serve_metrics(gateway, stack)
@@ -63,6 +64,12 @@ async def _serve(gateway: Gateway, files: GatewayFiles, secret: CurveSecret) -> 
         notifier.stopping()
         whole = await gateway.drained(DRAIN_S)
         logger.info("gateway-ending whole=%s left=%d", str(whole).lower(), gateway.in_flight)
+
+
+def _refuse_to_reload() -> None:
+    logger.warning(
+        "config-refused a gateway reads its configuration at its start: start another one, then end this one"
+    )
 
 
 def _serve_metrics(gateway: Gateway, stack: AsyncExitStack) -> None:

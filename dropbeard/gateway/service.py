@@ -32,6 +32,10 @@ call is answered."""
 class Asking(Protocol):
     """What a gateway needs of the client binding."""
 
+    @property
+    def group(self) -> Group:
+        """The group of the latest epoch that is known (rule 8.4)."""
+
     async def infer(self, image: Any, *, timeout: float, patience: float) -> Answer:
         """Ask the group about one picture."""
 
@@ -96,7 +100,7 @@ class Gateway:
         had_answers = time.monotonic_ns()
         self._silent_until = 0.0
         check_required(answers, options.require)
-        outputs = outputs_of(answers, wanted, self.group)
+        outputs = outputs_of(answers, wanted, client.group)
         parameters = parameters_of(answers, options)
         times = (began, had_rows, had_answers, time.monotonic_ns())
         undecided = sum(answer.class_id is None for answer in answers)

@@ -172,6 +172,8 @@ def test_systemd_hears_that_it_is_ready_that_it_is_alive_and_that_it_ends(tmp_pa
         with subprocess.Popen(command, env={**os.environ, **told}) as process:
             try:
                 words = [systemd.recv(4_096).decode() for _ in range(2)]
+                process.send_signal(signal.SIGHUP)  # nothing to it: it goes on
+                words.append(systemd.recv(4_096).decode())
                 process.send_signal(signal.SIGTERM)
                 while "STOPPING=1" not in words[-1]:
                     words.append(systemd.recv(4_096).decode())
