@@ -11,10 +11,12 @@ import msgspec
 
 from dropbeard.client.options import CERTIFICATE_TIMEOUT_S, PATIENCE_S
 from dropbeard.errors import ConfigInvalid
-from dropbeard.storage.files import read_text
+from dropbeard.storage.files import read_successions, read_text
 from dropbeard.types.cards import check_endpoint
+from dropbeard.types.group import Group
 from dropbeard.types.limits import CARD_BYTES_MAX, PIXELS_MAX
 from dropbeard.types.node_config import PORT_MAX
+from dropbeard.types.succession import Succession
 from dropbeard.types.toml_text import read_toml
 
 Form = Literal["raw", "encoded"]
@@ -42,6 +44,9 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file. Paths are relative to it."""
 
     genesis: str
+    successions: str | None = None
+    """What ended earlier epochs of the group (`dropbeard ledger successions`): needed where too few of the genesis'
+    owners are left; else the nodes show it."""
     model: str | None = None
     """What clients call the group; the task's name if not said."""
     key: str | None = None
@@ -108,6 +113,11 @@ class GatewayFiles:
     def genesis(self) -> Path:
         """The genesis file."""
         return self.at(self.config.genesis)
+
+    def known_epochs(self, group: Group) -> tuple[Succession, ...]:
+        """What ended the group's earlier epochs; ConfigInvalid or LedgerInvalid when the file is none of them."""
+        name = self.config.successions
+        return () if name is None else tuple(read_successions(self.at(name), group.id))
 
     def at(self, name: str) -> Path:
         """A file that the configuration names."""

@@ -21,6 +21,8 @@ from dropbeard.gateway.service import Gateway
 from dropbeard.gateway.watch import answers_itself
 from dropbeard.signing.curve import CurveSecret, load_curve_secret
 from dropbeard.storage.files import read_genesis
+from dropbeard.types.succession import Succession
+from dropbeard.verification.lineage import lineage_of
 
 DRAIN_S: Final = 10.0
 """For calls under way at the end."""
@@ -40,6 +42,7 @@ def run_gateway(files: GatewayFiles) -> int:
     secret = CurveSecret.generate() if key is None else load_curve_secret(files.private(key))
     group = read_genesis(files.genesis)
     Options(timeout=files.config.timeout_ms / 1e3, patience=files.config.patience_ms / 1e3).checked(group)
+    lineage_of(group, files.known_epochs(group))  # a file that proves nothing is found before anything listens
     gateway = Gateway(group, files.config)
     asyncio.run(_serve(gateway, files, secret))
     return 0
@@ -55,7 +58,8 @@ async def _serve(gateway: Gateway, files: GatewayFiles, secret: CurveSecret) -> 
     async with AsyncExitStack() as stack:
         _serve_metrics(gateway, stack)
         await stack.enter_async_context(listening(gateway, files))
-        work = (_stay_connected(gateway, secret), _watch(gateway.config, notifier))
+        known = files.known_epochs(gateway.group)
+        work = (_stay_connected(gateway, secret, known), _watch(gateway.config, notifier))
         tasks = [await stack.enter_async_context(_background(one)) for one in work]
         pace_garbage()
         notifier.ready(f"{gateway.description.model} at {where(gateway.config)}")
@@ -109,11 +113,11 @@ async def _wait(told: asyncio.Event) -> None:
     await told.wait()
 
 
-async def _stay_connected(gateway: Gateway, secret: CurveSecret) -> None:
+async def _stay_connected(gateway: Gateway, secret: CurveSecret, known: Sequence[Succession]) -> None:
     """Reach the group, and hold on to it: it may start after its gateways."""
     while True:
         try:
-            client = await AsyncClient.connect(gateway.group, secret)
+            client = await AsyncClient.connect(gateway.group, secret, successions=known)
         except GroupUnreachable as wrong:
             logger.warning("group-not-reached detail=%s", wrong)
             await asyncio.sleep(REACH_AGAIN_S)

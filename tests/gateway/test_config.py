@@ -75,6 +75,8 @@ def test_a_key_is_taken_from_systemd_where_it_hands_one_over(tmp_path: Path, mon
     [
         ("genesis = 'none.toml'", "cannot read the genesis file"),
         (f"{PLAIN}key = 'none.key'", "none.key"),
+        (f"{PLAIN}successions = 'none'", "none"),
+        (f"{PLAIN}successions = 'genesis.toml'", "genesis.toml"),
         (f"{PLAIN}timeout_ms = 86400000", "the group's horizon"),
         (f"{PLAIN}[tls]\ncertificate = 'none.pem'\nkey = 'none.key'", r"the files of \[tls\] cannot be used"),
     ],
