@@ -29,6 +29,8 @@ struct ToNode {
     # An epoch: what ended it?
     cards @6 :Void;
     # Which group cards do you show?
+    disclose @7 :Data;
+    # A certificate's bytes, for this node to keep (rule 8.2).
   }
 }
 
@@ -60,6 +62,12 @@ struct Rejected {
   detail @3 :Text;
 }
 
+struct Disclosed {
+  # What became of a certificate that was sent for keeping.
+  kept @0 :Bool;
+  detail @1 :Text;
+}
+
 struct ToClient {
   version @0 :UInt16;
   union {
@@ -74,5 +82,6 @@ struct ToClient {
     # What ended an epoch, and who serves the next one: a succession's canonical bytes (rule 8.4).
     cards @7 :Data;
     # Group cards as their file has them, TOML in UTF-8; empty if the node shows none.
+    disclosed @8 :Disclosed;
   }
 }

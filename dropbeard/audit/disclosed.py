@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from dropbeard.errors import CertificateInvalid, CertificateUnreadable
+from dropbeard.storage.files import DISCLOSED
 from dropbeard.types.certificates import Certificate, decode_certificate
 from dropbeard.types.group import Group
 from dropbeard.types.limits import CERTIFICATE_BYTES_MAX
@@ -20,7 +21,7 @@ from dropbeard.verification.aggregate import plurality
 from dropbeard.verification.certificate import Verified
 from dropbeard.verification.lineage import lineage_of
 
-DIRECTORY: Final = "disclosed"
+DIRECTORY: Final = DISCLOSED
 FILES_MAX: Final = 1_000
 """The newest of them are read."""
 

@@ -26,6 +26,7 @@ VERBS: Final = {
     "completion": ("dropbeard.cli.completion:completion_command", "Print the completion script of a shell."),
     "config": ("dropbeard.cli.config:config_command", "Show a configuration with the source of each value."),
     "demo": ("dropbeard.cli.demo:demo_command", "Four owners on this machine classify pictures and certify it."),
+    "disclose": ("dropbeard.cli.disclose:disclose_command", "Give certificates to owners, who then know how they did."),
     "doctor": ("dropbeard.cli.doctor:doctor_command", "Find out what ails a node, running or not."),
     "drain": ("dropbeard.cli.drain:drain_command", "End a running node without a failed request."),
     "engine": ("dropbeard.cli.engine:engine_command", "Compile a model for a GPU, and check what an engine computes."),

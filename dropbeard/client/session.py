@@ -31,6 +31,7 @@ from dropbeard.types.entries import EntryKind
 from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, Nonce, OwnerId, RequestId, TimeUs
 from dropbeard.types.messages import (
+    Disclosed,
     FetchOutcome,
     FetchSuccession,
     GroupCards,
@@ -208,7 +209,7 @@ class Session:
             case Reply():
                 if not self._epochs.keep(owner, message):
                     self._on_reply(message)
-            case GroupCards():
+            case GroupCards() | Disclosed():
                 pass  # nobody asked for them here
             case Rejected():
                 self._on_rejected(owner, message, now_us)
@@ -314,9 +315,8 @@ class Session:
             self._plan(request, waiting)
         if waiting.enough_since_us is None:
             self._ask_for_link(request, waiting, now_us)
-        members = [(o, waiting.legs[o]) for o in self.group.members]
-        refused = {o: leg.rejected for o, leg in members if leg.rejected is not None}
-        refused = {o: rejected for o, rejected in refused.items() if self._is_final(o, rejected)}
+        told = {owner: waiting.legs[owner].rejected for owner in self.group.members}
+        refused = {o: rejected for o, rejected in told.items() if rejected is not None and self._is_final(o, rejected)}
         if len(refused) > self.group.n - self.group.answers:
             reasons = "; ".join(f"{self.group.member(o).name}: {r.detail}" for o, r in refused.items())
             unfit = sum(r.reason is RejectReason.BAD_INPUT for r in refused.values()) > self.group.f

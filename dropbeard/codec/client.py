@@ -15,6 +15,8 @@ from dropbeard.types.entries import decode_entry
 from dropbeard.types.group import Group
 from dropbeard.types.ids import Digest, Epoch, GroupId, Nonce, OwnerId, RequestId, TimeUs
 from dropbeard.types.messages import (
+    Disclose,
+    Disclosed,
     FetchCards,
     FetchOutcome,
     FetchSuccession,
@@ -45,6 +47,8 @@ def encode_to_node(message: ToNode) -> bytes:
     size = 256
     if isinstance(message, Submits):
         size += sum(_SUBMIT.size + len(row.options) for row in message.requests)
+    if isinstance(message, Disclose):
+        size += len(message.certificate)
     return close_message(lambda m: _put_to_node(m, message), schema("client").ToNode, size)
 
 
@@ -59,6 +63,8 @@ def _put_to_node(frame: Any, message: ToNode) -> None:
             frame.succession = epoch
         case FetchCards():
             frame.cards = None
+        case Disclose(certificate):
+            frame.disclose = certificate
         case Submits(requests):
             into = frame.init("submit")
             into.group, into.rows = requests[0].group, b"".join(map(_submit_row, requests))
@@ -86,9 +92,17 @@ def _take_to_node(frame: Any) -> ToNode:
         return FetchSuccession(Epoch(frame.succession))
     if which == "cards":
         return FetchCards()
+    if which == "disclose":
+        return _take_disclose(frame.disclose)
     if which == "submit":
         return _take_submits(GroupId(exactly(frame.submit.group, 32, "a group id")), frame.submit.rows)
     raise MessageInvalid(f"a client's frame holds {which!r}")
+
+
+def _take_disclose(certificate: bytes) -> Disclose:
+    if len(certificate) > limits.DISCLOSED_BYTES_MAX:
+        raise MessageInvalid(f"a certificate of {len(certificate)} bytes, at most {limits.DISCLOSED_BYTES_MAX}")
+    return Disclose(certificate)
 
 
 def _take_submits(group: GroupId, rows: bytes) -> Submits:
@@ -143,6 +157,9 @@ def _put_to_client(frame: Any, message: ToClient) -> None:
             frame.succession = succession.encode()
         case GroupCards(toml):
             frame.cards = toml
+        case Disclosed(kept, detail):
+            into = frame.init("disclosed")
+            into.kept, into.detail = kept, cut_text(detail, limits.REJECT_TEXT_BYTES_MAX)
         case _:
             assert_never(message)
 
@@ -174,6 +191,8 @@ def _take_to_client(frame: Any, group: Group) -> ToClient:
         return Rejected(request, RejectReason(row.reason), row.retryAfter, detail)
     if which == "cards":
         return _take_cards(frame)
+    if which == "disclosed":
+        return _take_disclosed(frame)
     raise MessageInvalid(f"a node's frame holds {which!r}")
 
 
@@ -192,6 +211,21 @@ def _take_cards(frame: Any) -> GroupCards:
     if len(toml) > limits.GROUP_CARDS_BYTES_MAX:
         raise MessageInvalid(f"group cards of {len(toml)} bytes, at most {limits.GROUP_CARDS_BYTES_MAX} are possible")
     return GroupCards(toml)
+
+
+def decode_disclosed(data: bytes) -> Disclosed | None:
+    """Read a node's frame without knowing its group: what became of a certificate, None for another message;
+    MessageInvalid for other bytes."""
+    return open_message(schema("client").ToClient, data, limits.MESSAGE_BYTES_MAX, _only_disclosed)
+
+
+def _only_disclosed(frame: Any) -> Disclosed | None:
+    return _take_disclosed(frame) if str(frame.which()) == "disclosed" else None
+
+
+def _take_disclosed(frame: Any) -> Disclosed:
+    row = frame.disclosed
+    return Disclosed(row.kept, take_text(row.detail, limits.REJECT_TEXT_BYTES_MAX, "a detail"))
 
 
 def _take_reply(row: Any, group: Group) -> Reply:

@@ -15,11 +15,13 @@ from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.codec.catchup import decode_catchup
 from dropbeard.codec.client import decode_to_node
 from dropbeard.codec.peer import decode_lanes, decode_votes
+from dropbeard.daemon.disclosures import DisclosureDesk
 from dropbeard.errors import InputInvalid, MessageInvalid, VersionRefused
 from dropbeard.types import versions
 from dropbeard.types.ids import ClientKey, Epoch, Height, OwnerId, RequestId
 from dropbeard.types.messages import (
     BatchNotice,
+    Disclose,
     FetchCards,
     FetchOutcome,
     FetchSuccession,
@@ -59,8 +61,9 @@ class Said(NamedTuple):
 class Inbox:
     """Turns what came over the node's sockets into events for the core; counts what it drops, by reason."""
 
-    def __init__(self, state: ReplicaState, cards: bytes = b"") -> None:
+    def __init__(self, state: ReplicaState, cards: bytes = b"", disclosures: DisclosureDesk | None = None) -> None:
         self._state = state
+        self._disclosures = disclosures
         self._cards = GroupCards(cards)
         self.dropped: Counter[str] = Counter()
         self.draining = False
@@ -146,6 +149,9 @@ class Inbox:
                 return [] if known is None else [SendClient(client, SuccessionNotice(known))]
             case FetchCards():
                 return [SendClient(client, self._cards)]
+            case Disclose(certificate):
+                desk = self._disclosures
+                return [] if desk is None else [SendClient(client, desk.take(certificate, self._state.mono))]
             case _:
                 assert_never(message)
 

@@ -21,6 +21,7 @@ from dropbeard.agreement.resuming import promise_again, resume
 from dropbeard.agreement.turn import Turn
 from dropbeard.daemon.changes import ChangeDesk
 from dropbeard.daemon.clocks import read_clocks
+from dropbeard.daemon.disclosures import DisclosureDesk
 from dropbeard.daemon.engine_desk import EngineDesk
 from dropbeard.daemon.epoch_files import ask_epochs, read_epochs
 from dropbeard.daemon.files import NodeFiles
@@ -164,7 +165,7 @@ class Node:
         self._stood = (self.state.group.epoch, self.state.chain.hollow is None)
         """The epoch, and whether its state is there, when the engine was last looked at."""
         self._told: list[Event] = []  # by the node itself, for the next turn
-        self._inbox = Inbox(self.state, files.shown_cards())
+        self._inbox = Inbox(self.state, files.shown_cards(), DisclosureDesk(files.state, group, self.state))
         self._patient = PatientTurn(self.turn, self._inbox)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:

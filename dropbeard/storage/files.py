@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from dropbeard.errors import ConfigInvalid, MessageInvalid
 from dropbeard.types.cards import Card, card_from_toml
@@ -11,6 +12,9 @@ from dropbeard.types.group import Group
 from dropbeard.types.ids import GroupId
 from dropbeard.types.limits import CARD_BYTES_MAX, GENESIS_BYTES_MAX, SUCCESSIONS_BYTES_MAX
 from dropbeard.types.succession import Succession, decode_successions
+
+DISCLOSED: Final = "disclosed"
+"""The folder, in a node's state directory, of certificates that their holders disclosed to it (rule 8.2)."""
 
 
 def read_text(path: Path, bytes_max: int, what: str) -> str:

@@ -77,6 +77,9 @@ ENTRIES_MAX: Final = 1 << 20
 
 CERTIFICATE_BYTES_MAX: Final = 1 << 20
 
+DISCLOSED_BYTES_MAX: Final = 1 << 19
+"""A certificate that is sent to a node to keep: one message must hold it. Most have two thousand bytes."""
+
 SUPPLEMENTS_MAX: Final = REPLICAS_MAX
 
 FETCH_BATCHES_MAX: Final = 64

@@ -372,5 +372,20 @@ class GroupCards:
     toml: bytes
 
 
-ToNode = Hello | Submits | FetchOutcome | FetchSuccession | FetchCards
-ToClient = Welcome | Openings | Reply | Rejected | SuccessionNotice | GroupCards
+@dataclass(frozen=True, slots=True)
+class Disclose:
+    """Whoever holds a certificate gives it to the node to keep: its bytes, not checked (rule 8.2)."""
+
+    certificate: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosed:
+    """Is the certificate with the node now, and why (not)."""
+
+    kept: bool
+    detail: str
+
+
+ToNode = Hello | Submits | FetchOutcome | FetchSuccession | FetchCards | Disclose
+ToClient = Welcome | Openings | Reply | Rejected | SuccessionNotice | GroupCards | Disclosed

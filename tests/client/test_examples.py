@@ -102,6 +102,29 @@ def test_infer_answers_each_picture_and_keeps_certificates_that_verify(
     assert key.stat().st_mode & 0o777 == 0o600
 
 
+def test_what_is_disclosed_is_kept_by_the_nodes_that_get_it_and_counts_in_their_status(
+    local: Local, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--group", local.genesis, "--json"]
+    assert run(["infer", *local.pictures, "--out", str(tmp_path), "--timeout", "30", *options]) == 0
+    files = [row["certificate"] for row in json.loads(capsys.readouterr().out)["answers"]]
+    assert run(["disclose", *files, "--to", "alice", "--to", "bob", *options]) == 0
+    assert run(["disclose", files[0], "--to", "alice", *options]) == 0
+    first, again = [json.loads(line)["disclosed"] for line in capsys.readouterr().out.splitlines()]
+    assert [(row["owner"], row["kept"]) for row in first] == [("alice", True), ("bob", True)] * 2
+    assert "already" in again[0]["detail"]
+    group = Path(local.genesis).parent
+    kept = sorted(path.read_bytes() for path in (group / "alice" / "state" / "disclosed").glob("*.dbcert"))
+    assert kept == sorted(Path(name).read_bytes() for name in files)
+    assert not (group / "carol" / "state" / "disclosed").exists()
+    assert run(["status", str(group / "alice" / "alice.toml"), "--json"]) in (0, 1)
+    assert json.loads(capsys.readouterr().out)["agreement"]["certificates"] == 2
+    Path(files[0]).write_bytes(Path(files[0]).read_bytes()[:-1] + b"x")
+    assert run(["disclose", files[0], "--group", local.genesis]) in (1, 2)
+    assert run(["disclose", files[1], "--to", "erin", "--group", local.genesis]) == 2
+    assert "no owner 'erin'" in capsys.readouterr().err
+
+
 def test_infer_says_for_people_what_was_agreed_and_ends_with_3_below_what_is_required(
     local: Local, capsys: pytest.CaptureFixture[str]
 ) -> None:

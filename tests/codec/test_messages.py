@@ -45,12 +45,14 @@ from dropbeard.types.ids import (
     View,
 )
 from dropbeard.types.lanes import Attestation, LaneBatch, SignedBatch, SignedPromise
-from dropbeard.types.limits import CONFIGURATION_BYTES_MAX, GROUP_CARDS_BYTES_MAX
+from dropbeard.types.limits import CONFIGURATION_BYTES_MAX, DISCLOSED_BYTES_MAX, GROUP_CARDS_BYTES_MAX
 from dropbeard.types.messages import (
     BatchNotice,
     BootAnswer,
     BootQuestion,
     CertificateNotice,
+    Disclose,
+    Disclosed,
     FetchBatches,
     FetchCards,
     FetchHeader,
@@ -135,6 +137,8 @@ TO_NODE: list[ToNode] = [
     Hello(GROUP.id),
     FetchOutcome(RequestId(D)),
     FetchCards(),
+    Disclose(b"certificate"),
+    Disclose(bytes(DISCLOSED_BYTES_MAX)),
     Submits(
         (
             Submit(GroupId(D), Nonce(2**64 - 1), TimeUs(2**63), 2**32 - 1, b"o" * 64, InputKind.RAW_RGB8, (1, 2, 3)),
@@ -149,6 +153,8 @@ TO_CLIENT: list[ToClient] = [
     Openings(()),
     GroupCards("name = 'später'".encode()),
     GroupCards(b""),
+    Disclosed(True, ""),
+    Disclosed(False, "später"),
     GroupCards(bytes(GROUP_CARDS_BYTES_MAX)),
     Reply((HEADER,), ROWS, ((4, ENTRY), (9, ENTRY)), 12, (D, E, D)),
     Rejected(RequestId(D), RejectReason.BUSY, 2**40, "später, bitte"),

@@ -37,6 +37,8 @@ from dropbeard.types.ids import Digest, Epoch, Nonce, TimeUs, Version
 from dropbeard.types.messages import (
     BatchNotice,
     BucketNotice,
+    Disclose,
+    Disclosed,
     FetchBatches,
     FetchBucket,
     FetchCards,
@@ -165,7 +167,7 @@ def _client_and_engine(made: _Tapped) -> list[Sample]:
     submit = Submit(group.id, Nonce(1), TimeUs(2), 3, b"", InputKind.RAW_RGB8, (2, 2, 3))
     request = next(iter(made.clients.asked))
     to_node: list[ToNode] = [Hello(group.id), Submits((submit, submit)), FetchOutcome(request)]
-    to_node += [FetchSuccession(Epoch(1)), FetchCards()]
+    to_node += [FetchSuccession(Epoch(1)), FetchCards(), Disclose(b"certificate")]
     ticket = InferTicket(1, TimeUs(2), Version(1), InputKind.ENCODED_IMAGE, (0, 0, 0), Digest(bytes(32)))
     model = Digest(bytes(32))
     asked: list[ToEngine] = [
@@ -180,6 +182,9 @@ def _client_and_engine(made: _Tapped) -> list[Sample]:
     shown = encode_to_client(GroupCards(b"[[card]]\nformat = 1\n" * 20))
     return [
         Sample("to client GroupCards", (shown,), lambda f: decode_to_client(f[0], group)),
+        Sample(
+            "to client Disclosed", (encode_to_client(Disclosed(False, "no")),), lambda f: decode_to_client(f[0], group)
+        ),
         *(Sample("to node", (encode_to_node(message),), lambda f: decode_to_node(f[0])) for message in to_node),
         *(Sample("to engine", (encode_to_engine(m),), lambda f: decode_to_engine(f[0])) for m in asked),
         *(Sample("engine", (encode_from_engine(m),), lambda f: decode_from_engine(f[0])) for m in told),
