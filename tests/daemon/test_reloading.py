@@ -131,13 +131,18 @@ def page_is_at(port: int) -> bool:
 
 
 def test_a_metrics_page_moves_and_stays_where_it_was_when_it_cannot(files: NodeFiles) -> None:
-    first, second, taken = free_ports(3)
+    with closing(socket.socket()) as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        _move_a_page(files, other.getsockname()[1])
+
+
+def _move_a_page(files: NodeFiles, taken: int) -> None:
+    first, second = free_ports(2)
     at = {port: msgspec.structs.replace(files.config, metrics_port=port) for port in (0, first, second, taken)}
-    with MetricsPage(files.state, at[first]) as page, closing(socket.socket()) as other:
+    with MetricsPage(files.state, at[first]) as page:
         page.move(at[first], at[second])
         assert (page_is_at(first), page_is_at(second)) == (False, True)
-        other.bind(("127.0.0.1", taken))
-        other.listen()
         with pytest.raises(TransportFailed, match="choose another metrics_port"):
             page.move(at[second], at[taken])
         assert page_is_at(second)
