@@ -1,9 +1,9 @@
 """The units under a real systemd, booted in a private root by systemd-nspawn: opt-in, and never by a bare unshare.
 
 ``DROPBEARD_NSPAWN_ROOT`` names a directory with a minimal system (debootstrap --variant=minbase with systemd, dbus and
-python3) in which dropbeard is installed as /opt/dropbeard/bin/dropbeard. It is booted on an overlay that is thrown
-away (``--volatile=overlay``), with a network of its own, and nothing of this machine is shared but the group's files.
-Not yet run anywhere: it was written where systemd-nspawn is missing.
+python3) in which dropbeard with its extra ``gateway`` is installed as /opt/dropbeard/bin/dropbeard. It is booted on an
+overlay that is thrown away (``--volatile=overlay``), with a network of its own; nothing of this machine is shared but
+the group's files.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ SCRIPT = f"""#!/bin/sh
 # Runs inside, once: installs what the README says, watches what systemd makes of it, and switches off.
 exec > /given/{DONE} 2>&1
 set -eux
+trap 'test $? = 0 || journalctl --no-pager --unit="dropbeard-*" | tail -n 60' EXIT
 cp -r /given/root/. /
 systemd-sysusers
 systemd-tmpfiles --create
@@ -43,15 +44,22 @@ systemctl daemon-reload
 systemctl start dropbeard-engine@solo dropbeard-node@solo
 systemctl is-active dropbeard-engine@solo dropbeard-node@solo
 {PROGRAM} status /etc/dropbeard/solo/solo.toml
+systemctl start dropbeard-gateway@front
+READY='import urllib.request; print("gateway", urllib.request.urlopen("http://127.0.0.1:8000/v2/health/ready").status)'
+for i in $(seq 60); do /usr/bin/python3 -c "$READY" && break; sleep 0.5; done
+systemctl is-active dropbeard-gateway@front
+systemctl stop dropbeard-gateway@front
+echo "gateway's result: $(systemctl show -p Result --value dropbeard-gateway@front)"
 {PROGRAM} ledger prune /etc/dropbeard/solo/solo.toml
 systemctl start dropbeard-prune@solo.service
 systemctl reload dropbeard-node@solo
 systemctl kill --signal=KILL --kill-who=main dropbeard-node@solo
-for i in $(seq 60); do systemctl is-active dropbeard-node@solo && break; sleep 0.5; done
-echo "restarts: $(systemctl show -p NRestarts --value dropbeard-node@solo)"
+restarts() {{ systemctl show -p NRestarts --value dropbeard-node@solo; }}
+for i in $(seq 60); do test "$(restarts)" = 1 && systemctl is-active dropbeard-node@solo && break; sleep 0.5; done
+echo "restarts: $(restarts)"
 systemctl kill --signal=STOP --kill-who=main dropbeard-node@solo
-for i in $(seq 120); do test "$(systemctl show -p NRestarts --value dropbeard-node@solo)" = 2 && break; sleep 0.5; done
-echo "restarts by the watchdog: $(systemctl show -p NRestarts --value dropbeard-node@solo)"
+for i in $(seq 120); do test "$(restarts)" = 2 && systemctl is-active dropbeard-node@solo && break; sleep 0.5; done
+echo "restarts with the watchdog's: $(restarts)"
 systemctl stop dropbeard-node@solo dropbeard-engine@solo
 echo "result: $(systemctl show -p Result --value dropbeard-node@solo)"
 echo finished
@@ -79,6 +87,11 @@ def given(tmp_path: Path) -> Iterator[Path]:
     words = [str(home / "solo.card.toml"), "-o", str(home / "genesis.toml"), "--labels", str(labels)]
     assert run(["group", "create", *words]) == 0
     (home / "owner.key").unlink()
+    assert run(["systemd", "install", "front", "--gateway", "--root", str(made / "root"), "--program", PROGRAM]) == 0
+    front = home.parent / "front"
+    front.mkdir()
+    (front / "gateway.toml").write_text('genesis = "genesis.toml"\n')
+    (front / "genesis.toml").write_bytes((home / "genesis.toml").read_bytes())
     (made / "script").write_text(SCRIPT)
     (made / "inside.service").write_text(UNIT)
     yield made
@@ -117,7 +130,9 @@ def booted(given: Path) -> str:
 def test_units_start_reload_restart_and_stop_under_a_real_systemd(given: Path) -> None:
     report = booted(given)
     assert "finished" in report, report[-2_000:]
+    assert "gateway 200" in report
+    assert "gateway's result: success" in report
     assert "restarts: 1" in report
-    assert "restarts by the watchdog: 2" in report
+    assert "restarts with the watchdog's: 2" in report
     assert "result: success" in report
     assert "HEALTHY  solo" in report

@@ -244,3 +244,16 @@ def test_a_node_made_for_the_system_has_its_state_and_socket_where_the_units_exp
     assert 'endpoint = "ipc:///run/dropbeard/alice/engine.sock"' in text
     node, engine = (unit_text(f"dropbeard-{kind}@.service", Path("/x")) for kind in ("node", "engine"))
     assert value(node, "StateDirectory") == value(engine, "RuntimeDirectory") == "dropbeard/%i"
+
+
+@pytest.mark.parametrize("kind", ["node", "gateway", "prune"])
+def test_a_sandbox_lets_zeromq_set_its_threads_policy_or_it_would_end_the_process(kind: str) -> None:
+    text = unit_text(f"dropbeard-{kind}@.service", Path("/x"))
+    filters = [line.partition("=")[2] for line in text.splitlines() if line.startswith("SystemCallFilter=")]
+    assert filters[-1] == "sched_setscheduler"
+    assert any("@resources" in line for line in filters[:-1])
+
+
+def test_a_nodes_sandbox_lets_zeromq_look_up_the_interfaces_that_it_binds_to() -> None:
+    families = value(unit_text("dropbeard-node@.service", Path("/x")), "RestrictAddressFamilies")
+    assert "AF_NETLINK" in families.split()
