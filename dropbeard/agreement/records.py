@@ -263,8 +263,9 @@ def _read_answers(reader: wire.Reader) -> tuple[tuple[Digest, bytes], ...]:
     models = [Digest(reader.take(32)) for _ in range(reader.u8())]
     rows = wire.tailed_rows(_ANSWER, reader.take(reader.remaining), limits.ENTRIES_MAX, limits.OUTPUT_BYTES_MAX)
     answers = [(place, output) for (place,), output in rows]
-    if any(place >= len(models) for place, _ in answers):
-        raise MessageInvalid("an answer names a model that its record does not hold")
+    used = list(dict.fromkeys(place for place, _ in answers))
+    if used != list(range(len(models))) or len(set(models)) != len(models):
+        raise MessageInvalid("answers do not name the models of their record, each once, in the order of first use")
     return tuple((models[place], output) for place, output in answers)
 
 

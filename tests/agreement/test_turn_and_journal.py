@@ -198,3 +198,14 @@ def test_every_record_comes_back_from_its_bytes_and_no_other_bytes_do(kind: str)
     for wrong in (data + b"\0", data[:-1], b"\x0f" + data[1:], b""):
         with pytest.raises(MessageInvalid):
             decode_record(wrong, GROUP)
+
+
+def test_openings_have_one_form_of_bytes() -> None:
+    first, second = GROUP.owners[0].model, GROUP.owners[1].model
+    data = encode_record(OpeningsRecord(((first, b"a"), (second, b"b"))))
+    a, b = data[66:70], data[70:]
+    assert data == bytes((4, 2)) + first + second + a + b
+    twice, unused = bytes((4, 2)) + first + first + a + b, bytes((4, 3)) + first + second + bytes(32) + a + b
+    for wrong in (twice, unused, bytes((4, 2)) + second + first + b + a, bytes((4, 1)) + first + a + b):
+        with pytest.raises(MessageInvalid):
+            decode_record(wrong, GROUP)
