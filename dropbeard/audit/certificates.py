@@ -10,10 +10,10 @@ from typing import Final
 from dropbeard.aggregate.outcome import outcome
 from dropbeard.errors import CertificateInvalid, CertificateUnreadable
 from dropbeard.evidence.kinds import MAGIC
+from dropbeard.storage.files import read_certificate
 from dropbeard.types.certificates import Certificate, decode_certificate
 from dropbeard.types.entries import EntryKind
 from dropbeard.types.ids import Digest, Epoch, Height, OwnerId, RequestId, TimeUs, Version, View
-from dropbeard.types.limits import CERTIFICATE_BYTES_MAX
 from dropbeard.types.task import Classification
 from dropbeard.verification.aggregate import Assurance
 from dropbeard.verification.certificate import Verified
@@ -119,8 +119,7 @@ def _is_evidence(path: Path) -> bool:
 def read_certificate_file(path: Path, lineage: Lineage) -> Seen | BadFile:
     """Verify one file with the keys of its epoch."""
     try:
-        with path.open("rb") as file:
-            certificate = decode_certificate(file.read(CERTIFICATE_BYTES_MAX + 1))
+        certificate = decode_certificate(read_certificate(path))
         return _seen(path, certificate, lineage.verify(certificate))
     except OSError as wrong:
         return BadFile(path, None, None, f"cannot be read: {wrong.strerror}")

@@ -12,16 +12,14 @@ from pathlib import Path
 from typing import Final
 
 from dropbeard.errors import CertificateInvalid, CertificateUnreadable
-from dropbeard.storage.files import DISCLOSED
+from dropbeard.storage.files import read_certificate
 from dropbeard.types.certificates import Certificate, decode_certificate
 from dropbeard.types.group import Group
-from dropbeard.types.limits import CERTIFICATE_BYTES_MAX
 from dropbeard.types.succession import Succession
 from dropbeard.verification.aggregate import plurality
 from dropbeard.verification.certificate import Verified
 from dropbeard.verification.lineage import lineage_of
 
-DIRECTORY: Final = DISCLOSED
 FILES_MAX: Final = 1_000
 """The newest of them are read."""
 
@@ -77,9 +75,7 @@ def newest(directory: Path) -> list[Path]:
 def read_disclosed(path: Path, check: Callable[[Certificate], Verified]) -> Verified | None:
     """What a file says; None when it cannot be read or ``check`` refuses it."""
     try:
-        with path.open("rb") as file:
-            data = file.read(CERTIFICATE_BYTES_MAX + 1)
-        return check(decode_certificate(data))
+        return check(decode_certificate(read_certificate(path)))
     except (OSError, CertificateInvalid, CertificateUnreadable):
         return None
 

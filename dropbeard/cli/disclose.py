@@ -66,12 +66,12 @@ def disclose_command(
 def _checked(path: Path, lineage: Any) -> bytes:
     """The file's bytes, once they are known to verify: a node would only refuse them."""
     from dropbeard.errors import CertificateUnreadable
+    from dropbeard.storage.files import read_certificate
     from dropbeard.types.certificates import decode_certificate
     from dropbeard.types.limits import DISCLOSED_BYTES_MAX
 
     try:
-        with path.open("rb") as file:
-            data = file.read(DISCLOSED_BYTES_MAX + 1)
+        data = read_certificate(path, DISCLOSED_BYTES_MAX)
     except OSError as wrong:
         raise CertificateUnreadable(f"cannot read {path}: {wrong.strerror}") from wrong
     if len(data) > DISCLOSED_BYTES_MAX:

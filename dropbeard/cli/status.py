@@ -66,12 +66,12 @@ def _once(config: Path, as_json: bool, watch: bool, timeout: float, certificates
 
 
 def _agreement(files: NodeFiles, owner: str, certificates: Path | None) -> Agreement:
-    from dropbeard.audit.disclosed import DIRECTORY, agreement_of
+    from dropbeard.audit.disclosed import agreement_of
     from dropbeard.daemon.epoch_files import read_epochs
-    from dropbeard.storage.files import read_genesis
+    from dropbeard.storage.files import DISCLOSED, read_genesis
 
     group = read_genesis(files.genesis)
-    return agreement_of(owner, group, certificates or files.state / DIRECTORY, read_epochs(group, files.state)[1])
+    return agreement_of(owner, group, certificates or files.state / DISCLOSED, read_epochs(group, files.state)[1])
 
 
 def _as_json(status: NodeStatus, agreement: Agreement) -> dict[str, Any]:

@@ -127,11 +127,10 @@ def _judge(path: Path, lineage: Lineage, as_json: bool) -> int:
 
 def _read(path: Path) -> bytes:
     from dropbeard.errors import CertificateUnreadable
-    from dropbeard.types.limits import CERTIFICATE_BYTES_MAX
+    from dropbeard.storage.files import read_certificate
 
     try:
-        with path.open("rb") as file:
-            return file.read(CERTIFICATE_BYTES_MAX + 1)
+        return read_certificate(path)
     except OSError as wrong:
         raise CertificateUnreadable(f"cannot read the certificate {path}: {wrong.strerror}") from wrong
 

@@ -95,7 +95,7 @@ class AsyncClient:
     @property
     def group(self) -> Group:
         """The group of the latest epoch that is known."""
-        return self._pump.group
+        return self._pump.calls.group
 
     @property
     def nodes_reached(self) -> int:

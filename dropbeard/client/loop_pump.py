@@ -30,11 +30,9 @@ class LoopPump:
 
     def __init__(self, group: Group, secret: CurveSecret, successions: Sequence[Succession] = ()) -> None:
         self.calls: Calls[Future] = Calls(group, ClientKey(secret.public), successions)
-        self.group = self.calls.group
-        """Of the latest epoch that is known."""
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
-        self._link = ClientLink(self.group, secret)
+        self._link = ClientLink(self.calls.group, secret)
         self._descriptors: list[int] = []
         self._rewired = 0
         self._is_closed = False
@@ -59,11 +57,11 @@ class LoopPump:
     async def open(self, timeout_s: float) -> None:
         """Wait until all nodes said welcome, or enough when the time is up; GroupUnreachable when fewer did."""
         session = self.calls.session
-        for owner in self.group.members:
+        for owner in self.calls.group.members:
             session.on_connected(owner)
         self.schedule()
         until = time.monotonic() + timeout_s
-        while len(session.credits) < self.group.n and (left_s := until - time.monotonic()) > 0:
+        while len(session.credits) < self.calls.group.n and (left_s := until - time.monotonic()) > 0:
             self._changed.clear()
             try:
                 await asyncio.wait_for(self._changed.wait(), left_s)
@@ -96,7 +94,7 @@ class LoopPump:
             if future.cancelled():
                 self.calls.cancel(request)
                 self.schedule()
-        return ended.outcome(self.group)
+        return ended.outcome(self.calls.group)
 
     @property
     def _has_room(self) -> bool:
@@ -152,9 +150,7 @@ class LoopPump:
                 calls.session.on_connected(owner)
             for owner, data in link.received():
                 calls.hear(owner, data, now_us()[0])
-            if calls.group is not self.group:
-                self.group = calls.group
-                link.follow(self.group)
+            link.follow(calls.group)
             if link.rewired != self._rewired:
                 self._listen()
             self._changed.set()

@@ -47,11 +47,9 @@ class ThreadPump:
 
     def __init__(self, group: Group, secret: CurveSecret, successions: Sequence[Succession] = ()) -> None:
         self.calls: Calls[Caller] = Calls(group, ClientKey(secret.public), successions)
-        self.group = self.calls.group
-        """Of the latest epoch that is known."""
         self._process = os.getpid()
         self._lock = threading.RLock()
-        self._link = ClientLink(self.group, secret)
+        self._link = ClientLink(self.calls.group, secret)
         self._is_closed = False
         self._pumping: int | None = None
         """The thread that works the sockets."""
@@ -70,10 +68,10 @@ class ThreadPump:
         """Wait until all nodes said welcome, or enough when the time is up; GroupUnreachable when fewer did."""
         session, caller = self.calls.session, self.caller()
         with self._lock:
-            for owner in self.group.members:
+            for owner in self.calls.group.members:
                 session.on_connected(owner)
             until = time.monotonic() + timeout_s
-            while len(session.credits) < self.group.n and time.monotonic() < until:
+            while len(session.credits) < self.calls.group.n and time.monotonic() < until:
                 self._step(caller)
         if not self.calls.is_connected:
             raise self.calls.unreachable(timeout_s)
@@ -192,9 +190,7 @@ class ThreadPump:
             calls.session.on_connected(owner)
         for owner, data in link.received():
             calls.hear(owner, data, now_us()[0])
-        if calls.group is not self.group:
-            self.group = calls.group
-            link.follow(self.group)
+        link.follow(calls.group)
         for call, request, told in calls.advance(now_us()[0]):
             caller = call.waiting
             if isinstance(told, Ended):

@@ -42,13 +42,14 @@ def run_gateway(files: GatewayFiles) -> int:
     secret = CurveSecret.generate() if key is None else load_curve_secret(files.private(key))
     group = read_genesis(files.genesis)
     Options(timeout=files.config.timeout_ms / 1e3, patience=files.config.patience_ms / 1e3).checked(group)
-    lineage_of(group, files.known_epochs(group))  # a file that proves nothing is found before anything listens
+    known = files.known_epochs(group)
+    lineage_of(group, known)  # a file that proves nothing is found before anything listens
     gateway = Gateway(group, files.config)
-    asyncio.run(_serve(gateway, files, secret))
+    asyncio.run(_serve(gateway, files, secret, known))
     return 0
 
 
-async def _serve(gateway: Gateway, files: GatewayFiles, secret: CurveSecret) -> None:
+async def _serve(gateway: Gateway, files: GatewayFiles, secret: CurveSecret, known: Sequence[Succession]) -> None:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -58,7 +59,6 @@ async def _serve(gateway: Gateway, files: GatewayFiles, secret: CurveSecret) -> 
     async with AsyncExitStack() as stack:
         _serve_metrics(gateway, stack)
         await stack.enter_async_context(listening(gateway, files))
-        known = files.known_epochs(gateway.group)
         work = (_stay_connected(gateway, secret, known), _watch(gateway.config, notifier))
         tasks = [await stack.enter_async_context(_background(one)) for one in work]
         pace_garbage()

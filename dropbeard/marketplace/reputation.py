@@ -12,14 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from dropbeard.audit.disclosed import read_disclosed
 from dropbeard.audit.findings import Audit
-from dropbeard.errors import CertificateInvalid, CertificateUnreadable
 from dropbeard.types.blocks import Header
-from dropbeard.types.certificates import decode_certificate
 from dropbeard.types.entries import Entry, EntryKind
 from dropbeard.types.group import Group
 from dropbeard.types.ids import OwnerId, RequestId
-from dropbeard.types.limits import CERTIFICATE_BYTES_MAX
 from dropbeard.verification.aggregate import plurality
 from dropbeard.verification.certificate import Verified
 from dropbeard.verification.lineage import Lineage, lineage_of
@@ -92,12 +90,11 @@ def disclosed_in(directory: Path, lineage: Lineage) -> Disclosed:
     """Every ``*.dbcert`` of a directory; one that is not there holds none."""
     found = Disclosed()
     for path in sorted(directory.glob(f"*{SUFFIX}")):
-        try:
-            with path.open("rb") as file:
-                data = file.read(CERTIFICATE_BYTES_MAX + 1)
-            found.take(lineage.verify(decode_certificate(data)))
-        except (OSError, CertificateInvalid, CertificateUnreadable):
+        verified = read_disclosed(path, lineage.verify)
+        if verified is None:
             found.refused += 1
+        else:
+            found.take(verified)
     return found
 
 

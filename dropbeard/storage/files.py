@@ -10,7 +10,7 @@ from dropbeard.types.cards import Card, card_from_toml
 from dropbeard.types.genesis_file import genesis_from_toml
 from dropbeard.types.group import Group
 from dropbeard.types.ids import GroupId
-from dropbeard.types.limits import CARD_BYTES_MAX, GENESIS_BYTES_MAX, SUCCESSIONS_BYTES_MAX
+from dropbeard.types.limits import CARD_BYTES_MAX, CERTIFICATE_BYTES_MAX, GENESIS_BYTES_MAX, SUCCESSIONS_BYTES_MAX
 from dropbeard.types.succession import Succession, decode_successions
 
 DISCLOSED: Final = "disclosed"
@@ -29,6 +29,13 @@ def read_text(path: Path, bytes_max: int, what: str) -> str:
         raise ConfigInvalid(f"cannot read {what} {path}: {wrong.strerror}") from wrong
     except UnicodeDecodeError as wrong:
         raise ConfigInvalid(f"{path} is not {what}: it is not text") from wrong
+
+
+def read_certificate(path: Path, bytes_max: int = CERTIFICATE_BYTES_MAX) -> bytes:
+    """A certificate file's bytes, one more than ``bytes_max`` at most: whoever decodes them refuses more. OSError when
+    it cannot be read."""
+    with path.open("rb") as file:
+        return file.read(bytes_max + 1)
 
 
 def read_genesis(path: Path) -> Group:

@@ -61,6 +61,7 @@ class ClientLink:
         self._ready: Container[object] = EVERYTHING
         """What the last poll found readable."""
         self.not_sent: Counter[OwnerId] = Counter()
+        self._group: Group | None = None
         self.rewired = 0
         """How often ``descriptors`` became others."""
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -72,7 +73,11 @@ class ClientLink:
         )
 
     def follow(self, group: Group) -> None:
-        """Speak to the owners of this group at their places; others are listened to for LEAVING_S (rule 8.4)."""
+        """Speak to the owners of this group at their places; others are listened to for LEAVING_S (rule 8.4). The
+        group that it follows already costs nothing."""
+        if group is self._group:
+            return
+        self._group = group
         now = time.monotonic()
         for owner in [owner for owner, line in self._lines.items() if line.place != _place(group.owner(owner))]:
             self._leaving.append((now + LEAVING_S, self._lines.pop(owner)))

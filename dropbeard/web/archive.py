@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from dropbeard.audit.disclosed import DIRECTORY, newest, read_disclosed
+from dropbeard.audit.disclosed import newest, read_disclosed
 from dropbeard.daemon.files import NodeFiles
 from dropbeard.errors import LedgerInvalid, MessageInvalid
+from dropbeard.storage.files import DISCLOSED
 from dropbeard.types.group import Group
 from dropbeard.types.succession import decode_successions
 from dropbeard.verification.certificate import Verified
@@ -65,7 +66,7 @@ class Archive:
     def look_at_certificates(self) -> None:
         """Verify the files that are new; the others are remembered by name, time and size."""
         found: dict[Stamp, Verified | None] = {}
-        for path in newest(self._files.state / DIRECTORY):
+        for path in newest(self._files.state / DISCLOSED):
             stamp = _stamp(path)
             known = stamp in self._known
             found[stamp] = self._known[stamp] if known else read_disclosed(path, self._read.lineage.verify)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from dropbeard.audit.disclosed import DIRECTORY
+from dropbeard.storage.files import DISCLOSED
 from dropbeard.types.group import Group
 from dropbeard.types.ids import OwnerId
 from dropbeard.types.status import NodeStatus
@@ -117,7 +117,7 @@ def group_page(known: Known) -> str:
         OwnerRow(owner.id, owner.name, owner.endpoints.clients, _place(named, owner.name)) for owner in current.owners
     ]
     refused, matrix = known.read.refused, known.read.disagreement
-    found = {"owners": owners, "matrix": matrix, "refused": refused, "directory": DIRECTORY, "cell": _cell}
+    found = {"owners": owners, "matrix": matrix, "refused": refused, "directory": DISCLOSED, "cell": _cell}
     return _page("group.html", PAGES[1][1], known, **found)
 
 
@@ -151,7 +151,7 @@ def certificates_page(known: Known, report: Report | None = None) -> str:
     lineage = known.read.lineage
     total = len(known.read.certificates)
     rows = [_disclosed(one, lineage) for one in known.read.certificates[:DISCLOSED_SHOWN]]
-    found = {"report": report, "disclosed": rows, "total": total, "directory": DIRECTORY}
+    found = {"report": report, "disclosed": rows, "total": total, "directory": DISCLOSED}
     return _page("certificates.html", PAGES[3][1], known, **found)
 
 
