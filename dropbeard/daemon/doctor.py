@@ -81,7 +81,8 @@ class Doctor:
             "genesis-of-peers": lambda: genesis_of_peers(self._answers),
             "wire-versions": lambda: wire_versions(self._answers),
         }
-        return [*self._readiness.findings(), *run_all(checks)]
+        ready = self._readiness.findings()
+        return [*ready, *run_all(checks, ready)]
 
     @cached_property
     def _status(self) -> NodeStatus | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -40,9 +40,15 @@ def fail(check: str, text: str, mend: str) -> Finding:
     return Finding(check, "fail", text, mend)
 
 
-def run_all(checks: Mapping[str, Check]) -> list[Finding]:
-    """Every check in its order; an expected error is a failed check, and its own line says what to do."""
-    return [_run(name, check) for name, check in checks.items()]
+def run_all(checks: Mapping[str, Check], before: Sequence[Finding] = ()) -> list[Finding]:
+    """Every check in its order; an expected error is a failed check, and its own line says what to do. What failed by
+    the same error as another check, also one of those ``before``, names that one."""
+    found = list(before)
+    for name, check in checks.items():
+        row = _run(name, check)
+        cause = next((one.check for one in found if row.level == one.level == "fail" and row.text == one.text), None)
+        found.append(row if cause is None else fail(name, f"not known: {cause} failed", f"mend {cause} first"))
+    return found[len(before) :]
 
 
 def _run(name: str, check: Check) -> Finding:

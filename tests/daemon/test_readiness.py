@@ -14,7 +14,7 @@ from dropbeard.cli.main import run
 from dropbeard.daemon.files import read_node_files
 from dropbeard.daemon.findings import Finding
 from dropbeard.daemon.local_group import free_ports
-from dropbeard.daemon.readiness import Readiness, site_of
+from dropbeard.daemon.readiness import GIVE_GENESIS, Readiness, site_of
 
 LABELS = "\n".join(f"class {number}" for number in range(10))
 
@@ -57,7 +57,9 @@ def unknown_model(home: Path) -> None:
 
 
 FAULTS: list[tuple[str, str, str, Callable[[Path], object]]] = [
-    ("genesis", "fail", "cannot read the genesis file", lambda home: (home / "genesis.toml").unlink()),
+    ("genesis", "fail", "there is no ", lambda home: (home / "genesis.toml").unlink()),
+    ("genesis", "fail", "line 1", lambda home: (home / "genesis.toml").write_text("= no")),
+    ("sites", "fail", "not known: genesis failed", lambda home: (home / "genesis.toml").unlink()),
     ("keys", "fail", "open to others", lambda home: (home / "node.key").chmod(0o644)),
     ("keys", "fail", "does not exist", lambda home: (home / "salt.key").unlink()),
     ("keys", "warn", "the keys are solo's", lambda home: edit(home, 'name = "solo"', 'name = "lolo"')),
@@ -78,6 +80,16 @@ def test_a_fault_is_found_and_the_finding_says_what_mends_it(
     row = findings(home)[check]
     assert (row.level, part in row.text) == (level, True), row
     assert row.mend
+
+
+def test_what_only_lacks_the_genesis_is_said_once(home: Path) -> None:
+    (home / "genesis.toml").unlink()
+    found = findings(home)
+    assert found["permissions"].level == "ok"
+    assert found["genesis"].mend == GIVE_GENESIS
+    others = [row for row in found.values() if row.level == "fail" and row.check != "genesis"]
+    assert [row.check for row in others] == ["keys", "ports", "sites"]
+    assert {row.mend for row in others} == {"mend genesis first"}
 
 
 def test_another_backends_model_is_not_the_one_of_the_genesis(home: Path) -> None:
