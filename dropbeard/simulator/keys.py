@@ -80,7 +80,7 @@ class Keys:
 
     @cached_property
     def read_record(self) -> Callable[[bytes], Record]:
-        """Decodes the group's journal records; the same bytes are read once, on however many disks they are."""
+        """Decodes the genesis group's journal records; the same bytes are read once, on however many disks they are."""
         return cache(partial(decode_record, group=self.group))
 
 

@@ -124,7 +124,7 @@ class SimulatedReplica:
         state = new_replica(group, self.owner, secret, now, self._keys.checker, boot)
         state.barred = self.barred
         turn = Turn(state, GuardedSigner(self.key, guard), WatchedJournal(journal, self._tell), self._piece_bytes)
-        resume(state, checkpoint, shelf, now)
+        resume(state, checkpoint, shelf, now, self._keys.read_record)
         turn.send_again(restore(state, records, now))
         return turn
 
