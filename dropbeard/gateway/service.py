@@ -15,6 +15,7 @@ from dropbeard.client.answers import Answer
 from dropbeard.errors import ConfigInvalid, DropbeardError
 from dropbeard.gateway.calls import Answered, Call, Options, options_of
 from dropbeard.gateway.config import GatewayConfig
+from dropbeard.gateway.departures import Departures
 from dropbeard.gateway.description import VERSION, Description
 from dropbeard.gateway.faults import Fault, Reason, fault_of
 from dropbeard.gateway.outputs import check_required, check_wanted, outputs_of, parameters_of
@@ -55,6 +56,7 @@ class Gateway:
         self.statistics = Statistics()
         self.client: Asking | None = None
         self.draining = False
+        self._departures = Departures()
         self._in_flight = 0
         self._buffered = 0
         self._silent_until = 0.0
@@ -98,6 +100,7 @@ class Gateway:
             had_rows = time.monotonic_ns()
             answers = await self._ask(client, rows, options)
         had_answers = time.monotonic_ns()
+        self._departures.answered((had_answers - had_rows) / 1e9)
         self._silent_until = 0.0
         check_required(answers, options.require)
         outputs = outputs_of(answers, wanted, client.group)
@@ -126,6 +129,7 @@ class Gateway:
         """Every row at once; the first error ends them all."""
         try:
             async with asyncio.timeout(options.timeout_s):
+                await self._departures.leave(self._in_flight == len(rows), options.timeout_s)
                 if len(rows) == 1:
                     return [await client.infer(rows[0], timeout=options.timeout_s, patience=options.patience_s)]
                 asked = [client.infer(row, timeout=options.timeout_s, patience=options.patience_s) for row in rows]
