@@ -38,8 +38,8 @@ RUNS: Final = 6
 """Each way begins twice. Short turns many times: what else the machine does changes within tens of seconds."""
 
 QUICK_RUNS: Final = 1
-SECONDS: Final = 6.0
-WARM_S: Final = 2.0
+SECONDS: Final = 5.0
+WARM_S: Final = 1.5
 IN_FLIGHT: Final = 16
 """Enough to keep both cores busy, and few enough that what is open at the ends of a run is little beside it."""
 

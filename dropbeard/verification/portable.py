@@ -262,8 +262,13 @@ def read(path: str, most: int) -> bytes:
 
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
+    if {"-h", "--help"} & set(argv):
+        print(__doc__)
+        return 0
+    if len(argv) not in (2, 3):
+        print("usage: dropbeard-verify CERT GENESIS [SUCCESSIONS]", file=sys.stderr)
+        return 2
     try:
-        readable(len(argv) in (2, 3), "usage: dropbeard-verify CERT GENESIS [SUCCESSIONS]")
         cert = read_certificate(read(argv[0], CERTIFICATE_BYTES_MAX))
         genesis = read_genesis(read(argv[1], GENESIS_BYTES_MAX).decode())
         group = verify(cert, read_epochs(genesis, read(argv[2], SUCCESSIONS_BYTES_MAX) if argv[2:] else None))

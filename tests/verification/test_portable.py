@@ -154,6 +154,12 @@ def test_the_program_takes_what_ended_earlier_epochs(tmp_path: Path) -> None:
     assert done[1].stderr.startswith("invalid: step 3:")
 
 
+def test_the_program_explains_itself_when_it_is_asked() -> None:
+    done = run("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "dropbeard-verify CERT GENESIS [SUCCESSIONS]" in done.stdout
+
+
 def test_the_program_says_that_a_request_expired(tmp_path: Path) -> None:
     done = run(*saved(tmp_path, build(WORLD, GOOD["expired"]).encode()))
     assert done.returncode == 0
