@@ -127,10 +127,14 @@ class EngineWasLost:
 
 @dataclass(frozen=True, slots=True)
 class AnswersCame:
-    """The engine finished a batch under ``version``: canonical output bytes by request."""
+    """The engine finished a batch under ``version``: canonical output bytes by request.
+
+    ``took_us``: what an answer takes lately, queueing included, in microseconds.
+    """
 
     version: Version
     answers: tuple[tuple[RequestId, bytes], ...]
+    took_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)

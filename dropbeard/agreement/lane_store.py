@@ -98,6 +98,15 @@ class LaneStore:
             at, height, taken = following[0], LaneHeight(height + 1), taken + 1
         return LaneTip(tip.owner, height, at)
 
+    def attests(self, tip: LaneTip, enough: int) -> bool:
+        """Does the first-seen branch above ``tip`` hold ``enough`` attestations?"""
+        lane, at = self.lanes[tip.owner], tip.digest
+        while enough > 0 and (following := lane.children.get(at)):
+            at = following[0]
+            signed = lane.batches.get(at)
+            enough -= 0 if signed is None else len(signed.batch.attestations)
+        return enough <= 0
+
     def tips_from(self, cut: Cut, steps: int | None = None) -> Cut:
         """``tip_from`` of every lane of a cut."""
         return tuple(self.tip_from(tip, steps) for tip in cut)

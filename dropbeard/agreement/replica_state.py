@@ -222,6 +222,8 @@ class ReplicaState:
     own_tip: LaneTip = field(default_factory=lambda: LaneTip(OwnerId(0), LaneHeight(0), NO_DIGEST))
     own_time: TimeUs = NO_TIME
     own_batch_us: int = 0
+    answer_us: int = 0
+    """What an answer of our engine takes lately, as it was last told."""
     own_model: ModelInForce = ModelInForce(FIRST_VERSION, NO_DIGEST, Height(0), LaneHeight(0))
     """Version and model that our lane is at: in force for the next batch we append (rule 4.3)."""
     next_update: SignedUpdate | None = None

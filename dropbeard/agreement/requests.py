@@ -197,6 +197,7 @@ def close_own(state: ReplicaState, request: RequestId, own: OwnRequest) -> None:
 
 def on_answers(state: ReplicaState, event: AnswersCame) -> list[Effect]:
     """Commit to each answer; the lane batch leaves at the end of the turn (rules 2.6, 2.7)."""
+    state.answer_us = event.took_us
     model = state.own_model
     for request, output in event.answers:
         own = state.mine.get(request)

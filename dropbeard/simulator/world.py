@@ -270,12 +270,14 @@ class World:
         replica.at_work[order.version] = batch = [row]
         life = replica.life, replica.engine_life
 
+        took_us = self.rng.randint(1_000, SERVICE_MAX_US)
+
         def done() -> None:
             if (replica.life, replica.engine_life) == life:
                 del replica.at_work[order.version]
-                self.turn(replica, [AnswersCame(order.version, tuple(batch))])
+                self.turn(replica, [AnswersCame(order.version, tuple(batch), took_us)])
 
-        self.at(self.now_us + self.rng.randint(1_000, SERVICE_MAX_US), done)
+        self.at(self.now_us + took_us, done)
 
     def shown_to(self, replica: SimulatedReplica, request: RequestId) -> list[Openings | Reply]:
         """What a replica shows the client that asks for its request again, by id."""
