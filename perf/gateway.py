@@ -31,7 +31,7 @@ from dropbeard.types.task import Input
 from perf._load import processes
 from perf._measure import CpuMeter, Figure, figure, percentile
 from perf._observed import passing_group
-from perf.imagenet import QUICK_SECONDS, QUICK_WARM_S, RUNS, SECONDS, SIDE, WARM_S, cut_inputs
+from perf.imagenet import FULL, QUICK, SIDE, cut_inputs
 
 IN_FLIGHT: Final = 16
 """Enough to keep both cores busy, and few enough that what is open at the ends of a run is little beside it."""
@@ -60,7 +60,7 @@ class Stretch:
 
 def bench(quick: bool) -> list[Figure]:
     """The rates of both ways, each against the direct client's of the same run."""
-    seconds, warm_s, runs = (QUICK_SECONDS, QUICK_WARM_S, 1) if quick else (SECONDS, WARM_S, RUNS)
+    runs, seconds, warm_s = QUICK if quick else FULL
     fetch_set("imagenet")
     keep_memory()
     with passing_group(LocalGroup, EngineTable("", max_batch=8)) as local, gateway(local) as (ports, pid):
