@@ -109,7 +109,11 @@ def _vote(
     from dropbeard.types.vote_file import CHANGE_TEXT_BYTES_MAX, ChangeVote, vote_to_toml
 
     group = read_lineage(read_genesis(genesis), successions).groups[-1]
-    after = proposed(group, change(group), faults, answers)
+    try:
+        after = proposed(group, change(group), faults, answers)
+    except ConfigInvalid as wrong:
+        hint = "" if successions else "; if the group has changed since its genesis, name --successions"
+        raise ConfigInvalid(f"{wrong}{hint}") from wrong
     private = load_private_key(key, None if passphrase_env is None else os.environ.get(passphrase_env))
     public = private.public.to_bytes()
     owner = next((owner for owner in group.owners if owner.owner_key == public), None)
@@ -130,7 +134,7 @@ def _vote(
     for row in rows:
         click.echo(f"  {row}")
     click.echo(f"  n = {after.n}, f = {after.f}, answers = {after.answers}: {', '.join(o.name for o in after.owners)}")
-    click.echo(f"{group.quorum} of {group.n} owners must vote the same; next, at one node of the group:")
+    click.echo(f"{group.quorum} of {group.n} owners must vote the same; then all votes go to one and the same node:")
     click.echo(f"  dropbeard group submit CONFIG {output} ...")
 
 

@@ -107,7 +107,7 @@ def _judge(path: Path, lineage: Lineage, as_json: bool) -> int:
         epoch = epoch_in(data)
         group = lineage.group(epoch)
         if group is None:
-            raise EvidenceUnreadable(f"{path} {lineage.unknown(epoch)} (--successions)")
+            raise EvidenceUnreadable(f"{path} {lineage.unknown(epoch)}")
         evidence = decode_evidence(data, group)
     except MessageInvalid as wrong:
         raise EvidenceUnreadable(f"{path}: {wrong}") from wrong
