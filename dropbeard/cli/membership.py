@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from dropbeard.cli.lineages import GENESIS, SUCCESSIONS
+
 if TYPE_CHECKING:
     from dropbeard.daemon.changes import Proposal
     from dropbeard.daemon.files import NodeFiles
@@ -18,12 +20,6 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-GENESIS = click.option("--group", "genesis", type=click.Path(path_type=Path), required=True, help="The genesis file.")
-SUCCESSIONS = click.option(
-    "--successions",
-    type=click.Path(path_type=Path),
-    help="What ended earlier epochs: `successions` of a node's state directory, or from dropbeard ledger successions.",
-)
 CARD = click.argument("card", type=click.Path(path_type=Path))
 
 
