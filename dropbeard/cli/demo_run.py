@@ -62,7 +62,7 @@ def run_demo(images: Sequence[Path], directory: Path | None, as_json: bool) -> N
         with stages.stage("start", "starting four nodes and four engines"):
             local = stack.enter_context(LocalGroup(home / "group"))
             group = stack.enter_context(_connect(local))
-        with stages.stage("classify", f"asking the group about {len(pictures)} pictures"):
+        with stages.stage("classify", "asking the group about each picture"):
             answers = list(group.map(pictures))
         with stages.stage("verify", "saving the certificates and verifying them from their files"):
             saved = [_save(answer, picture, home) for answer, picture in zip(answers, pictures, strict=True)]
@@ -95,8 +95,9 @@ def _prepare(images: Sequence[Path], stages: _Stages) -> list[Path]:
 
     schema = task_schema("imagenet", ("a", "b"))
     for path in images:
+        given = input_from(path)
         try:
-            check_picture(input_from(path), schema)
+            check_picture(given, schema)
         except InputInvalid as wrong:
             raise InputInvalid(f"{path}: {wrong}") from wrong
     return list(images)
@@ -153,7 +154,7 @@ def _show(console: Console, rows: Sequence[Row], stages: _Stages) -> None:
     console.print(table)
     sizes = [len(answer.certificate.data) for _, answer, _ in rows]
     parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in stages.seconds.items())
-    console.print(f"{len(rows)} certificates of {min(sizes)} to {max(sizes)} bytes, saved and verified; {parts}")
+    console.print(f"{min(sizes)} to {max(sizes)} bytes a certificate, each saved and verified; {parts}")
 
 
 def _say_where(console: Console, directory: Path | None, local: LocalGroup) -> None:
@@ -161,7 +162,8 @@ def _say_where(console: Console, directory: Path | None, local: LocalGroup) -> N
         console.print("Everything was in a temporary directory; keep it with: dropbeard demo --dir DIR", style="dim")
     else:
         example = directory / "certificates" / "NAME.dbcert"
-        console.print(f"Check one yourself: dropbeard verify {example} --group {local.genesis}", style="dim")
+        command = f"dropbeard verify {example} --group {local.genesis}"
+        console.print(f"Check one yourself: {command}", style="dim", soft_wrap=True)
 
 
 def _as_json(rows: Sequence[Row], local: LocalGroup, stages: _Stages) -> dict[str, Any]:

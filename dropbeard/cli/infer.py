@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from dropbeard.cli.lineages import GENESIS, SUCCESSIONS
+
 if TYPE_CHECKING:
     from dropbeard.client import Answer, Client
     from dropbeard.errors import DropbeardError
@@ -23,7 +25,7 @@ BELOW_REQUIRED: Final = 3
 
 @click.command("infer")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--group", "genesis", type=click.Path(path_type=Path), required=True, help="The group's genesis file.")
+@GENESIS
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--out", type=click.Path(path_type=Path), help="Save each certificate as NAME.dbcert in this directory.")
 @click.option(
@@ -31,7 +33,7 @@ BELOW_REQUIRED: Final = 3
 )
 @click.option("--timeout", default=10.0, show_default=True, help="Seconds until a request's deadline.")
 @click.option("--patience", default=1.0, show_default=True, help="Seconds the group waits for the last owners.")
-@click.option("--successions", type=click.Path(path_type=Path), help="What ended earlier epochs of the group.")
+@SUCCESSIONS
 @click.option("--require", type=click.Choice(["honest-plurality", "robust"]), help="Exit 3 below this assurance.")
 def infer_command(
     images: tuple[Path, ...],
