@@ -15,6 +15,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from dropbeard.cli.infer_view import save
 from dropbeard.client.answers import Answer
 from dropbeard.client.client import Client
 from dropbeard.client.inputs import input_from
@@ -65,7 +66,9 @@ def run_demo(images: Sequence[Path], directory: Path | None, as_json: bool) -> N
         with stages.stage("classify", "asking the group about each picture"):
             answers = list(group.map(pictures))
         with stages.stage("verify", "saving the certificates and verifying them from their files"):
-            saved = [_save(answer, picture, home) for answer, picture in zip(answers, pictures, strict=True)]
+            folder = home / "certificates"
+            folder.mkdir(exist_ok=True)
+            saved = [save(answer, picture, folder) for answer, picture in zip(answers, pictures, strict=True)]
             for path, picture in zip(saved, pictures, strict=True):
                 verify(decode_certificate(path.read_bytes()), group.group, input_from(picture))
         with stages.stage("stop", "stopping every process"):
@@ -117,17 +120,6 @@ def _connect(local: LocalGroup) -> Client:
         except GroupUnreachable:
             if time.monotonic() > until:
                 raise
-
-
-def _save(answer: Answer, picture: Path, home: Path) -> Path:
-    folder = home / "certificates"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{picture.stem}.dbcert"
-    number = 2
-    while path.exists():
-        path = folder / f"{picture.stem}-{number}.dbcert"
-        number += 1
-    return answer.certificate.save(path)
 
 
 Row = tuple[Path, Answer, Path]

@@ -73,11 +73,11 @@ def infer_command(
         rows = list(_ask(client, images, out))
     if as_json:
         click.echo(json.dumps({"group": group.name, "answers": [figures(*row, group) for row in rows]}))
-    for row in rows if not as_json else ():
-        for line in lines(*row, group):
+    for path, answer, error, saved in rows if not as_json else ():
+        for line in lines(path, answer, saved, group):
             click.echo(one_line(line))
-        if row[2] is not None:
-            say(row[2])
+        if error is not None:
+            say(error)
     return _code(error for _, _, error, _ in rows)
 
 
@@ -143,21 +143,14 @@ def _input(client: Client, path: Path) -> Input:
 
 
 def _row(path: Path, outcome: Answer | DropbeardError, out: Path | None) -> Row:
+    from dropbeard.cli.infer_view import save
     from dropbeard.errors import AnswerBelowRequired, DropbeardError
 
     error = outcome if isinstance(outcome, DropbeardError) else None
     answer = outcome.answer if isinstance(outcome, AnswerBelowRequired) else outcome
     if isinstance(answer, DropbeardError):
         return path, None, error, None
-    return path, answer, error, None if out is None else _save(answer, path, out)
-
-
-def _save(answer: Answer, image: Path, out: Path) -> Path:
-    """NAME.dbcert, or NAME-2.dbcert and so on: a certificate is never overwritten."""
-    path, number = out / f"{image.stem}.dbcert", 2
-    while path.exists():
-        path, number = out / f"{image.stem}-{number}.dbcert", number + 1
-    return answer.certificate.save(path)
+    return path, answer, error, None if out is None else save(answer, path, out)
 
 
 def _code(errors: Iterable[DropbeardError | None]) -> int:
