@@ -10,13 +10,19 @@ from typing import Any
 import pytest
 
 from dropbeard.agreement import ordering, requests
+from dropbeard.agreement.chain import genesis_header
 from dropbeard.agreement.effects import Infer, PromiseBatch
 from dropbeard.agreement.events import AnswersCame, BatchCame, EngineIsReady, RequestCame
+from dropbeard.agreement.lane_store import Lane, LaneStore
+from dropbeard.agreement.ledger import _Application, apply_block
+from dropbeard.agreement.ledger_state import StateView, genesis_base
 from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.evidence.kinds import CommitmentPair
-from dropbeard.types.blocks import Justification, Page
+from dropbeard.simulator.keys import make_keys
+from dropbeard.simulator.options import options_for
+from dropbeard.types.blocks import Justification, LaneTip, Page
 from dropbeard.types.group import FIRST_VERSION
-from dropbeard.types.ids import Nonce, TimeUs, Version
+from dropbeard.types.ids import NO_DIGEST, Digest, Height, LaneHeight, Nonce, TimeUs, Version
 from dropbeard.types.lanes import LaneBatch, SignedBatch
 from dropbeard.types.limits import PROPOSALS_PER_VIEW
 from dropbeard.types.parameters import SECOND
@@ -158,3 +164,60 @@ def test_what_a_client_sends_again_after_the_end_is_not_kept() -> None:
 def test_a_mutant_that_keeps_it_holds_the_inputs_of_hours(monkeypatch: Patch) -> None:
     monkeypatch.setattr(requests, "_drop_input_if_ended", lambda state, known, own: None)
     assert input_kept_after_the_end()
+
+
+# --- batches of heights that are long over
+
+
+def old_batches_kept(count: int) -> int:
+    """The lane stands far above; its owner signs other batches for heights that were forgotten."""
+    store = LaneStore(GROUP)
+    tip = LaneTip(owner(LIAR), LaneHeight(1_000), Digest(b"t" * 32))
+    store.forget_below((tip,))
+    for height in range(2, 2 + count):
+        made = replace(batch(LIAR), lane_height=LaneHeight(height), parent=Digest(b"p" * 32))
+        store.add(signed_batch(made), tip.height, named=False)
+    return len(store.lanes[owner(LIAR)].batches)
+
+
+def test_of_heights_that_were_forgotten_nothing_comes_back() -> None:
+    assert old_batches_kept(50) == 0
+
+
+def test_a_mutant_that_takes_old_heights_again_holds_as_many_as_the_lane_ever_had(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(Lane, "is_over", lambda self, height: False)
+    assert old_batches_kept(50) == 50
+
+
+# --- records that two liars keep open for ever
+
+
+def open_after(count: int) -> int:
+    """n = 7, f = 2: two lanes attest invented requests whose deadlines, like these lanes' times, never come."""
+    group = make_keys(options_for(1, 7)).group
+    group = replace(group, parameters=replace(group.parameters, open_max=5))
+    base, far = genesis_base(group), TimeUs(1 << 60)
+    for number in range(count):
+        lanes = {
+            liar: [LaneBatch(group.id, group.epoch, liar, Version(1), LaneHeight(1), NO_DIGEST, far, (invented,))]
+            for liar, invented in ((owner(k), attestation(number, deadline=far + 1, by=k)) for k in (5, 6))
+        }
+        applied = apply_block(group, StateView(base, ()), genesis_header(group), lanes, lambda data: None)
+        base.merge(applied.delta, applied.time, Height(base.height + 1))
+    return len(base.open)
+
+
+def test_what_f_lanes_attest_stays_charged_to_one_of_them() -> None:
+    assert open_after(40) <= 2 * 5
+
+
+def test_a_mutant_that_discharges_at_the_second_lane_keeps_records_without_end(monkeypatch: Patch) -> None:
+    plain = _Application._add
+
+    def at_the_second(self: Any, request: Any, work: Any, counted: Any) -> None:
+        if work.charged not in (None, counted.owner):
+            self._discharge(work)
+        plain(self, request, work, counted)
+
+    monkeypatch.setattr(_Application, "_add", at_the_second)
+    assert open_after(40) == 40
