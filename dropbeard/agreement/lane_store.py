@@ -35,6 +35,11 @@ class Lane:
     """By height and digest of a batch: what extends it. What names it as parent from any other height than the next
     one stands in no valid cut, and must not be in the way of what does."""
     heights: dict[LaneHeight, list[Digest]] = field(default_factory=dict)
+    forgotten_to: LaneHeight = LaneHeight(0)
+
+    def is_over(self, height: LaneHeight) -> bool:
+        """Was everything of this height forgotten? Its owner could sign batches for each such height anew."""
+        return height <= self.forgotten_to
 
 
 def fits_group(group: Group, signed: SignedBatch) -> bool:
@@ -71,7 +76,8 @@ class LaneStore:
         lane = self.lanes[batch.owner]
         if batch.digest in lane.batches or batch.digest in lane.packed:
             return False
-        if not named and batch.lane_height > final_height + 2 * self.group.parameters.lane_window:
+        past = batch.lane_height > final_height + 2 * self.group.parameters.lane_window
+        if not named and (past or lane.is_over(batch.lane_height)):
             return False
         twins = lane.heights.setdefault(batch.lane_height, [])
         if len(twins) >= KEPT_PER_HEIGHT and not named:
@@ -164,6 +170,7 @@ class LaneStore:
         """Drop every batch at or below the cut's heights."""
         for tip in cut:
             lane = self.lanes[tip.owner]
+            lane.forgotten_to = max(lane.forgotten_to, tip.height)
             for height in [h for h in lane.heights if h <= tip.height]:
                 for digest in lane.heights.pop(height):
                     if digest in lane.packed:

@@ -26,7 +26,9 @@ def on_request(state: ReplicaState, request: Request, given: Input) -> list[Effe
     own = state.mine.get(known)
     if own is not None:
         own.asked = own.asked or (request, given)
-        return [*answer_retry(state, request.client, known), *_run_again_if_left_out(state, known, own)]
+        told = [*answer_retry(state, request.client, known), *_run_again_if_left_out(state, known, own)]
+        _drop_input_if_ended(state, known, own)
+        return told
     told = answer_retry(state, request.client, known)
     refusal = _refused(state, request, is_left_out(state, known))
     if refusal is None:
@@ -71,6 +73,12 @@ def _run_again_if_left_out(state: ReplicaState, known: RequestId, own: OwnReques
     return run(state, known, own) if stale and is_left_out(state, known) else []
 
 
+def _drop_input_if_ended(state: ReplicaState, known: RequestId, own: OwnRequest) -> None:
+    """Nobody runs an input again once the final state shows an end; clients could pile them up until retention ends."""
+    if known not in state.open_mine:
+        own.asked = None
+
+
 def on_outcome_asked(state: ReplicaState, client: ClientKey, request: RequestId) -> list[Effect]:
     """A client's own request, by id alone: what is known of it, or that nothing is (rule 5.2)."""
     told = answer_retry(state, client, request)
@@ -99,7 +107,9 @@ def _refusal(state: ReplicaState, request: Request, late: bool) -> tuple[RejectR
         return RejectReason.WRONG_GROUP, "this node was restored from a backup and only observes; ask the others"
     if request.options:
         return RejectReason.BAD_REQUEST, "this task takes no options; send none"
-    if not late and not state.wall < request.deadline <= state.wall + rules.horizon_us:
+    # Block time too: a slow clock would let in, and answer anew, what was promised once and is forgotten (rule 2.5).
+    passed = max(state.wall, state.chain.final.header.time)
+    if not late and not passed < request.deadline <= state.wall + rules.horizon_us:
         return RejectReason.OUT_OF_TIME, f"the deadline must lie ahead by at most {rules.horizon_us} us"
     if state.engine is None:
         return RejectReason.ENGINE_UNAVAILABLE, "this node's engine is not running; it is being restarted"
