@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from dropbeard.agreement import inspection, turn
-from dropbeard.agreement.effects import Propose, SendClient
+from dropbeard.agreement import epochs, inspection, ledger_state, snapshots, turn, whole_state
+from dropbeard.agreement.effects import Propose, Send, SendClient
+from dropbeard.agreement.epochs import jump
 from dropbeard.agreement.events import PeerSpoke
 from dropbeard.agreement.inspection import is_worth_handling
 from dropbeard.agreement.lane_store import LaneStore
@@ -17,13 +18,16 @@ from dropbeard.agreement.turn import Turn
 from dropbeard.errors import DiskFull
 from dropbeard.signing.guard import Guard
 from dropbeard.simulator.keys import GuardedSigner
+from dropbeard.types import wire
 from dropbeard.types.blocks import LaneTip
-from dropbeard.types.ids import Epoch, LaneHeight
+from dropbeard.types.hashing import STATE_WHOLE, digest
+from dropbeard.types.ids import Digest, Epoch, Height, LaneHeight
 from dropbeard.types.journal import Piece
-from dropbeard.types.messages import BootAnswer, Reply
-from tests.agreement.epoch_pieces import close_epoch
+from dropbeard.types.messages import BootAnswer, FetchSnapshot, Presence, Reply, SnapshotNotice
+from tests.agreement.epoch_pieces import close_epoch, finalized, grown
 from tests.agreement.pieces import (
     CLIENT,
+    GROUP,
     KEYS,
     START,
     attestation,
@@ -142,3 +146,69 @@ def test_no_client_sees_our_signature_before_our_disk_has_it() -> None:
 def test_a_mutant_that_shows_what_is_final_lets_a_crash_undo_a_vote_that_is_known(monkeypatch: Patch) -> None:
     monkeypatch.setattr(turn, "_finalized_by", lambda said: set())
     assert 1 in shown_while_full()
+
+
+# --- what an owner decided about its node, over the end of an epoch ---------------------------------------------------
+
+
+def kept_over_an_epoch() -> list[bool]:
+    """Restored from a backup, and about to leave: does it still know, one epoch later?"""
+    state = replica(1)
+    last = grown(state)
+    state.barred, state.ending = frozenset([GROUP.member(owner(1)).node_key]), Presence.DRAINS
+    tell(state, LIAR, finalized(last))
+    end_turn(state)
+    assert state.group.epoch == 1
+    return [state.is_barred, state.ending is Presence.DRAINS]
+
+
+def test_who_observes_or_drains_does_so_in_the_next_epoch_too() -> None:
+    assert kept_over_an_epoch() == [True, True]
+
+
+def test_a_mutant_that_begins_anew_signs_with_a_key_that_a_backup_bars(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(epochs, "KEPT", epochs.KEPT - {"barred", "ending"})
+    assert kept_over_an_epoch() == [False, False]
+
+
+# --- the outline of a snapshot, cut elsewhere -------------------------------------------------------------------------
+
+
+def taken_for_proved() -> list[bool]:
+    """The proof covers one string of bytes; the liar moves the place where the small tables end in it."""
+    ahead = replica(1)
+    close_epoch(ahead, batch(2, [attestation(7, by=2)]))
+    given = ahead.successions[Epoch(0)]
+    taken = []
+    for moved in (40, -40):
+        state = replica(2)
+        jump(state, given)
+        end_turn(state)
+        (sent,) = tell(ahead, 2, FetchSnapshot(given.last.height))
+        assert isinstance(sent, Send)
+        assert isinstance(sent.message, SnapshotNotice)
+        tell(state, LIAR, _cut_elsewhere(sent.message, moved))
+        taken.append(state.transfer is not None and state.transfer.outline is not None)
+    return taken
+
+
+def _cut_elsewhere(outline: SnapshotNotice, moved: int) -> SnapshotNotice:
+    data = outline.small + b"".join(wire.u64(number) + digest for number, digest in outline.buckets)
+    reader = wire.Reader(data[len(outline.small) + moved :])
+    buckets = []
+    while reader.remaining:
+        buckets.append((reader.u64(), Digest(reader.take(32))))
+    return replace(outline, small=data[: len(outline.small) + moved], buckets=tuple(buckets))
+
+
+def test_an_outline_that_is_cut_elsewhere_is_not_the_one_that_was_proved() -> None:
+    assert taken_for_proved() == [False, False]
+
+
+def test_a_mutant_that_hashes_tables_and_buckets_as_one_string_takes_both(monkeypatch: Patch) -> None:
+    def one_string(height: Height, small: bytes, buckets: Iterable[tuple[int, Digest]]) -> Digest:
+        return digest(STATE_WHOLE, wire.u64(height), small, *(wire.u64(number) + found for number, found in buckets))
+
+    for module in (whole_state, snapshots, ledger_state):
+        monkeypatch.setattr(module, "snapshot_digest", one_string)
+    assert taken_for_proved() == [True, True]
