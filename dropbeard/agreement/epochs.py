@@ -38,6 +38,7 @@ KEPT = frozenset(
         *("awake", "next_status_us", "next_question_us", "persisted", "own_batch_us", "engine"),
         *("mine", "mine_by_client", "accounts", "open_mine", "outbox", "ends", "placed", "missing", "run_again"),
         *("own_model", "ticks", "ripe_ticks", "round_trips", "checkpoint", "milestones", "latest_deadline"),
+        *("barred", "ending", "answer_us"),
     )
 )
 """What a replica takes along; everything else starts anew, since views, lanes and votes are of one epoch."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dropbeard.types.ids import ClientKey, Digest, OwnerId, RequestId, TimeUs, Version
 from dropbeard.types.lanes import SignedBatch, SignedUpdate
@@ -29,8 +30,7 @@ from dropbeard.types.task import Input
 from dropbeard.types.votes import SignedVote
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
+class Now(NamedTuple):
     """The two clocks as they stood when the event happened: monotonic (timers) and wall (deadlines, lane times)."""
 
     monotonic_us: int
@@ -127,10 +127,14 @@ class EngineWasLost:
 
 @dataclass(frozen=True, slots=True)
 class AnswersCame:
-    """The engine finished a batch under ``version``: canonical output bytes by request."""
+    """The engine finished a batch under ``version``: canonical output bytes by request.
+
+    ``took_us``: what an answer takes lately, queueing included, in microseconds.
+    """
 
     version: Version
     answers: tuple[tuple[RequestId, bytes], ...]
+    took_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,13 +123,15 @@ def _page_is_wanted(state: ReplicaState, page: Page) -> bool:
 
 
 def _boot_answer_checks(state: ReplicaState, answer: BootAnswer, checker: SignatureChecker) -> bool:
-    """Only statements of our own count, and only those we signed."""
-    vote, lane = answer.vote, answer.lane
-    if vote is not None and not (vote.signer == state.me and _vote_checks(vote, checker)):
+    """Only statements of our own count, and only those we signed in this epoch: views and lanes began anew with it, so
+    older ones are always ahead of ours and show nothing (rule 8.4)."""
+    vote, lane, here = answer.vote, answer.lane, state.group.epoch
+    if vote is not None and not (vote.signer == state.me and vote.vote.epoch == here and _vote_checks(vote, checker)):
         return False
     if lane is None:
         return True
-    return lane.promise.owner == state.me and checker.check(state.me, lane.promise.encode(), lane.signature)
+    own = lane.promise.owner == state.me and lane.promise.epoch == here
+    return own and checker.check(state.me, lane.promise.encode(), lane.signature)
 
 
 def _status_checks(state: ReplicaState, status: Status, checker: SignatureChecker) -> bool:

@@ -31,8 +31,15 @@ class Lane:
     batches: dict[Digest, SignedBatch] = field(default_factory=dict)
     packed: dict[Digest, Packed] = field(default_factory=dict)
     packed_to: LaneHeight = LaneHeight(0)
-    children: dict[Digest, list[Digest]] = field(default_factory=dict)
+    children: dict[tuple[LaneHeight, Digest], list[Digest]] = field(default_factory=dict)
+    """By height and digest of a batch: what extends it. What names it as parent from any other height than the next
+    one stands in no valid cut, and must not be in the way of what does."""
     heights: dict[LaneHeight, list[Digest]] = field(default_factory=dict)
+    forgotten_to: LaneHeight = LaneHeight(0)
+
+    def is_over(self, height: LaneHeight) -> bool:
+        """Was everything of this height forgotten? Its owner could sign batches for each such height anew."""
+        return height <= self.forgotten_to
 
 
 def fits_group(group: Group, signed: SignedBatch) -> bool:
@@ -69,34 +76,45 @@ class LaneStore:
         lane = self.lanes[batch.owner]
         if batch.digest in lane.batches or batch.digest in lane.packed:
             return False
-        if not named and batch.lane_height > final_height + 2 * self.group.parameters.lane_window:
+        past = batch.lane_height > final_height + 2 * self.group.parameters.lane_window
+        if not named and (past or lane.is_over(batch.lane_height)):
             return False
         twins = lane.heights.setdefault(batch.lane_height, [])
         if len(twins) >= KEPT_PER_HEIGHT and not named:
             return False
         twins.append(batch.digest)
         lane.batches[batch.digest] = signed
-        lane.children.setdefault(batch.parent, []).append(batch.digest)
+        below = LaneHeight(batch.lane_height - 1), batch.parent
+        lane.children.setdefault(below, []).append(batch.digest)
         return True
 
     def twins(self, owner: OwnerId, height: LaneHeight) -> Sequence[Digest]:
         """Batches held at one height: two or more convict the owner (rule 8.1)."""
         return self.lanes[owner].heights.get(height, ())
 
-    def goes_on(self, tip: LaneTip) -> bool:
-        """Is a batch held that extends ``tip``?"""
-        return bool(self.lanes[tip.owner].children.get(tip.digest))
+    def goes_on(self, cut: Cut) -> bool:
+        """Is a batch held that extends a tip of the cut?"""
+        return any(self.lanes[tip.owner].children.get((tip.height, tip.digest)) for tip in cut)
 
     def tip_from(self, tip: LaneTip, steps: int | None = None) -> LaneTip:
         """The end of the first-seen branch above ``tip``, at most ``steps`` batches on."""
         children = self.lanes[tip.owner].children
         at, height, taken = tip.digest, tip.height, 0
         while steps is None or taken < steps:
-            following = children.get(at)
+            following = children.get((height, at))
             if not following:
                 break
             at, height, taken = following[0], LaneHeight(height + 1), taken + 1
         return LaneTip(tip.owner, height, at)
+
+    def attests(self, tip: LaneTip, enough: int) -> bool:
+        """Does the first-seen branch above ``tip`` hold ``enough`` attestations?"""
+        lane, at, height = self.lanes[tip.owner], tip.digest, tip.height
+        while enough > 0 and (following := lane.children.get((height, at))):
+            at, height = following[0], LaneHeight(height + 1)
+            signed = lane.batches.get(at)
+            enough -= 0 if signed is None else len(signed.batch.attestations)
+        return enough <= 0
 
     def tips_from(self, cut: Cut, steps: int | None = None) -> Cut:
         """``tip_from`` of every lane of a cut."""
@@ -152,10 +170,11 @@ class LaneStore:
         """Drop every batch at or below the cut's heights."""
         for tip in cut:
             lane = self.lanes[tip.owner]
+            lane.forgotten_to = max(lane.forgotten_to, tip.height)
             for height in [h for h in lane.heights if h <= tip.height]:
                 for digest in lane.heights.pop(height):
                     if digest in lane.packed:
                         parent = lane.packed.pop(digest).parent
                     else:
                         parent = lane.batches.pop(digest).batch.parent
-                    lane.children.pop(parent, None)
+                    lane.children.pop((LaneHeight(height - 1), parent), None)

@@ -171,9 +171,9 @@ class _Application:
             at += 1
         if at < len(answers) and answers[at].owner == owner:
             return
-        if work.charged is not None and work.charged != owner:
-            self._discharge(work)
         work.answers = (*answers[:at], counted, *answers[at:])
+        if len(work.answers) > self.group.f:  # rule 4.2: f lanes could discharge each other without end
+            self._discharge(work)
         self.working[request] = work
 
     def _in_force(self, answers: tuple[Counted, ...]) -> tuple[Counted, ...]:

@@ -36,10 +36,10 @@ def on_proposal(state: ReplicaState, proposal: Proposal) -> list[Effect]:
     if wrong is not None:
         rotten = accuse_of_unjustified(state, Block(header, proposal, state.mono))
         return [Report(state.group.leader(header.view), f"invalid proposal: {wrong}"), *rotten]
-    effects = _take_certificates(state, proposal)
     round_ = state.round(header.view)
     if len(round_.proposals) >= PROPOSALS_PER_VIEW and not _is_named(state, header):
-        return effects
+        return []  # nor what came with it: its leader could make pages without end
+    effects = _take_certificates(state, proposal)
     round_.proposals.append(header.digest)
     block = state.chain.blocks[header.digest] = Block(header, proposal, state.mono)
     if header.digest in state.prepared:
@@ -59,6 +59,8 @@ def _take_certificates(state: ReplicaState, proposal: Proposal) -> list[Effect]:
     if proposal.justification.notarization is not None:
         effects += on_certificate(state, proposal.justification.notarization)
     for page in proposal.pages:
+        if page.digest not in proposal.justification.pages:
+            continue
         state.chain.add_page(page)
         for nullification in page.nullifications:
             if not knows_certificate(state, nullification):
@@ -127,7 +129,7 @@ def has_work(state: ReplicaState, after_best: StateView | None) -> bool:
     best = state.chain.block(digest)
     if best is None:
         state.want("header", digest, state.chain.final.header.height)
-    elif any(state.lanes.goes_on(tip) for tip in best.header.cut):
+    elif state.lanes.goes_on(best.header.cut):
         return True
     if best_view > state.chain.final.header.view:
         waited = state.mono - state.round(best_view).notarized_at_us

@@ -15,6 +15,15 @@ from dropbeard.types.limits import FETCH_VIEWS_MAX
 from dropbeard.types.merkle import EMPTY_ROOT
 from dropbeard.types.messages import BatchNotice
 
+WORTH_A_BLOCK = 16
+"""As many attestations of one lane are not kept waiting for others."""
+
+ANSWER_SHARE = 8
+"""A leader waits for more answers for this part of what its own engine takes for one."""
+
+TIMEOUT_SHARE = 4
+"""And never for more than this part of what the others wait for it."""
+
 
 def propose(state: ReplicaState) -> list[Effect]:
     """Our one proposal of the current view, as soon as parent, justification and ``block_interval`` allow."""
@@ -92,10 +101,22 @@ def _pages(state: ReplicaState) -> tuple[Page, ...] | None:
 
 
 def proposal_wait_us(state: ReplicaState, parent: Block) -> int:
-    """Microseconds until ``block_interval`` has passed since we first saw the parent (rule 3.2)."""
+    """Microseconds until the parent, since we first saw it, has been there for long enough (rule 3.2)."""
     if parent.header.digest == state.chain.root.header.digest:
         return 0
-    return parent.seen_at_us + state.group.parameters.block_interval_us - state.mono
+    return parent.seen_at_us + _interval_us(state, parent) - state.mono
+
+
+def _interval_us(state: ReplicaState, parent: Block) -> int:
+    """``block_interval``; where answers take long, more, as long as the block would hold few of them: one of a few
+    requests costs every node as much as one of many."""
+    rules = state.group.parameters
+    longer_us = min(state.answer_us // ANSWER_SHARE, rules.propose_timeout_us // TIMEOUT_SHARE)
+    if longer_us <= rules.block_interval_us or any(
+        state.lanes.attests(tip, WORTH_A_BLOCK) for tip in parent.header.cut
+    ):
+        return rules.block_interval_us
+    return longer_us
 
 
 def _resend_batches(state: ReplicaState, below: Cut, cut: Cut) -> list[Effect]:

@@ -222,6 +222,8 @@ class ReplicaState:
     own_tip: LaneTip = field(default_factory=lambda: LaneTip(OwnerId(0), LaneHeight(0), NO_DIGEST))
     own_time: TimeUs = NO_TIME
     own_batch_us: int = 0
+    answer_us: int = 0
+    """What an answer of our engine takes lately, as it was last told."""
     own_model: ModelInForce = ModelInForce(FIRST_VERSION, NO_DIGEST, Height(0), LaneHeight(0))
     """Version and model that our lane is at: in force for the next batch we append (rule 4.3)."""
     next_update: SignedUpdate | None = None
@@ -280,6 +282,8 @@ class ReplicaState:
     @property
     def is_barred(self) -> bool:
         """Does it only observe, since its key of this epoch may have signed what this state does not show?"""
+        if not self.barred:
+            return False
         own = self.group.owner(self.me)
         return own is not None and own.node_key in self.barred
 
@@ -291,7 +295,7 @@ class ReplicaState:
     @property
     def peers(self) -> tuple[OwnerId, ...]:
         """Every replica but this one."""
-        return tuple(owner for owner in self.group.members if owner != self.me)
+        return self.group.all_but(self.me)
 
     def want(self, kind: str, name: bytes | int, bound: int = 0, hint: OwnerId | None = None) -> None:
         """Ask for something until it is here or nobody needs it any more (rule 3.9); ``hint`` is asked first."""

@@ -26,7 +26,9 @@ def on_request(state: ReplicaState, request: Request, given: Input) -> list[Effe
     own = state.mine.get(known)
     if own is not None:
         own.asked = own.asked or (request, given)
-        return [*answer_retry(state, request.client, known), *_run_again_if_left_out(state, known, own)]
+        told = [*answer_retry(state, request.client, known), *_run_again_if_left_out(state, known, own)]
+        _drop_input_if_ended(state, known, own)
+        return told
     told = answer_retry(state, request.client, known)
     refusal = _refused(state, request, is_left_out(state, known))
     if refusal is None:
@@ -71,6 +73,12 @@ def _run_again_if_left_out(state: ReplicaState, known: RequestId, own: OwnReques
     return run(state, known, own) if stale and is_left_out(state, known) else []
 
 
+def _drop_input_if_ended(state: ReplicaState, known: RequestId, own: OwnRequest) -> None:
+    """Nobody runs an input again once the final state shows an end; clients could pile them up until retention ends."""
+    if known not in state.open_mine:
+        own.asked = None
+
+
 def on_outcome_asked(state: ReplicaState, client: ClientKey, request: RequestId) -> list[Effect]:
     """A client's own request, by id alone: what is known of it, or that nothing is (rule 5.2)."""
     told = answer_retry(state, client, request)
@@ -99,7 +107,9 @@ def _refusal(state: ReplicaState, request: Request, late: bool) -> tuple[RejectR
         return RejectReason.WRONG_GROUP, "this node was restored from a backup and only observes; ask the others"
     if request.options:
         return RejectReason.BAD_REQUEST, "this task takes no options; send none"
-    if not late and not state.wall < request.deadline <= state.wall + rules.horizon_us:
+    # Block time too: a slow clock would let in, and answer anew, what was promised once and is forgotten (rule 2.5).
+    passed = max(state.wall, state.chain.final.header.time)
+    if not late and not passed < request.deadline <= state.wall + rules.horizon_us:
         return RejectReason.OUT_OF_TIME, f"the deadline must lie ahead by at most {rules.horizon_us} us"
     if state.engine is None:
         return RejectReason.ENGINE_UNAVAILABLE, "this node's engine is not running; it is being restarted"
@@ -197,6 +207,7 @@ def close_own(state: ReplicaState, request: RequestId, own: OwnRequest) -> None:
 
 def on_answers(state: ReplicaState, event: AnswersCame) -> list[Effect]:
     """Commit to each answer; the lane batch leaves at the end of the turn (rules 2.6, 2.7)."""
+    state.answer_us = event.took_us
     model = state.own_model
     for request, output in event.answers:
         own = state.mine.get(request)
@@ -223,18 +234,22 @@ def extend_lane(state: ReplicaState, best: StateView | None) -> list[Effect]:
 
 
 def _has_items(state: ReplicaState) -> bool:
-    return bool(state.outbox) or _update_may_leave(state) or state.next_change is not None or bool(_unshown(state))
+    waits = state.outbox or state.next_change is not None or _update_may_leave(state)
+    return bool(waits or (state.evidence and _unshown(state)))
 
 
 def _update_may_leave(state: ReplicaState) -> bool:
-    gap = state.group.parameters.update_gap
-    return state.next_update is not None and state.own_tip.height + 1 >= state.own_model.lane_height + gap
+    if state.next_update is None:
+        return False
+    return state.own_tip.height + 1 >= state.own_model.lane_height + state.group.parameters.update_gap
 
 
 def _update_waits(state: ReplicaState) -> bool:
     """Empty batches bring a quiet lane to where it may carry the update (rule 4.3)."""
+    if state.next_update is None:
+        return False
     waited = state.mono - state.own_batch_us >= state.group.parameters.block_interval_us
-    return state.next_update is not None and waited and not _update_may_leave(state)
+    return waited and not _update_may_leave(state)
 
 
 def _unshown(state: ReplicaState) -> list[Verdict]:
@@ -297,6 +312,8 @@ def _tick_is_due(state: ReplicaState, best: StateView | None) -> bool:
     """
     while state.ticks and state.ticks[0][0] <= state.wall:
         state.ripe_ticks[heapq.heappop(state.ticks)] = None
+    if not state.ripe_ticks:
+        return False
     final_time, needed = state.chain.final.header.time, False
     for due, request in list(state.ripe_ticks):
         if due <= final_time:

@@ -37,12 +37,12 @@ from dropbeard.agreement.replica import handle
 from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.agreement.replies import answer_retry
 from dropbeard.errors import StorageFailed
-from dropbeard.types.ids import ClientKey, Epoch, RequestId, Signature, View
+from dropbeard.types.ids import ClientKey, Digest, Epoch, RequestId, Signature, View
 from dropbeard.types.journal import Piece
 from dropbeard.types.lanes import SignedBatch
 from dropbeard.types.limits import CHECKPOINT_BYTES_TURN, CHECKPOINT_PAUSE_US
-from dropbeard.types.messages import BatchNotice, Proposal
-from dropbeard.types.statements import Notarize, Statement
+from dropbeard.types.messages import BatchNotice, PeerMessage, Proposal, Reply
+from dropbeard.types.statements import Finalize, Notarize, Statement
 from dropbeard.types.votes import SignedVote
 
 ROUNDS_MAX = 64
@@ -113,11 +113,17 @@ class Turn:
 
     def show(self, client: ClientKey, request: RequestId) -> list[Outgoing]:
         """While the disk is full: what is on it of a client's own request, and nothing of what was not committed."""
-        batches = [effect.message for effect in self._outgoing if isinstance(effect, Broadcast)]
-        held_back = {known for b in batches if isinstance(b, BatchNotice) for known in b.signed.batch.request_ids}
-        if request in held_back or self.state.group.quorum == 1:  # whose own vote alone makes a block final
+        said = [effect.message for effect in self._outgoing if isinstance(effect, Broadcast)]
+        held_back = {known for b in said if isinstance(b, BatchNotice) for known in b.signed.batch.request_ids}
+        if request in held_back:
             return []
-        return [told for told in answer_retry(self.state, client, request) if isinstance(told, SendClient)]
+        unwritten = _finalized_by(said)
+        told = [effect for effect in answer_retry(self.state, client, request) if isinstance(effect, SendClient)]
+        return [
+            effect
+            for effect in told
+            if not (isinstance(effect.message, Reply) and effect.message.headers[0].digest in unwritten)
+        ]
 
     def _commit(self, piece: Piece | None, now: Now) -> Outcome:
         if self._records or piece is not None:
@@ -148,6 +154,8 @@ class Turn:
     def _carry_out(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
             match effect:
+                case WakeAt(at):
+                    self._wake_at_us = at
                 case Persist(record):
                     self._records.append(encode_record(record))
                 case CastVote(vote):
@@ -156,8 +164,6 @@ class Turn:
                     self._propose(effect)
                 case PromiseBatch():
                     self._promise(effect)
-                case WakeAt(at):
-                    self._wake_at_us = at
                 case Send() | Broadcast() | SendClient() | Infer() | Report() | Halt():
                     self._outgoing.append(effect)
                 case _:
@@ -186,3 +192,9 @@ class Turn:
         self._records.append(encode_record(BatchRecord(signed)))
         self._outgoing.append(Broadcast(BatchNotice(signed)))
         self._inbox.append(BatchCame(self.state.me, signed))
+
+
+def _finalized_by(said: Sequence[PeerMessage]) -> set[Digest]:
+    """Headers that votes of ours finalize: a certificate of one may hold our signature."""
+    votes = [message.vote for message in said if isinstance(message, SignedVote)]
+    return {vote.header for vote in votes if isinstance(vote, Finalize)}

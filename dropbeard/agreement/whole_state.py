@@ -27,8 +27,10 @@ class Snapshot:
 
 
 def snapshot_digest(height: Height, small: bytes, buckets: Iterable[tuple[int, Digest]]) -> Digest:
-    """Digest of the whole state: height u64, the small tables, then each bucket (u64, digest) in order (rule 4.1)."""
-    return digest(STATE_WHOLE, wire.u64(height), small, *(wire.u64(number) + found for number, found in buckets))
+    """Digest of the whole state: height u64, the small tables (u32 length and bytes: who shows them to us could end
+    them elsewhere), then each bucket (u64, digest) in order (rule 4.1)."""
+    named = (wire.u64(number) + found for number, found in buckets)
+    return digest(STATE_WHOLE, wire.u64(height), wire.long_bytes(small), *named)
 
 
 def snapshot_root(root: Digest, whole: Digest) -> Digest:

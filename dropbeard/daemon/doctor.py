@@ -81,8 +81,7 @@ class Doctor:
             "genesis-of-peers": lambda: genesis_of_peers(self._answers),
             "wire-versions": lambda: wire_versions(self._answers),
         }
-        ready = self._readiness.findings()
-        return [*ready, *run_all(checks, ready)]
+        return run_all(checks, self._readiness.findings())
 
     @cached_property
     def _status(self) -> NodeStatus | None:

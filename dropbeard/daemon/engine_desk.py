@@ -175,7 +175,7 @@ class EngineDesk:
                 failed.append(InferenceFailed(known.request, RejectReason.ENGINE_UNAVAILABLE, ANSWER_MALFORMED))
             else:
                 rows.setdefault(known.version, []).append((known.request, output))
-        return [*failed, *(AnswersCame(version, tuple(found)) for version, found in rows.items())]
+        return [*failed, *(AnswersCame(version, tuple(found), self.answer_us) for version, found in rows.items())]
 
     def _ready(self, ready: EngineReady) -> list[Event]:
         self._loaded[ready.version] = ready

@@ -41,14 +41,16 @@ def fail(check: str, text: str, mend: str) -> Finding:
 
 
 def run_all(checks: Mapping[str, Check], before: Sequence[Finding] = ()) -> list[Finding]:
-    """Every check in its order; an expected error is a failed check, and its own line says what to do. What failed by
-    the same error as another check, also one of those ``before``, names that one."""
+    """``before`` and every check in its order; an expected error is a failed check, and its own line says what to do.
+
+    A check that fails for the reason of an earlier one names that one alone.
+    """
     found = list(before)
     for name, check in checks.items():
         row = _run(name, check)
-        cause = next((one.check for one in found if row.level == one.level == "fail" and row.text == one.text), None)
-        found.append(row if cause is None else fail(name, f"not known: {cause} failed", f"mend {cause} first"))
-    return found[len(before) :]
+        earlier = next((other for other in found if (other.level, other.text) == ("fail", row.text)), None)
+        found.append(row if earlier is None else fail(name, f"as {earlier.check}", f"mend {earlier.check} first"))
+    return found
 
 
 def _run(name: str, check: Check) -> Finding:

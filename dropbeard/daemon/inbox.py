@@ -145,7 +145,8 @@ class Inbox:
             case FetchOutcome(request):
                 return [OutcomeAsked(client, request)]
             case FetchSuccession(epoch):
-                known = self._state.successions.get(epoch)
+                # While the disk is full it may hold a vote of ours that is not written yet.
+                known = None if self.full else self._state.successions.get(epoch)
                 return [] if known is None else [SendClient(client, SuccessionNotice(known))]
             case FetchCards():
                 return [SendClient(client, self._cards)]

@@ -58,7 +58,7 @@ POLL_MAX_US: Final = 500_000
 GATHER_SHARE: Final = 64
 """A node gathers messages for this part of the time that its engine takes from a ticket to its answer."""
 
-GATHER_MAX_US: Final = 4_000
+GATHER_MAX_US: Final = 25_000
 GATHER_MIN_US: Final = 200
 """Less is not worth a sleep."""
 

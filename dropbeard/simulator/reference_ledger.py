@@ -113,10 +113,11 @@ class ReferenceLedger:
                 if sum(1 for s in self._seen.values() if s.charged == owner) >= self._rules.open_max:
                     continue
                 seen = self._seen[name] = _Seen(item.client, item.deadline, item.patience_us, charged=owner)
-            elif owner not in self._in_force(seen) and seen.charged != owner:
-                seen.charged = None
-            if owner not in self._in_force(seen):
                 seen.said[owner] = (int(batch.version), item.commitment)
+            elif owner not in self._in_force(seen):
+                seen.said[owner] = (int(batch.version), item.commitment)
+                if len(self._in_force(seen)) > self._f:
+                    seen.charged = None
 
     def _in_force(self, seen: _Seen) -> dict[int, bytes]:
         return {o: said for o, (version, said) in sorted(seen.said.items()) if version == self.models[o][0]}

@@ -7,15 +7,17 @@ from dataclasses import replace
 import pytest
 
 from dropbeard.agreement.effects import Broadcast, CastVote, Effect, Persist, Propose, Report, Send
-from dropbeard.agreement.events import TurnEnded
+from dropbeard.agreement.events import AnswersCame, TurnEnded
 from dropbeard.agreement.inspection import is_worth_handling
+from dropbeard.agreement.proposing import ANSWER_SHARE, TIMEOUT_SHARE, WORTH_A_BLOCK, proposal_wait_us
 from dropbeard.agreement.records import EvidenceRecord
 from dropbeard.agreement.replica import handle
 from dropbeard.agreement.replica_state import ReplicaState
 from dropbeard.evidence.kinds import BatchPair, encode_evidence
 from dropbeard.types.blocks import Justification, LaneTip, Page
-from dropbeard.types.ids import Digest, Height, LaneHeight, Signature, TimeUs, View
+from dropbeard.types.ids import Digest, Height, LaneHeight, Signature, TimeUs, Version, View
 from dropbeard.types.messages import BatchNotice, Proposal
+from dropbeard.types.parameters import MILLISECOND, Parameters
 from dropbeard.types.votes import SignedVote
 from tests.agreement.pieces import (
     GENESIS,
@@ -40,6 +42,7 @@ from tests.agreement.pieces import (
     signed_batch,
     signed_vote,
     tell,
+    with_block,
 )
 
 OTHER = Digest(b"x" * 32)
@@ -279,3 +282,29 @@ def test_what_is_known_is_not_worth_handling_again() -> None:
 def test_a_block_over_another_is_broadcast_only_by_its_leader() -> None:
     state = replica(2)
     assert not [e for e in end(state) if isinstance(e, Broadcast) and isinstance(e.message, Proposal)]
+
+
+def leader_of_slow_answers(took_us: int) -> tuple[ReplicaState, int]:
+    """The next leader, whose engine takes so long, and how long it waits after the block of view 0."""
+    state, proposal = with_block(1)
+    state.group = replace(GROUP, parameters=Parameters())
+    feed(state, [AnswersCame(Version(1), (), took_us)])
+    return state, proposal_wait_us(state, state.chain.blocks[proposal.header.digest])
+
+
+def test_a_leader_waits_for_a_share_of_what_answers_take_and_not_for_long() -> None:
+    rules = Parameters()
+    assert leader_of_slow_answers(0)[1] == rules.block_interval_us
+    assert leader_of_slow_answers(400 * MILLISECOND)[1] == 400 * MILLISECOND // ANSWER_SHARE
+    assert leader_of_slow_answers(60_000 * MILLISECOND)[1] == rules.propose_timeout_us // TIMEOUT_SHARE
+
+
+def test_a_leader_does_not_wait_for_more_once_a_lane_has_enough() -> None:
+    state, _ = leader_of_slow_answers(400 * MILLISECOND)
+    (parent,) = (block for block in state.chain.blocks.values() if block.header.height == 1)
+    few = batch(2, [attestation(n) for n in range(2, WORTH_A_BLOCK)], batch(2, [attestation(1)]))
+    state.lanes.add(signed_batch(few), LaneHeight(0), named=False)
+    assert proposal_wait_us(state, parent) == 400 * MILLISECOND // ANSWER_SHARE
+    more = batch(2, [attestation(n) for n in range(20, 22)], few)
+    state.lanes.add(signed_batch(more), LaneHeight(0), named=False)
+    assert proposal_wait_us(state, parent) == Parameters().block_interval_us

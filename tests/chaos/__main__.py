@@ -16,9 +16,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=180.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--faults", type=int, default=0, help="fail unless at least so many were made")
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds that a client rests after 16 requests")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        report = storm(Path(directory), chosen.seconds, chosen.seed, lambda what: sys.stderr.write(f"{what}\n"))
+        place, say = Path(directory), lambda what: sys.stderr.write(f"{what}\n")
+        report = storm(place, chosen.seconds, chosen.seed, say, pause_s=chosen.pause)
     sys.stdout.write(f"{json.dumps(report.as_dict())}\n")
     enough = report.faults.total() >= chosen.faults and report.certificates > 0
     return 0 if enough and not report.violations else 1

@@ -58,9 +58,10 @@ class Report:
 class Load(threading.Thread):
     """One client that asks all the time and keeps every certificate, in a file: hours of them fit in no memory."""
 
-    def __init__(self, local: LocalGroup, number: int, directory: Path) -> None:
+    def __init__(self, local: LocalGroup, number: int, directory: Path, pause_s: float) -> None:
         super().__init__(daemon=True)
         self._local = local
+        self._pause_s = pause_s
         self._rng = np.random.default_rng(number)
         self._kept = (directory / f"certificates-{number}").open("w+b")
         self.key = CurveSecret.generate()
@@ -75,6 +76,7 @@ class Load(threading.Thread):
                 with Client(self._local.group, self.key, timeout=8, patience=0.1, connect_timeout=2) as client:
                     while not self.over.is_set():
                         self._ask(client)
+                        self.over.wait(self._pause_s)
             except (GroupUnreachable, DropbeardError) as wrong:
                 self.errors[type(wrong).__name__] += 1
 
@@ -96,8 +98,11 @@ class Load(threading.Thread):
                 yield decode_certificate(kept.read(int.from_bytes(head, "little")))
 
 
-def storm(directory: Path, seconds: float, seed: int, say: Callable[[str], object]) -> Report:
-    """``seconds`` of faults under load, then the questions. The caller's thread must live until it returns."""
+def storm(directory: Path, seconds: float, seed: int, say: Callable[[str], object], *, pause_s: float = 0.0) -> Report:
+    """``seconds`` of faults under load, then the questions. The caller's thread must live until it returns.
+
+    Each client rests for ``pause_s`` between 16 requests and the next.
+    """
     labels = directory / "labels.txt"
     labels.write_text("\n".join(f"class {number}" for number in range(10)))
     local = LocalGroup(directory / "g", engine=EngineTable("", backend="synthetic"), labels=labels)
@@ -109,7 +114,7 @@ def storm(directory: Path, seconds: float, seed: int, say: Callable[[str], objec
             stack.callback(relay.close)
         _listen_behind(local)
         stack.enter_context(local)
-        loads = [Load(local, number, directory) for number in range(CLIENTS)]
+        loads = [Load(local, number, directory, pause_s) for number in range(CLIENTS)]
         _wait_until_all_answer(local)
         for load in loads:
             load.start()

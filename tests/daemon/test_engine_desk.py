@@ -109,8 +109,8 @@ def test_answers_come_back_under_the_version_that_made_them() -> None:
     assert [ticket.version for ticket in tickets] == [1, 2]
     events = bench.says(EngineAnswers(tuple((ticket.ticket, b"x") for ticket in tickets)))
     assert events == [
-        AnswersCame(Version(1), ((RequestId(b"r" * 32), b"x"),)),
-        AnswersCame(Version(2), ((RequestId(b"s" * 32), b"x"),)),
+        AnswersCame(Version(1), ((RequestId(b"r" * 32), b"x"),), bench.desk.answer_us),
+        AnswersCame(Version(2), ((RequestId(b"s" * 32), b"x"),), bench.desk.answer_us),
     ]
 
 
@@ -121,7 +121,7 @@ def test_an_answer_that_the_task_does_not_know_is_never_promised() -> None:
     failed, came = bench.says(EngineAnswers(((1, b"y"), (2, b"x"))))
     assert isinstance(failed, InferenceFailed)
     assert (failed.request, failed.reason) == (RequestId(b"r" * 32), RejectReason.ENGINE_UNAVAILABLE)
-    assert came == AnswersCame(Version(1), ((RequestId(b"s" * 32), b"x"),))
+    assert came == AnswersCame(Version(1), ((RequestId(b"s" * 32), b"x"),), bench.desk.answer_us)
 
 
 def test_an_old_version_is_let_go_once_nothing_waits_for_it() -> None:

@@ -16,6 +16,7 @@ from dropbeard.agreement.effects import Broadcast
 from dropbeard.agreement.events import EngineIsReady, Event, OutcomeAsked, PeerConnected
 from dropbeard.agreement.turn import Turn
 from dropbeard.client.answers import Answer
+from dropbeard.codec.client import encode_to_node
 from dropbeard.daemon.asking import ask_status
 from dropbeard.daemon.files import read_node_files
 from dropbeard.daemon.inbox import Inbox
@@ -26,9 +27,11 @@ from dropbeard.signing.guard import Guard
 from dropbeard.simulator.keys import GuardedSigner
 from dropbeard.storage.records import Journal
 from dropbeard.storage.sqlite_store import SqliteStore
-from dropbeard.types.ids import RequestId, Version
+from dropbeard.types.ids import Epoch, RequestId, Version
 from dropbeard.types.journal import Piece
+from dropbeard.types.messages import FetchSuccession
 from dropbeard.types.node_config import EngineTable
+from tests.agreement.epoch_pieces import close_epoch
 from tests.agreement.pieces import CLIENT, KEYS, attestation, batch, came, later, replica
 from tests.chaos.faults import fill, mount_small_disk, unmount
 
@@ -117,6 +120,16 @@ def test_while_it_is_full_peers_are_not_heard_and_the_engine_is_not_forgotten(be
     bench.run([], late_us + TRY_US + 1)
     assert engine_of(bench) is not None
     assert not bench.state.lanes.lanes[bench.state.group.members[3]].batches
+
+
+def test_while_it_is_full_nobody_is_shown_how_an_epoch_ended_as_that_may_hold_an_unwritten_vote(
+    bench: Bench,
+) -> None:
+    close_epoch(bench.state)
+    asked = encode_to_node(FetchSuccession(Epoch(0)))
+    assert len(bench.inbox.from_client(CLIENT, asked, [])) == 1
+    bench.inbox.full = True
+    assert bench.inbox.from_client(CLIENT, asked, []) == []
 
 
 def test_what_waits_is_bounded(bench: Bench) -> None:
