@@ -65,11 +65,14 @@ class Checkpointing:
 def is_due(state: ReplicaState, under_way: Checkpointing) -> bool:
     """Is there a final snapshot of this epoch above the latest checkpoint, and has the journal grown enough since?
 
-    Journal and checkpoints share the writing: a large state is not written again for a few records.
+    Journal and checkpoints share the writing: a large state is not written again for a few records. Who has just
+    started waits until a quorum said where it stands: until then it would keep every batch for who may be behind.
     """
     newest = max(state.chain.base.whole.snapshots, default=GENESIS_HEIGHT)
     block = snapshot_block(state) if newest > state.checkpoint else None
     if block is None or block.header.height <= state.checkpoint or under_way.written < under_way.size:
+        return False
+    if reported_height(state) == GENESIS_HEIGHT:
         return False
     return not state.chain.hollow and block.header.epoch == state.group.epoch and block.header.view >= 0
 
