@@ -8,28 +8,14 @@ import pkgutil
 import sys
 
 import perf
+from dropbeard.cli.bench import NAMES
 from perf._measure import Figure, report
-
-BENCHES = (
-    "batching",
-    "client",
-    "engines",
-    "fanout",
-    "gateway",
-    "imagenet",
-    "ordering",
-    "peers",
-    "scaling",
-    "soak",
-    "wan",
-)
-"""Each has a ``measure(quick)`` that gives its figures."""
 
 
 def main() -> int:
     """Run one, or list all."""
     parser = argparse.ArgumentParser(prog="python -m perf", description="Measurements.")
-    parser.add_argument("name", nargs="?", choices=BENCHES)
+    parser.add_argument("name", nargs="?", choices=NAMES)
     parser.add_argument("--quick", action="store_true", help="under 50 seconds, one short run of each")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     chosen = parser.parse_args()
@@ -50,7 +36,7 @@ def _list() -> int:
     for module in sorted(pkgutil.iter_modules(perf.__path__), key=lambda m: m.name):
         if not module.name.startswith("_"):
             doc = importlib.import_module(f"perf.{module.name}").__doc__ or ""
-            how = f"perf {module.name}" if module.name in BENCHES else f"perf.{module.name}"
+            how = f"perf {module.name}" if module.name in NAMES else f"perf.{module.name}"
             print(f"python -m {how:18} {doc.splitlines()[0]}")
     return 0
 

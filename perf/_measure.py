@@ -10,10 +10,18 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 TICKS_S: Final = os.sysconf("SC_CLK_TCK")
+
+
+class Length(NamedTuple):
+    """Of a measurement: how many runs, and of each the seconds that count and those before them that do not."""
+
+    runs: int
+    seconds: float
+    warm_s: float
 
 
 @dataclass(frozen=True, slots=True)

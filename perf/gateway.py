@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -31,8 +32,14 @@ from dropbeard.types.task import Input
 from perf._load import processes
 from perf._measure import CpuMeter, Figure, figure, percentile
 from perf._observed import passing_group
-from perf.imagenet import QUICK_SECONDS, QUICK_WARM_S, RUNS, SECONDS, SIDE, WARM_S, cut_inputs
+from perf.imagenet import SIDE, cut_inputs
 
+RUNS: Final = 6
+"""Each way begins twice. Short turns many times: what else the machine does changes within tens of seconds."""
+
+QUICK_RUNS: Final = 1
+SECONDS: Final = 5.0
+WARM_S: Final = 1.5
 IN_FLIGHT: Final = 16
 """Enough to keep both cores busy, and few enough that what is open at the ends of a run is little beside it."""
 
@@ -60,11 +67,10 @@ class Stretch:
 
 def bench(quick: bool) -> list[Figure]:
     """The rates of both ways, each against the direct client's of the same run."""
-    seconds, warm_s, runs = (QUICK_SECONDS, QUICK_WARM_S, 1) if quick else (SECONDS, WARM_S, RUNS)
     fetch_set("imagenet")
     keep_memory()
     with passing_group(LocalGroup, EngineTable("", max_batch=8)) as local, gateway(local) as (ports, pid):
-        found = asyncio.run(_measure(local, ports, pid, runs, seconds, warm_s))
+        found = asyncio.run(_measure(local, ports, pid, QUICK_RUNS if quick else RUNS))
     floors = [stretch.rate for stretch in found["direct"]]
     return [_figure(way, found[way], floors, found["direct"]) for way in WAYS]
 
@@ -72,25 +78,30 @@ def bench(quick: bool) -> list[Figure]:
 def _figure(way: str, rows: list[Stretch], floors: list[float], direct: list[Stretch]) -> Figure:
     middle = sorted(rows, key=lambda stretch: stretch.rate)[len(rows) // 2]
     alone = sorted(direct, key=lambda stretch: stretch.rate)[len(direct) // 2]
+    used, used_direct = _cpu_us(rows), _cpu_us(direct)
     detail = {
         "p50_ms": round(percentile(middle.latencies_ms, 0.5), 1),
         "p99_ms": round(percentile(middle.latencies_ms, 0.99), 1),
         "direct_p50_ms": round(percentile(alone.latencies_ms, 0.5), 1),
         "direct_p99_ms": round(percentile(alone.latencies_ms, 0.99), 1),
         "failed": sum(stretch.failed for stretch in (*rows, *direct)),
-        "gateway_cpu_us": round(middle.cpu_us["gateway"]),
-        "client_cpu_us": round(middle.cpu_us["client"]),
-        "direct_client_cpu_us": round(alone.cpu_us["client"]),
+        "cpu_us": used,
+        "direct_cpu_us": used_direct,
         # With all cores busy it decides the rate, and other work on the machine moves it less than it moves rates.
-        "cpu_ratio": round(_cpu_of_all(direct) / _cpu_of_all(rows), 3),
+        "cpu_ratio": round(sum(used_direct.values()) / max(1, sum(used.values())), 3),
     }
     return figure(f"gateway {way}", "certified requests/s", [row.rate for row in rows], floors, **detail)
 
 
-def _cpu_of_all(rows: list[Stretch]) -> float:
-    """CPU time for a request of group, client and gateway together, over all runs."""
-    requests = sum(len(row.latencies_ms) for row in rows)
-    return sum(sum(row.cpu_us.values()) * len(row.latencies_ms) for row in rows) / max(1, requests)
+def _cpu_us(rows: list[Stretch]) -> dict[str, int]:
+    """CPU time for a request over all runs: of the nodes, of the engines, of client and gateway."""
+    requests = max(1, sum(len(row.latencies_ms) for row in rows))
+    found: Counter[str] = Counter()
+    for row in rows:
+        for name, each in row.cpu_us.items():
+            kind = {"node": "nodes", "engine": "engines"}.get(name.split()[0], name)
+            found[kind] += round(each * len(row.latencies_ms))
+    return {kind: round(total / requests) for kind, total in found.items()}
 
 
 @contextmanager
@@ -118,9 +129,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def _measure(
-    local: LocalGroup, ports: tuple[int, int], pid: int, runs: int, seconds: float, warm_s: float
-) -> dict[str, list[Stretch]]:
+async def _measure(local: LocalGroup, ports: tuple[int, int], pid: int, runs: int) -> dict[str, list[Stretch]]:
     found: dict[str, list[Stretch]] = {"direct": [], **{way: [] for way in WAYS}}
     make, pids = cut_inputs(SIDE), {**processes(local), "gateway": pid}
     async with _direct(local) as direct, _through(local, ports, "http") as http, _through(local, ports, "grpc") as grpc:
@@ -131,7 +140,7 @@ async def _measure(
             # Who begins changes, so that nobody is always measured while the machine is as it was just before.
             order = [*asks][run % 3 :] + [*asks][: run % 3]
             for way in order:
-                found[way].append(await _closed(asks[way], make, warm_s, seconds, pids))
+                found[way].append(await _closed(asks[way], make, WARM_S, SECONDS, pids))
     return found
 
 

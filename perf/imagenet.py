@@ -33,7 +33,7 @@ from dropbeard.types.genesis_file import task_schema
 from dropbeard.types.node_config import EngineTable
 from dropbeard.types.task import Input, InputKind
 from perf._load import Load, Sample
-from perf._measure import Figure, figure
+from perf._measure import Figure, Length, figure
 from perf._observed import passing_group
 
 MODELS_VARIABLE: Final = "DROPBEARD_BENCH_MODELS"
@@ -77,11 +77,8 @@ SIDE: Final = 224
 CUTS: Final = 64
 """Different cuts of pictures; a number in the first pixels tells inputs of one cut apart."""
 
-RUNS: Final = 5
-SECONDS: Final = 20.0
-WARM_S: Final = 5.0
-QUICK_SECONDS: Final = 5.0
-QUICK_WARM_S: Final = 2.0
+FULL: Final = Length(5, 20.0, 5.0)
+QUICK: Final = Length(1, 5.0, 2.0)
 PATIENCE_US: Final = 2_000_000
 """Long enough that every owner's answer counts."""
 
@@ -91,7 +88,7 @@ IN_FLIGHT: Final = 48
 
 def bench(quick: bool) -> list[Figure]:
     """P4, if its models are there, and P5."""
-    seconds, warm_s, runs = (QUICK_SECONDS, QUICK_WARM_S, 1) if quick else (SECONDS, WARM_S, RUNS)
+    runs, seconds, warm_s = QUICK if quick else FULL
     found: list[Figure] = []
     if MODELS_VARIABLE in os.environ:
         with own_catalogue(Path(os.environ[MODELS_VARIABLE])) as names:

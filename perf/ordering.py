@@ -15,7 +15,7 @@ from dropbeard.types.node_config import EngineTable
 from perf._echo import EchoGroup, EchoLoad
 from perf._hardware import costs
 from perf._load import Load, Sample, raw_inputs
-from perf._measure import Figure, figure
+from perf._measure import Figure, Length, figure
 from perf._observed import passing_group
 
 ENGINE: Final = EngineTable("", backend="synthetic", max_batch=64, queue_max=2_048)
@@ -27,12 +27,8 @@ LARGE_SIDE: Final = 224
 
 SMALL_IN_FLIGHT: Final = 1_000
 LARGE_IN_FLIGHT: Final = 192
-RUNS: Final = 5
-SECONDS: Final = 8.0
-WARM_S: Final = 3.0
-QUICK_RUNS: Final = 1
-QUICK_SECONDS: Final = 3.0
-QUICK_WARM_S: Final = 1.5
+FULL: Final = Length(5, 8.0, 3.0)
+QUICK: Final = Length(1, 3.0, 1.5)
 CURVE_STEPS: Final = 5
 CURVE_SECONDS: Final = 4.0
 CURVE_WARM_S: Final = 1.0
@@ -40,7 +36,7 @@ CURVE_WARM_S: Final = 1.0
 
 def bench(quick: bool) -> list[Figure]:
     """P1, P2 and both shares of P3."""
-    runs, seconds, warm_s = (QUICK_RUNS, QUICK_SECONDS, QUICK_WARM_S) if quick else (RUNS, SECONDS, WARM_S)
+    runs, seconds, warm_s = QUICK if quick else FULL
     found: list[Figure] = []
     for name, side, in_flight in (("P1", SMALL_SIDE, SMALL_IN_FLIGHT), ("P2", LARGE_SIDE, LARGE_IN_FLIGHT)):
         samples, floors = alternate(side, in_flight, runs, seconds, warm_s)

@@ -11,7 +11,7 @@ from typing import Final
 
 from dropbeard.daemon.local_group import LocalGroup
 from perf._load import Load, raw_inputs
-from perf._measure import Figure, figure
+from perf._measure import Figure, Length, figure
 from perf._observed import passing_group
 from perf.ordering import ENGINE, SMALL_SIDE
 
@@ -20,16 +20,13 @@ BETWEEN: Final = (7, 10)
 """Measured once for the plot, but for a quick run."""
 
 IN_FLIGHT: Final = 512
-RUNS: Final = 5
-SECONDS: Final = 8.0
-WARM_S: Final = 4.0
-QUICK_SECONDS: Final = 4.0
-QUICK_WARM_S: Final = 2.0
+FULL: Final = Length(5, 8.0, 4.0)
+QUICK: Final = Length(1, 4.0, 2.0)
 
 
 def bench(quick: bool) -> list[Figure]:
     """P10: microseconds at n = 13 over those at n = 4."""
-    runs, seconds, warm_s = (1, QUICK_SECONDS, QUICK_WARM_S) if quick else (RUNS, SECONDS, WARM_S)
+    runs, seconds, warm_s = QUICK if quick else FULL
     rows = [(node_us(SMALL, seconds, warm_s), node_us(LARGE, seconds, warm_s)) for _ in range(runs)]
     small, large = [row[0] for row in rows], [row[1] for row in rows]
     costs = {SMALL: statistics.median(small), LARGE: statistics.median(large)}

@@ -18,7 +18,7 @@ from typing import Any, Final, get_args
 from dropbeard.daemon.new_group import WAN
 from dropbeard.types.certificates import Certificate
 from perf._load import Load, Sample, raw_inputs
-from perf._measure import Figure, figure, report
+from perf._measure import Figure, Length, figure, report
 from perf._observed import passing_group
 from perf._sites import Sites, cloud_sites, even_sites
 from perf._wide import Emulation, WideArea, WideGroup, wide_area
@@ -34,16 +34,13 @@ WAIT: Final = 1
 
 THREE_REGIONS: Final = ("Washington DC", "London", "Frankfurt")
 FOUR_REGIONS: Final = ("Washington DC", "London", "Tokyo", "Sydney")
-RUNS: Final = 5
-SECONDS: Final = 10.0
-WARM_S: Final = 4.0
-QUICK_SECONDS: Final = 4.0
-QUICK_WARM_S: Final = 2.5
+FULL: Final = Length(5, 10.0, 4.0)
+QUICK: Final = Length(1, 4.0, 2.5)
 
 
 def bench(quick: bool, emulation: Emulation | None = None) -> list[Figure]:
     """P8 and the cloud's matrices."""
-    runs, seconds, warm_s = (1, QUICK_SECONDS, QUICK_WARM_S) if quick else (RUNS, SECONDS, WARM_S)
+    runs, seconds, warm_s = QUICK if quick else FULL
     even = [measured(even_sites(NODES, SITES, ONE_WAY_MS), seconds, warm_s, emulation) for _ in range(runs)]
     bound_ms = (DELAYS + WAIT) * ONE_WAY_MS
     means = [row["mean_ms"] for row in even]

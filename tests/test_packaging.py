@@ -184,7 +184,7 @@ def test_the_debian_package_pins_all_that_it_needs() -> None:
     lines = (DEBIAN / "pins.txt").read_text().splitlines()
     pins = {line.partition("==")[0] for line in lines if not line.startswith("#")}
     assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9.]*", line) for line in lines if not line.startswith("#"))
-    assert pins == needed("dropbeard", "imagenet") - {"dropbeard"}
+    assert pins == (needed("dropbeard", "imagenet") | needed("dropbeard", "gateway")) - {"dropbeard"}
 
 
 @pytest.mark.parametrize("script", ["build", "smoke", "postinst", "prerm", "postrm"])
@@ -196,9 +196,12 @@ def test_a_script_of_the_debian_package_is_one(script: str) -> None:
 
 @pytest.mark.skipif(CLEAN_ROOT is None, reason="$DROPBEARD_CLEAN_ROOT names no clean Debian root (systemd/README.md)")
 @pytest.mark.timeout(DEB_TIMEOUT_S)
-def test_the_debian_package_works_in_a_clean_root(tmp_path: Path) -> None:
-    run(DEBIAN / "build", tmp_path, cwd=ROOT, timeout_s=DEB_TIMEOUT_S)
-    run(DEBIAN / "smoke", next(tmp_path.glob("*.deb")), str(CLEAN_ROOT), cwd=ROOT, timeout_s=DEB_TIMEOUT_S)
+def test_the_debian_package_works_in_a_clean_root_and_is_built_twice_the_same(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        run(DEBIAN / "build", tmp_path / folder, cwd=ROOT, timeout_s=DEB_TIMEOUT_S)
+    one, two = sorted(tmp_path.glob("*/*.deb"))
+    assert one.read_bytes() == two.read_bytes()
+    run(DEBIAN / "smoke", one, str(CLEAN_ROOT), cwd=ROOT, timeout_s=DEB_TIMEOUT_S)
 
 
 def test_the_wheel_carries_license_and_types_but_no_tests(distributions: Path) -> None:

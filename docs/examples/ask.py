@@ -3,7 +3,7 @@
 import sys
 
 from dropbeard import Client
-from dropbeard.errors import ClientError
+from dropbeard.errors import DropbeardError
 
 
 def main(genesis: str, *pictures: str) -> None:
@@ -11,7 +11,7 @@ def main(genesis: str, *pictures: str) -> None:
         for picture in pictures:
             try:
                 answer = group.infer(picture)
-            except ClientError as wrong:
+            except DropbeardError as wrong:
                 print(f"{picture}: {wrong}")
                 continue
             print(f"{picture}: {answer.label or 'undecided'}, margin {answer.margin}, {answer.assurance.value}")

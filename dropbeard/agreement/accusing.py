@@ -28,10 +28,19 @@ def accuse(state: ReplicaState, evidence: Evidence) -> list[Effect]:
 
 def accuse_by_vote(state: ReplicaState, round_: Round, signed: SignedVote) -> list[Effect]:
     """Everything that a signer's new vote contradicts among its votes of that view (R1, R2, R2')."""
+    vote = signed.vote
     effects: list[Effect] = []
-    for other in votes_of(state, round_, signed.vote.view, signed.signer):
-        if other.vote != signed.vote and not _compatible(signed, other):
-            effects += accuse(state, VotePair(other, signed))
+    others: list[dict[OwnerId, Signature]] = []
+    if isinstance(vote, Nullify):
+        others += round_.finalizes.values()
+    else:
+        tallies = (*round_.notarizes.items(), *round_.finalizes.items())
+        others += [voters for header, voters in tallies if header != vote.header]
+        others += [round_.nullifies] if isinstance(vote, Finalize) else []
+    if any(signed.signer in voters for voters in others):
+        for other in votes_of(state, round_, vote.view, signed.signer):
+            if not _compatible(signed, other):
+                effects += accuse(state, VotePair(other, signed))
     return effects
 
 

@@ -38,7 +38,7 @@ from dropbeard.agreement.standing import (
     StandingRecord,
 )
 from dropbeard.agreement.whole_state import Snapshot
-from dropbeard.types.ids import NO_DIGEST, Height, TimeUs, View
+from dropbeard.types.ids import GENESIS_HEIGHT, NO_DIGEST, Height, TimeUs, View
 from dropbeard.types.journal import Piece
 
 MILESTONES_A_RETENTION = 2
@@ -67,7 +67,8 @@ def is_due(state: ReplicaState, under_way: Checkpointing) -> bool:
 
     Journal and checkpoints share the writing: a large state is not written again for a few records.
     """
-    block = snapshot_block(state)
+    newest = max(state.chain.base.whole.snapshots, default=GENESIS_HEIGHT)
+    block = snapshot_block(state) if newest > state.checkpoint else None
     if block is None or block.header.height <= state.checkpoint or under_way.written < under_way.size:
         return False
     return not state.chain.hollow and block.header.epoch == state.group.epoch and block.header.view >= 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dropbeard.types.ids import ClientKey, Digest, OwnerId, RequestId, TimeUs, Version
 from dropbeard.types.lanes import SignedBatch, SignedUpdate
@@ -29,8 +30,7 @@ from dropbeard.types.task import Input
 from dropbeard.types.votes import SignedVote
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
+class Now(NamedTuple):
     """The two clocks as they stood when the event happened: monotonic (timers) and wall (deadlines, lane times)."""
 
     monotonic_us: int

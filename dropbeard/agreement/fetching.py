@@ -152,17 +152,20 @@ Question = (
 
 def send_fetches(state: ReplicaState) -> list[Effect]:
     """Ask for what is wanted now; forget what is not wanted any more; back off up to ``status_interval``."""
+    if not state.wanted:
+        state.fetches.clear()
+        return []
     for gone in [want for want in state.fetches if want not in state.wanted]:
         del state.fetches[gone]
     effects: list[Effect] = []
+    rules, now = state.group.parameters, state.mono
     for want, hint in state.wanted.items():
-        fetch = state.fetches.setdefault(want, Fetch(state.mono, 0))
-        if state.mono < fetch.next_us:
+        fetch = state.fetches.get(want) or Fetch(now, 0)
+        if now < fetch.next_us:
             continue
-        rules = state.group.parameters
         pause = min(rules.finalize_timeout_us << min(fetch.attempts, 10), rules.status_interval_us)
         effects += [Send(peer, _question(state, want)) for peer in _whom(state, want, fetch.attempts, hint)]
-        state.fetches[want] = Fetch(state.mono + pause, fetch.attempts + 1)
+        state.fetches[want] = Fetch(now + pause, fetch.attempts + 1)
     state.wanted.clear()
     return effects
 

@@ -34,6 +34,8 @@ def finalize_ready(state: ReplicaState) -> list[Effect]:
     """Take every finalization whose blocks are all in hand and applied; fetch what is missing for the others."""
     effects: list[Effect] = []
     hollow = state.chain.hollow is not None
+    if not hollow and not state.waiting_finalizations:
+        return effects
     if hollow:
         effects += fetch_root_state(state)
     for digest in list(state.waiting_finalizations):

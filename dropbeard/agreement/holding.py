@@ -102,8 +102,9 @@ def _try_closing(block: Block, parent: Block) -> Applied | None:
 
 def _still_lacks(state: ReplicaState, block: Block, parent: Block, hint: OwnerId) -> bool:
     """None of the batches that it lacked has come: ask again without walking every lane."""
-    if any(state.lanes.get(tip.owner, tip.digest) is not None for tip in block.lacks):
-        return False
+    for tip in block.lacks:
+        if state.lanes.get(tip.owner, tip.digest) is not None:
+            return False
     below = {tip.owner: tip.height for tip in parent.header.cut}
     for tip in block.lacks:
         state.want("batch", tip.digest, below[tip.owner], hint)
@@ -117,6 +118,8 @@ def unsigned(ordered: Ordered) -> dict[OwnerId, list[LaneBatch]]:
 
 def apply_towards(state: ReplicaState, block: Block) -> bool:
     """Apply ``block`` and every ancestor above the final one, as far as parts are in hand; is ``block`` applied?"""
+    if block.applied is not None:
+        return True
     path: list[Block] = []
     at = block
     while at.applied is None and at.header.height > state.chain.final.header.height:

@@ -92,9 +92,9 @@ class LaneStore:
         """Batches held at one height: two or more convict the owner (rule 8.1)."""
         return self.lanes[owner].heights.get(height, ())
 
-    def goes_on(self, tip: LaneTip) -> bool:
-        """Is a batch held that extends ``tip``?"""
-        return bool(self.lanes[tip.owner].children.get((tip.height, tip.digest)))
+    def goes_on(self, cut: Cut) -> bool:
+        """Is a batch held that extends a tip of the cut?"""
+        return any(self.lanes[tip.owner].children.get((tip.height, tip.digest)) for tip in cut)
 
     def tip_from(self, tip: LaneTip, steps: int | None = None) -> LaneTip:
         """The end of the first-seen branch above ``tip``, at most ``steps`` batches on."""

@@ -129,7 +129,7 @@ def has_work(state: ReplicaState, after_best: StateView | None) -> bool:
     best = state.chain.block(digest)
     if best is None:
         state.want("header", digest, state.chain.final.header.height)
-    elif any(state.lanes.goes_on(tip) for tip in best.header.cut):
+    elif state.lanes.goes_on(best.header.cut):
         return True
     if best_view > state.chain.final.header.view:
         waited = state.mono - state.round(best_view).notarized_at_us

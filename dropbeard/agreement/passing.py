@@ -24,10 +24,13 @@ def pass_on(state: ReplicaState) -> list[Effect]:
     that no turn is run for it."""
     effects: list[Effect] = []
     for name, (certificate, due_us) in list(state.passing.items()):
-        lacking = [peer for peer in state.peers if not _shown(state, peer, certificate)]
-        if due_us <= state.mono:
-            effects += [Send(peer, CertificateNotice(certificate)) for peer in lacking]
-        if due_us <= state.mono or not lacking:
+        is_due = due_us <= state.mono
+        for peer in state.peers:
+            if not _shown(state, peer, certificate):
+                if not is_due:
+                    break
+                effects.append(Send(peer, CertificateNotice(certificate)))
+        else:
             del state.passing[name]
     return effects
 
@@ -45,7 +48,7 @@ def _shown(state: ReplicaState, peer: OwnerId, certificate: AnyCertificate) -> b
     if isinstance(vote, Nullify):
         return False
     final = state.chain.finalizations.get(vote.header)
-    if final is not None and any(peer == signer for signer, _ in final.signatures):
+    if final is not None and peer in dict(final.signatures):
         return True
     round_ = state.rounds.get(vote.view)
     return round_ is not None and peer in round_.finalizes.get(vote.header, {})
@@ -53,4 +56,4 @@ def _shown(state: ReplicaState, peer: OwnerId, certificate: AnyCertificate) -> b
 
 def next_passing_us(state: ReplicaState) -> list[int]:
     """When the next one is due."""
-    return [passing.due_us for passing in state.passing.values()][:1]
+    return [next(iter(state.passing.values())).due_us] if state.passing else []

@@ -102,6 +102,8 @@ def handle(state: ReplicaState, event: Event, now: Now) -> list[Effect]:
     if state.halted is not None:
         return [WakeAt(state.mono + state.group.parameters.status_interval_us)]  # it has nothing to wake for
     match event:
+        case TurnEnded():
+            return _end_turn(state)
         case PeerSpoke(sender, message):
             elsewhere = other_epoch(state, message)
             if elsewhere is not None:
@@ -136,8 +138,6 @@ def handle(state: ReplicaState, event: Event, now: Now) -> list[Effect]:
             return on_inference_failed(state, event)
         case NodeEnds(presence):
             return on_node_ends(state, presence)
-        case TurnEnded():
-            return _end_turn(state)
         case _:
             assert_never(event)
 
@@ -242,25 +242,26 @@ def _exchange(state: ReplicaState) -> list[Effect]:
 
 def _next_wake(state: ReplicaState) -> int:
     """The earliest monotonic time at which something follows without a new event."""
-    rules = state.group.parameters
-    times = [state.next_status_us, state.next_question_us, *(fetch.next_us for fetch in state.fetches.values())]
+    rules, now = state.group.parameters, state.mono
+    times = [state.next_status_us, state.next_question_us]
+    times += [fetch.next_us for fetch in state.fetches.values()]
     if state.timer_from_us is not None:
         times += _view_times(state, state.timer_from_us)
     best_view, digest = state.best
     if best_view > state.chain.final.header.view:
         times.append(state.round(best_view).notarized_at_us + rules.finalize_timeout_us)
     best = state.chain.block(digest)
-    if best is not None and state.may_speak and state.group.leader(state.view) == state.me:
-        times.append(state.mono + proposal_wait_us(state, best))
+    if best is not None and state.group.leader(state.view) == state.me and state.may_speak:
+        times.append(now + proposal_wait_us(state, best))
     times += next_passing_us(state)
     if state.ticks:
-        times.append(state.mono + (state.ticks[0][0] - state.wall))
+        times.append(now + (state.ticks[0][0] - state.wall))
     if state.missing:
         times.append(next(iter(state.missing.values()))[0] + rules.finalize_timeout_us)
     times += state.run_again.values()
     if state.ripe_ticks or state.next_update is not None:
         times.append(state.own_batch_us + rules.block_interval_us)
-    return min((time for time in times if time > state.mono), default=state.next_status_us)
+    return min([time for time in times if time > now], default=state.next_status_us)
 
 
 def _view_times(state: ReplicaState, started_us: int) -> list[int]:

@@ -282,6 +282,8 @@ class ReplicaState:
     @property
     def is_barred(self) -> bool:
         """Does it only observe, since its key of this epoch may have signed what this state does not show?"""
+        if not self.barred:
+            return False
         own = self.group.owner(self.me)
         return own is not None and own.node_key in self.barred
 
@@ -293,7 +295,7 @@ class ReplicaState:
     @property
     def peers(self) -> tuple[OwnerId, ...]:
         """Every replica but this one."""
-        return tuple(owner for owner in self.group.members if owner != self.me)
+        return self.group.all_but(self.me)
 
     def want(self, kind: str, name: bytes | int, bound: int = 0, hint: OwnerId | None = None) -> None:
         """Ask for something until it is here or nobody needs it any more (rule 3.9); ``hint`` is asked first."""

@@ -234,18 +234,22 @@ def extend_lane(state: ReplicaState, best: StateView | None) -> list[Effect]:
 
 
 def _has_items(state: ReplicaState) -> bool:
-    return bool(state.outbox) or _update_may_leave(state) or state.next_change is not None or bool(_unshown(state))
+    waits = state.outbox or state.next_change is not None or _update_may_leave(state)
+    return bool(waits or (state.evidence and _unshown(state)))
 
 
 def _update_may_leave(state: ReplicaState) -> bool:
-    gap = state.group.parameters.update_gap
-    return state.next_update is not None and state.own_tip.height + 1 >= state.own_model.lane_height + gap
+    if state.next_update is None:
+        return False
+    return state.own_tip.height + 1 >= state.own_model.lane_height + state.group.parameters.update_gap
 
 
 def _update_waits(state: ReplicaState) -> bool:
     """Empty batches bring a quiet lane to where it may carry the update (rule 4.3)."""
+    if state.next_update is None:
+        return False
     waited = state.mono - state.own_batch_us >= state.group.parameters.block_interval_us
-    return state.next_update is not None and waited and not _update_may_leave(state)
+    return waited and not _update_may_leave(state)
 
 
 def _unshown(state: ReplicaState) -> list[Verdict]:
@@ -308,6 +312,8 @@ def _tick_is_due(state: ReplicaState, best: StateView | None) -> bool:
     """
     while state.ticks and state.ticks[0][0] <= state.wall:
         state.ripe_ticks[heapq.heappop(state.ticks)] = None
+    if not state.ripe_ticks:
+        return False
     final_time, needed = state.chain.final.header.time, False
     for due, request in list(state.ripe_ticks):
         if due <= final_time:

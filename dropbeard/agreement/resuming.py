@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from dropbeard.agreement.epochs import carry_over, jump
 from dropbeard.agreement.events import Now
@@ -16,6 +17,7 @@ from dropbeard.agreement.records import (
     Record,
     SuccessionRecord,
     VoteRecord,
+    decode_record,
 )
 from dropbeard.agreement.replica_state import OwnRequest, OwnStage, ReplicaState
 from dropbeard.agreement.requests import run
@@ -71,11 +73,18 @@ class _Held:
         )
 
 
-def resume(state: ReplicaState, checkpoint: Iterable[Record], shelf: Iterable[bytes], now: Now) -> None:
+def resume(
+    state: ReplicaState,
+    checkpoint: Iterable[Record],
+    shelf: Iterable[bytes],
+    now: Now,
+    read: Callable[[bytes], Record] | None = None,
+) -> None:
     """Bring a new replica to where the checkpoint was taken; nothing when there is none.
 
     ``shelf``: the rows that it stands for and that are not pruned. MessageInvalid when a row is no record of the group,
-    or the checkpoint lacks its head.
+    or the checkpoint lacks its head. ``read``: reads such a row otherwise than
+    ``decode_record`` does.
     """
     state.now = now
     held = _Held()
@@ -95,7 +104,7 @@ def resume(state: ReplicaState, checkpoint: Iterable[Record], shelf: Iterable[by
     for record in held.above:
         _take_above(state, record)
     finalize_ready(state)
-    shelve(state, shelf, standing.served, roots)
+    shelve(state, shelf, standing.served, roots, read or partial(decode_record, group=state.group))
     for request in list(state.open_mine):
         own_request = state.mine[request]
         if own_request.stage is OwnStage.RUNNING:

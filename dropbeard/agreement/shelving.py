@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from dropbeard.agreement.chain import Block, is_full
@@ -18,7 +18,7 @@ from dropbeard.agreement.records import (
     CertificateRecord,
     EntriesRecord,
     OpeningsRecord,
-    decode_record,
+    Record,
     is_audit,
     lane_place,
 )
@@ -105,8 +105,9 @@ def shown_tree(block: Block, entries: tuple[Entry, ...]) -> Tree:
 class _Shelf:
     """What the rows that a checkpoint stands for hold, less what binds us: that is in the checkpoint."""
 
-    def __init__(self, state: ReplicaState, served: Cut) -> None:
+    def __init__(self, state: ReplicaState, served: Cut, read: Callable[[bytes], Record]) -> None:
         self.state = state
+        self._read = read
         self.served = {tip.owner: tip.height for tip in served}
         self.blocks: dict[Digest, Proposal] = {}
         self.packed: dict[Digest, bytes] = {}
@@ -121,7 +122,7 @@ class _Shelf:
             if owner == self.state.me or height > self.served.get(owner, LaneHeight(0)):
                 self._take_batch(data, owner, height)
         elif data[:1] in (b"\x04", b"\x09") or is_audit(data):
-            match decode_record(data, self.state.group):
+            match self._read(data):
                 case BlockRecord(proposal):
                     self.blocks[proposal.header.digest] = proposal
                 case CertificateRecord(certificate):
@@ -134,7 +135,7 @@ class _Shelf:
                     pass
 
     def _take_batch(self, data: bytes, owner: OwnerId, height: LaneHeight) -> None:
-        record = decode_record(data, self.state.group)
+        record = self._read(data)
         if not isinstance(record, BatchRecord):
             return
         signed, state = record.signed, self.state
@@ -158,12 +159,18 @@ class _Shelf:
                 state.mine[opening.request].openings.setdefault(batch.version, opening)
 
 
-def shelve(state: ReplicaState, rows: Iterable[bytes], served: Cut, roots: dict[Digest, Block]) -> None:
+def shelve(
+    state: ReplicaState,
+    rows: Iterable[bytes],
+    served: Cut,
+    roots: dict[Digest, Block],
+    read: Callable[[bytes], Record],
+) -> None:
     """Show again, from the rows before a checkpoint, what was final by then. ``roots``: blocks that epochs start from.
 
     MessageInvalid when a row is no record of this group.
     """
-    shelf = _Shelf(state, served)
+    shelf = _Shelf(state, served, read)
     for data in rows:
         shelf.take(data)
     chain = state.chain

@@ -154,6 +154,8 @@ class Turn:
     def _carry_out(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
             match effect:
+                case WakeAt(at):
+                    self._wake_at_us = at
                 case Persist(record):
                     self._records.append(encode_record(record))
                 case CastVote(vote):
@@ -162,8 +164,6 @@ class Turn:
                     self._propose(effect)
                 case PromiseBatch():
                     self._promise(effect)
-                case WakeAt(at):
-                    self._wake_at_us = at
                 case Send() | Broadcast() | SendClient() | Infer() | Report() | Halt():
                     self._outgoing.append(effect)
                 case _:

@@ -102,11 +102,12 @@ def _accuse_signers(state: ReplicaState, certificate: AnyCertificate) -> list[Ef
     """A certificate may hold votes that never came here by themselves."""
     if certificate.vote.view < state.chain.final.header.view:
         return []
-    round_ = state.round(certificate.vote.view)
-    signed = [SignedVote(signer, certificate.vote, signature) for signer, signature in certificate.signatures]
-    for vote in signed:
-        note_vote(state, vote)
-    return [effect for vote in signed for effect in accuse_by_vote(state, round_, vote)]
+    round_, vote = state.round(certificate.vote.view), certificate.vote
+    counted = _tally(round_, vote)
+    signed = [SignedVote(signer, vote, given) for signer, given in certificate.signatures if signer not in counted]
+    for new in signed:
+        note_vote(state, new)
+    return [effect for new in signed for effect in accuse_by_vote(state, round_, new)]
 
 
 def note_own_vote(round_: Round, signed: SignedVote) -> None:

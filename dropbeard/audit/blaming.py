@@ -48,7 +48,7 @@ def blame_over(lineage: Lineage, sources: Sequence[Path]) -> list[tuple[Group, B
     epochs = [(path, _epoch_of(path)) for path in sources]
     for path, epoch in epochs:
         if epoch is not None and lineage.group(epoch) is None:
-            raise EvidenceUnreadable(f"{path} {lineage.unknown(epoch)} (--successions)")
+            raise EvidenceUnreadable(f"{path} {lineage.unknown(epoch)}")
     return [
         (group, blame(group, [path for path, of in epochs if of in (None, group.epoch)], lineage.root(group.epoch)))
         for group in lineage.groups

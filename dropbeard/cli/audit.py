@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dropbeard.cli.lineages import UNREADABLE, read_lineage, unreadable
+from dropbeard.cli.lineages import GENESIS, SUCCESSIONS, UNREADABLE, read_lineage, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +24,9 @@ WRONG = 1
 
 @click.command("audit")
 @click.argument("sources", metavar="CERT...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--group", "genesis", type=click.Path(path_type=Path), required=True, help="The group's genesis file.")
+@GENESIS
 @click.option("--ledger", type=click.Path(path_type=Path), help="A node's state directory, to be replayed as well.")
-@click.option("--successions", type=click.Path(path_type=Path), help="What ended earlier epochs: ledger successions.")
+@SUCCESSIONS
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def audit_command(
     sources: tuple[Path, ...], genesis: Path, ledger: Path | None, successions: Path | None, as_json: bool

@@ -24,6 +24,7 @@ NAMES: Final = (
     "soak",
     "wan",
 )
+"""Each is a module of perf/ with ``bench(quick)``, which gives its figures."""
 
 
 @click.command("bench")

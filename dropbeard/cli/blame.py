@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dropbeard.cli.lineages import read_lineage
+from dropbeard.cli.lineages import GENESIS, SUCCESSIONS, read_lineage
 
 if TYPE_CHECKING:
     from dropbeard.audit.blaming import Blame
@@ -18,9 +18,9 @@ NOBODY = 1
 
 @click.command("blame")
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--group", "genesis", type=click.Path(path_type=Path), required=True, help="The group's genesis file.")
+@GENESIS
 @click.option("--ledger", "ledgers", multiple=True, type=click.Path(path_type=Path), help="A node's state directory.")
-@click.option("--successions", type=click.Path(path_type=Path), help="What ended earlier epochs: ledger successions.")
+@SUCCESSIONS
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the first piece of evidence here.")
 def blame_command(
     sources: tuple[Path, ...],

@@ -15,6 +15,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from dropbeard.cli.infer_view import save
 from dropbeard.client.answers import Answer
 from dropbeard.client.client import Client
 from dropbeard.client.inputs import input_from
@@ -62,10 +63,12 @@ def run_demo(images: Sequence[Path], directory: Path | None, as_json: bool) -> N
         with stages.stage("start", "starting four nodes and four engines"):
             local = stack.enter_context(LocalGroup(home / "group"))
             group = stack.enter_context(_connect(local))
-        with stages.stage("classify", f"asking the group about {len(pictures)} pictures"):
+        with stages.stage("classify", "asking the group about each picture"):
             answers = list(group.map(pictures))
         with stages.stage("verify", "saving the certificates and verifying them from their files"):
-            saved = [_save(answer, picture, home) for answer, picture in zip(answers, pictures, strict=True)]
+            folder = home / "certificates"
+            folder.mkdir(exist_ok=True)
+            saved = [save(answer, picture, folder) for answer, picture in zip(answers, pictures, strict=True)]
             for path, picture in zip(saved, pictures, strict=True):
                 verify(decode_certificate(path.read_bytes()), group.group, input_from(picture))
         with stages.stage("stop", "stopping every process"):
@@ -95,8 +98,9 @@ def _prepare(images: Sequence[Path], stages: _Stages) -> list[Path]:
 
     schema = task_schema("imagenet", ("a", "b"))
     for path in images:
+        given = input_from(path)
         try:
-            check_picture(input_from(path), schema)
+            check_picture(given, schema)
         except InputInvalid as wrong:
             raise InputInvalid(f"{path}: {wrong}") from wrong
     return list(images)
@@ -116,17 +120,6 @@ def _connect(local: LocalGroup) -> Client:
         except GroupUnreachable:
             if time.monotonic() > until:
                 raise
-
-
-def _save(answer: Answer, picture: Path, home: Path) -> Path:
-    folder = home / "certificates"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{picture.stem}.dbcert"
-    number = 2
-    while path.exists():
-        path = folder / f"{picture.stem}-{number}.dbcert"
-        number += 1
-    return answer.certificate.save(path)
 
 
 Row = tuple[Path, Answer, Path]
@@ -153,7 +146,7 @@ def _show(console: Console, rows: Sequence[Row], stages: _Stages) -> None:
     console.print(table)
     sizes = [len(answer.certificate.data) for _, answer, _ in rows]
     parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in stages.seconds.items())
-    console.print(f"{len(rows)} certificates of {min(sizes)} to {max(sizes)} bytes, saved and verified; {parts}")
+    console.print(f"{min(sizes)} to {max(sizes)} bytes a certificate, each saved and verified; {parts}")
 
 
 def _say_where(console: Console, directory: Path | None, local: LocalGroup) -> None:
@@ -161,7 +154,8 @@ def _say_where(console: Console, directory: Path | None, local: LocalGroup) -> N
         console.print("Everything was in a temporary directory; keep it with: dropbeard demo --dir DIR", style="dim")
     else:
         example = directory / "certificates" / "NAME.dbcert"
-        console.print(f"Check one yourself: dropbeard verify {example} --group {local.genesis}", style="dim")
+        command = f"dropbeard verify {example} --group {local.genesis}"
+        console.print(f"Check one yourself: {command}", style="dim", soft_wrap=True)
 
 
 def _as_json(rows: Sequence[Row], local: LocalGroup, stages: _Stages) -> dict[str, Any]:

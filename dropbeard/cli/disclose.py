@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from dropbeard.cli.lineages import GENESIS, SUCCESSIONS
+
 if TYPE_CHECKING:
     from dropbeard.signing.curve import CurveSecret
     from dropbeard.types.group import Owner
@@ -18,8 +20,8 @@ NOT_KEPT: Final = 1
 
 @click.command("disclose")
 @click.argument("certificates", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--group", "genesis", type=click.Path(path_type=Path), required=True, help="The group's genesis file.")
-@click.option("--successions", type=click.Path(path_type=Path), help="What ended earlier epochs of the group.")
+@GENESIS
+@SUCCESSIONS
 @click.option("--to", "names", multiple=True, help="An owner to disclose to; all of them if not said.")
 @click.option("--key", type=click.Path(path_type=Path), help="Client key file, for a group that is closed to others.")
 @click.option("--timeout", default=5.0, show_default=True, help="Seconds to wait for each answer.")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from dropbeard.cli.lineages import GENESIS, SUCCESSIONS
+
 if TYPE_CHECKING:
     from dropbeard.client import Answer, Client
     from dropbeard.errors import DropbeardError
@@ -23,7 +25,7 @@ BELOW_REQUIRED: Final = 3
 
 @click.command("infer")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--group", "genesis", type=click.Path(path_type=Path), required=True, help="The group's genesis file.")
+@GENESIS
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--out", type=click.Path(path_type=Path), help="Save each certificate as NAME.dbcert in this directory.")
 @click.option(
@@ -31,7 +33,7 @@ BELOW_REQUIRED: Final = 3
 )
 @click.option("--timeout", default=10.0, show_default=True, help="Seconds until a request's deadline.")
 @click.option("--patience", default=1.0, show_default=True, help="Seconds the group waits for the last owners.")
-@click.option("--successions", type=click.Path(path_type=Path), help="What ended earlier epochs of the group.")
+@SUCCESSIONS
 @click.option("--require", type=click.Choice(["honest-plurality", "robust"]), help="Exit 3 below this assurance.")
 def infer_command(
     images: tuple[Path, ...],
@@ -71,11 +73,11 @@ def infer_command(
         rows = list(_ask(client, images, out))
     if as_json:
         click.echo(json.dumps({"group": group.name, "answers": [figures(*row, group) for row in rows]}))
-    for row in rows if not as_json else ():
-        for line in lines(*row, group):
+    for path, answer, error, saved in rows if not as_json else ():
+        for line in lines(path, answer, saved, group):
             click.echo(one_line(line))
-        if row[2] is not None:
-            say(row[2])
+        if error is not None:
+            say(error)
     return _code(error for _, _, error, _ in rows)
 
 
@@ -141,21 +143,14 @@ def _input(client: Client, path: Path) -> Input:
 
 
 def _row(path: Path, outcome: Answer | DropbeardError, out: Path | None) -> Row:
+    from dropbeard.cli.infer_view import save
     from dropbeard.errors import AnswerBelowRequired, DropbeardError
 
     error = outcome if isinstance(outcome, DropbeardError) else None
     answer = outcome.answer if isinstance(outcome, AnswerBelowRequired) else outcome
     if isinstance(answer, DropbeardError):
         return path, None, error, None
-    return path, answer, error, None if out is None else _save(answer, path, out)
-
-
-def _save(answer: Answer, image: Path, out: Path) -> Path:
-    """NAME.dbcert, or NAME-2.dbcert and so on: a certificate is never overwritten."""
-    path, number = out / f"{image.stem}.dbcert", 2
-    while path.exists():
-        path, number = out / f"{image.stem}-{number}.dbcert", number + 1
-    return answer.certificate.save(path)
+    return path, answer, error, None if out is None else save(answer, path, out)
 
 
 def _code(errors: Iterable[DropbeardError | None]) -> int:

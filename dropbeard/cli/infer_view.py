@@ -16,10 +16,16 @@ MODEL_HEX: Final = 12
 """Hex digits of a model's digest that are shown."""
 
 
-def lines(
-    path: Path, answer: Answer | None, error: DropbeardError | None, saved: Path | None, group: Group
-) -> Iterator[str]:
-    """What was agreed, each owner's own answer, where the certificate is; ``error`` is said elsewhere."""
+def save(answer: Answer, image: Path, out: Path) -> Path:
+    """NAME.dbcert, or NAME-2.dbcert and so on: a certificate is never overwritten."""
+    path, number = out / f"{image.stem}.dbcert", 2
+    while path.exists():
+        path, number = out / f"{image.stem}-{number}.dbcert", number + 1
+    return answer.certificate.save(path)
+
+
+def lines(path: Path, answer: Answer | None, saved: Path | None, group: Group) -> Iterator[str]:
+    """What was agreed, each owner's own answer, where the certificate is."""
     if answer is None:
         yield f"{path}: no answer"
     elif answer.measured is None:

@@ -1,4 +1,4 @@
-"""The ``--successions`` of commands: from a genesis to the groups of later epochs (rule 8.4)."""
+"""The ``--group`` and ``--successions`` of commands: from a genesis to the groups of later epochs (rule 8.4)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 if TYPE_CHECKING:
     from dropbeard.types.group import Group
     from dropbeard.verification.lineage import Lineage
 
+GENESIS = click.option(
+    "--group", "genesis", type=click.Path(path_type=Path), required=True, help="The group's genesis file."
+)
+SUCCESSIONS = click.option(
+    "--successions",
+    type=click.Path(path_type=Path),
+    help="What ended earlier epochs: `successions` of a node's state directory, or from dropbeard ledger successions.",
+)
 UNREADABLE = 2
 """Exit code when a file is not what it should be."""
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from dropbeard.cli.lineages import GENESIS, SUCCESSIONS
+
 if TYPE_CHECKING:
     from dropbeard.daemon.changes import Proposal
     from dropbeard.daemon.files import NodeFiles
@@ -18,12 +20,6 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-GENESIS = click.option("--group", "genesis", type=click.Path(path_type=Path), required=True, help="The genesis file.")
-SUCCESSIONS = click.option(
-    "--successions",
-    type=click.Path(path_type=Path),
-    help="What ended earlier epochs: `successions` of a node's state directory, or from dropbeard ledger successions.",
-)
 CARD = click.argument("card", type=click.Path(path_type=Path))
 
 
@@ -109,7 +105,11 @@ def _vote(
     from dropbeard.types.vote_file import CHANGE_TEXT_BYTES_MAX, ChangeVote, vote_to_toml
 
     group = read_lineage(read_genesis(genesis), successions).groups[-1]
-    after = proposed(group, change(group), faults, answers)
+    try:
+        after = proposed(group, change(group), faults, answers)
+    except ConfigInvalid as wrong:
+        hint = "" if successions else "; if the group has changed since its genesis, name --successions"
+        raise ConfigInvalid(f"{wrong}{hint}") from wrong
     private = load_private_key(key, None if passphrase_env is None else os.environ.get(passphrase_env))
     public = private.public.to_bytes()
     owner = next((owner for owner in group.owners if owner.owner_key == public), None)
@@ -130,7 +130,7 @@ def _vote(
     for row in rows:
         click.echo(f"  {row}")
     click.echo(f"  n = {after.n}, f = {after.f}, answers = {after.answers}: {', '.join(o.name for o in after.owners)}")
-    click.echo(f"{group.quorum} of {group.n} owners must vote the same; next, at one node of the group:")
+    click.echo(f"{group.quorum} of {group.n} owners must vote the same; then all votes go to one and the same node:")
     click.echo(f"  dropbeard group submit CONFIG {output} ...")
 
 

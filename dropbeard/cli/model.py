@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dropbeard.cli.lineages import GENESIS
+
 if TYPE_CHECKING:
     from dropbeard.types.group import Owner
     from dropbeard.types.ids import Digest
@@ -23,7 +25,7 @@ def model_command() -> None:
 
 @model_command.command("sign")
 @click.argument("model")
-@click.option("--group", "genesis", type=click.Path(path_type=Path), required=True, help="The group's genesis file.")
+@GENESIS
 @click.option("--owner-key", "key", type=click.Path(path_type=Path), required=True, help="owner.key, kept offline.")
 @click.option("--version", default=2, show_default=True, help="One more than the version in force.")
 @click.option("--epoch", default=0, show_default=True, help="The group's epoch.")

@@ -42,7 +42,9 @@ def show_command(kind: str, name: str | None, program: Path | None) -> None:
 @click.option("--gateway", is_flag=True, help="NAMES are gateways.")
 @click.option("--gateway-tls", is_flag=True, help="The gateways NAMES take tls.key from systemd.")
 @click.option("--gateway-key", is_flag=True, help="The gateways NAMES take client.key from systemd.")
-@click.option("--config", type=click.Path(path_type=Path), help="The node of NAMES: admits its client_networks alone.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="The node's file: units let its client_networks in alone."
+)
 @PROGRAM
 def install_command(
     names: tuple[str, ...],

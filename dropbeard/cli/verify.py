@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dropbeard.cli.lineages import read_lineage, unreadable
+from dropbeard.cli.lineages import GENESIS, SUCCESSIONS, read_lineage, unreadable
 from dropbeard.cli.take_along import check_options, key_from, statement_text, take_along
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ EVIDENCE_MAGIC = b"DBEVID\0\x01"
 
 @click.command("verify")
 @click.argument("certificate", type=click.Path(path_type=Path))
-@click.option("--group", "genesis", type=click.Path(path_type=Path), required=True, help="The group's genesis file.")
-@click.option("--successions", type=click.Path(path_type=Path), help="What ended earlier epochs: ledger successions.")
+@GENESIS
+@SUCCESSIONS
 @click.option("--input", "given", type=click.Path(path_type=Path), help="The input that was asked about.")
 @click.option("--require", type=click.Choice(["honest-plurality", "robust"]), help="Exit 3 below this assurance.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -107,7 +107,7 @@ def _judge(path: Path, lineage: Lineage, as_json: bool) -> int:
         epoch = epoch_in(data)
         group = lineage.group(epoch)
         if group is None:
-            raise EvidenceUnreadable(f"{path} {lineage.unknown(epoch)} (--successions)")
+            raise EvidenceUnreadable(f"{path} {lineage.unknown(epoch)}")
         evidence = decode_evidence(data, group)
     except MessageInvalid as wrong:
         raise EvidenceUnreadable(f"{path}: {wrong}") from wrong

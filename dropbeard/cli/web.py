@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from pathlib import Path
 
 import click
@@ -22,12 +20,11 @@ def web_command(config: Path, port: int) -> int:
     key. Whoever has an account on this machine can read the page.
     """
     from dropbeard.daemon.files import read_node_files
+    from dropbeard.daemon.process import StopSignal
     from dropbeard.web.server import ADDRESS, web_served
 
-    over = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: over.set())
+    stop = StopSignal()
     with web_served(read_node_files(config), port) as found:
         click.echo(f"http://{ADDRESS}:{found}/")
-        over.wait()
+        stop.wait()
     return 0

@@ -160,7 +160,7 @@ def below_required(answer: Answer, required: Assurance) -> AnswerBelowRequired |
     if required is Assurance.NONE or answer.assurance.covers(required):
         return None
     got = f"its assurance is {answer.assurance.value} (margin {answer.margin}), required is {required.value}"
-    return AnswerBelowRequired(f"the group answered, but {got}; the answer is in the error's `answer`", answer)
+    return AnswerBelowRequired(f"the group answered, but {got}", answer)
 
 
 def _measured_answer(certificate: Certificate, verified: Verified, latency_ms: float, aggregate: Aggregate) -> Answer:

@@ -10,11 +10,11 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from dropbeard.client.answers import Answer, Provisional, answer_of, below_required, owner_result
 from dropbeard.client.open_requests import Done
-from dropbeard.client.options import Options
+from dropbeard.client.options import REST_S, Options
 from dropbeard.client.session import Session
 from dropbeard.codec.client import decode_to_client
 from dropbeard.errors import (
@@ -63,6 +63,26 @@ class Ended(NamedTuple):
         assert done.certificate is not None and done.verified is not None
         answer = answer_of(group, done.certificate, done.verified, self.latency_ms, self.options.aggregate)
         return below_required(answer, self.options.require) or answer
+
+
+class Greeting:
+    """How long a client that opens waits for welcomes: seconds, monotonic."""
+
+    def __init__(self, calls: Calls[Any], timeout_s: float, now_s: float) -> None:
+        self._calls = calls
+        self._until_s = now_s + timeout_s
+        self._enough_s: float | None = None
+
+    def left_s(self, now_s: float) -> float:
+        """Until ``timeout_s`` for enough nodes, then ``REST_S`` for the rest; 0 or less when the wait is over."""
+        if len(self._calls.session.credits) >= self._calls.group.n:
+            return 0
+        if not self._calls.is_connected:
+            self._enough_s = None
+        elif self._enough_s is None:
+            self._enough_s = now_s
+        until_s = self._until_s if self._enough_s is None else min(self._until_s, self._enough_s + REST_S)
+        return until_s - now_s
 
 
 class Calls(Generic[Waiting]):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections import deque
 from collections.abc import Sequence
 
 from dropbeard.client.answers import Answer
-from dropbeard.client.calls import Calls, Ended, now_us
+from dropbeard.client.calls import Calls, Ended, Greeting, now_us
 from dropbeard.client.options import Options
 from dropbeard.client.sending import flush
 from dropbeard.errors import ClientClosed, ClientError
@@ -55,18 +56,16 @@ class LoopPump:
             self._loop.add_reader(descriptor, self.schedule)
 
     async def open(self, timeout_s: float) -> None:
-        """Wait until all nodes said welcome, or enough when the time is up; GroupUnreachable when fewer did."""
+        """Wait until enough nodes said welcome, and a moment for the rest; GroupUnreachable when fewer did in time."""
         session = self.calls.session
         for owner in self.calls.group.members:
             session.on_connected(owner)
         self.schedule()
-        until = time.monotonic() + timeout_s
-        while len(session.credits) < self.calls.group.n and (left_s := until - time.monotonic()) > 0:
+        greeting = Greeting(self.calls, timeout_s, time.monotonic())
+        while (left_s := greeting.left_s(time.monotonic())) > 0:
             self._changed.clear()
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), left_s)
-            except TimeoutError:
-                break
         if not self.calls.is_connected:
             raise self.calls.unreachable(timeout_s)
 

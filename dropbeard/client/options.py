@@ -15,6 +15,9 @@ from dropbeard.verification.aggregate import Assurance, plurality
 CONNECT_TIMEOUT_S: Final = 5.0
 """Seconds until enough nodes must have said welcome."""
 
+REST_S: Final = 0.5
+"""Seconds more for the others; who says welcome later gets then what is open."""
+
 CERTIFICATE_TIMEOUT_S: Final = 10.0
 """Seconds from the call to the request's deadline."""
 

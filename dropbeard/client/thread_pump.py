@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from dropbeard.client.answers import Provisional
-from dropbeard.client.calls import Calls, Ended, now_us
+from dropbeard.client.calls import Calls, Ended, Greeting, now_us
 from dropbeard.client.options import Options
 from dropbeard.client.sending import flush
 from dropbeard.errors import ClientClosed
@@ -65,13 +65,13 @@ class ThreadPump:
         return Caller(self._lock)
 
     def open(self, timeout_s: float) -> None:
-        """Wait until all nodes said welcome, or enough when the time is up; GroupUnreachable when fewer did."""
+        """Wait until enough nodes said welcome, and a moment for the rest; GroupUnreachable when fewer did in time."""
         session, caller = self.calls.session, self.caller()
         with self._lock:
             for owner in self.calls.group.members:
                 session.on_connected(owner)
-            until = time.monotonic() + timeout_s
-            while len(session.credits) < self.calls.group.n and time.monotonic() < until:
+            greeting = Greeting(self.calls, timeout_s, time.monotonic())
+            while greeting.left_s(time.monotonic()) > 0:
                 self._step(caller)
         if not self.calls.is_connected:
             raise self.calls.unreachable(timeout_s)

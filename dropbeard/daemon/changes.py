@@ -151,8 +151,9 @@ class ChangeDesk:
             return
         self._keep(vote, text)
         wanted = next(p for p in proposals_of(self._votes) if p.configuration == vote.configuration)
-        carried = "; the lane carries the change" if len(wanted.votes) >= group.quorum else ""
-        self._tray.finish(True, f"{wanted.text(group)}: {wanted.standing(group)}{carried}")
+        enough = len(wanted.votes) >= group.quorum
+        follows = "the lane carries the change" if enough else "they count at this node alone, so hand them to it"
+        self._tray.finish(True, f"{wanted.text(group)}: {wanted.standing(group)}; {follows}")
 
     def _keep(self, vote: ChangeVote, text: str) -> None:
         name = f"{vote.epoch}-{configuration_digest(vote.configuration).hex()[:16]}-{vote.owner}.toml"
@@ -161,7 +162,8 @@ class ChangeDesk:
         scratch = directory / f"{name}.new"
         scratch.write_text(text)
         scratch.replace(directory / name)
-        self._votes.append(vote)
+        others = [kept for kept in self._votes if (kept.owner, kept.configuration) != (vote.owner, vote.configuration)]
+        self._votes = [*others, vote]
 
     def _carry(self, now_us: int) -> list[Event]:
         state, ending = self._state, self._state.chain.base.succeeding

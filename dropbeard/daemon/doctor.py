@@ -81,7 +81,7 @@ class Doctor:
             "genesis-of-peers": lambda: genesis_of_peers(self._answers),
             "wire-versions": lambda: wire_versions(self._answers),
         }
-        return [*self._readiness.findings(), *run_all(checks)]
+        return run_all(checks, self._readiness.findings())
 
     @cached_property
     def _status(self) -> NodeStatus | None:

@@ -149,7 +149,7 @@ def reach(group: Group, answers: list[Answer]) -> Finding:
         return ok("reach", f"all endpoints of {len(answers)} peers take connections")
     mend = "start their nodes, or open the ports in the firewalls between"
     text = f"no connection to {'; '.join(down)}"
-    enough = 1 + len(answers) - len(down) >= group.quorum
+    enough = 1 + len(answers) - len(down) >= max(group.quorum, group.answers)
     return warn("reach", text, mend) if enough else fail("reach", text, mend)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from dropbeard.errors import ConfigInvalid
+from dropbeard.signing.keys import credential
 from dropbeard.storage.files import read_text
 from dropbeard.types.config_sources import sourced_config
 from dropbeard.types.group_card import cards_from_toml
@@ -67,9 +68,7 @@ class NodeFiles:
 
     def _private(self, name: str) -> Path:
         """A key file; the credential of its name, where systemd hands one to this service."""
-        given = os.environ.get("CREDENTIALS_DIRECTORY")
-        credential = None if given is None else Path(given) / Path(name).name
-        return credential if credential is not None and credential.exists() else self._at(name)
+        return credential(name) or self._at(name)
 
     @property
     def engine_endpoint(self) -> str:

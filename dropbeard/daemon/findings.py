@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -40,9 +40,17 @@ def fail(check: str, text: str, mend: str) -> Finding:
     return Finding(check, "fail", text, mend)
 
 
-def run_all(checks: Mapping[str, Check]) -> list[Finding]:
-    """Every check in its order; an expected error is a failed check, and its own line says what to do."""
-    return [_run(name, check) for name, check in checks.items()]
+def run_all(checks: Mapping[str, Check], before: Sequence[Finding] = ()) -> list[Finding]:
+    """``before`` and every check in its order; an expected error is a failed check, and its own line says what to do.
+
+    A check that fails for the reason of an earlier one names that one alone.
+    """
+    found = list(before)
+    for name, check in checks.items():
+        row = _run(name, check)
+        earlier = next((other for other in found if (other.level, other.text) == ("fail", row.text)), None)
+        found.append(row if earlier is None else fail(name, f"as {earlier.check}", f"mend {earlier.check} first"))
+    return found
 
 
 def _run(name: str, check: Check) -> Finding:

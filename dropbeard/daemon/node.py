@@ -223,9 +223,8 @@ class Node:
             self._notifier.stopping()
             log.info("node-drains open=%d", len(self.state.open_mine))
 
-    def _is_over(self, poller: zmq.Poller, stop: StopSignal) -> bool:
-        if stop.asked and self._drain_until_us is None:
-            poller.unregister(stop.fd)  # it stays readable
+    def _is_over(self, stop: StopSignal) -> bool:
+        if stop.asked:
             self.drain()
         if self._drain_until_us is None:
             return False
@@ -241,7 +240,7 @@ class Node:
             poller.register(source, zmq.POLLIN)
         wake_at_us = 0
         pending: list[Event] = []
-        while not self._is_over(poller, stop):
+        while not self._is_over(stop):
             wait_max_us = POLL_MAX_US if self._drain_until_us is None else DRAIN_POLL_US
             wait_us = 0 if pending else min(max(0, wake_at_us - read_clocks().monotonic_us), wait_max_us)
             ready = self._gathered(poller, {source for source, _ in poller.poll(-(-wait_us // 1000))})

@@ -7,6 +7,7 @@ import ctypes
 import gc
 import logging
 import os
+import select
 import signal
 import sys
 import time
@@ -39,23 +40,43 @@ EVENTS_MAX: Final = 128
 OTHER_EVENTS: Final = "other-events"
 LEFT_OUT: Final = "log-left-out"
 
+STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+SIGNALS_READ: Final = 4_096
+
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 _PR_SET_PDEATHSIG: Final = 1
 
 
 class StopSignal:
-    """Set by SIGTERM or SIGINT; the loop looks at it once a turn. Writing to ``fd`` wakes a poll at once."""
+    """SIGTERM or SIGINT. The C handler itself writes each signal's number to ``fd``, whichever thread it interrupts: a
+    handler in Python would run only after a wait that began between the signal and it. Of one process one at a time.
+    """
 
     def __init__(self) -> None:
-        self.asked = False
-        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
+        self.fd, self._told = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        """Readable when a signal came, also one that another handler is for, until ``asked`` is looked at."""
+        self._asked = False
+        for number in STOPPING:
+            signal.signal(number, _nothing)
+        signal.set_wakeup_fd(self._told, warn_on_full_buffer=False)
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
-        os.eventfd_write(self.fd, 1)
+    @property
+    def asked(self) -> bool:
+        """Did one come? The loop looks once a turn."""
+        with contextlib.suppress(BlockingIOError):
+            while came := os.read(self.fd, SIGNALS_READ):
+                self._asked = self._asked or any(number in came for number in STOPPING)
+        return self._asked
+
+    def wait(self) -> None:
+        """Until one comes."""
+        while not self.asked:
+            select.select([self.fd], [], [])
+
+
+def _nothing(number: int, frame: FrameType | None) -> None:
+    """Without a handler the signal would end the process."""
 
 
 class HangupSignal:

@@ -97,7 +97,7 @@ class Readiness:
         """Nobody else may change what the node believes."""
         files = self._files
         for path in (files.path, files.genesis, files.path.parent):
-            if path.stat().st_mode & OTHERS_WRITE:
+            if path.exists() and path.stat().st_mode & OTHERS_WRITE:
                 return fail("permissions", f"others can write to {path}", f"chmod go-w {path}")
         return ok("permissions", "configuration and genesis can be changed by their owner alone")
 
@@ -155,16 +155,20 @@ class Readiness:
         return ok("ports", ", ".join(ends))
 
     def sites(self) -> Finding:
-        """Rule 8.3: losing a site must leave a quorum."""
+        """Rules 4.4, 8.3: losing a site must leave a quorum, and the answers that a request needs."""
         group = self.group()
         counts = Counter(site_of(owner.endpoints.votes) for owner in group.owners)
         site, most = counts.most_common(1)[0]
         if group.n == 1:
             return ok("sites", "a group of one has no site to lose")
-        if group.n - most < group.quorum:
-            left = f"without it {group.n - most} of the {group.quorum} needed remain"
-            text = f"{most} of {group.n} owners are at {site}: {left}"
-            return warn("sites", f"{text}: the group stops, and stays safe", "spread the owners over more sites")
+        left, needed = group.n - most, max(group.quorum, group.answers)
+        if left < needed:
+            what = "the group stops" if left < group.quorum else "nothing is answered"
+            text = f"{most} of {group.n} owners are at {site}: without it {left} of the {needed} needed remain: {what}"
+            lower = f", or create the group with --answers {left}" if left >= group.quorum else ""
+            return warn(
+                "sites", f"{text}, and what is certified stays true", f"spread the owners over more sites{lower}"
+            )
         return ok("sites", f"owners at {len(counts)} sites, no loss of one stops the group")
 
 

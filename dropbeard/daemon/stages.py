@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from dropbeard.agreement.effects import Broadcast, SendClient
 from dropbeard.agreement.events import AnswersCame, Event, RequestCame
 from dropbeard.agreement.turn import Outgoing
-from dropbeard.types.entries import EntryKind
+from dropbeard.types.entries import Entry, EntryKind
 from dropbeard.types.ids import RequestId
 from dropbeard.types.messages import BatchNotice, Openings, PeerMessage, Proposal, Rejected, Reply
 from dropbeard.types.status import StagePart
@@ -29,6 +29,7 @@ REQUESTS_MAX: Final = 65_536
 """Requests whose stages are being followed; the oldest makes room."""
 
 STAGES: Final = ("infer", "promise", "agree", "total")
+OUTCOMES: Final = {kind: kind.name.lower() for kind in EntryKind}
 
 
 def _bounds() -> tuple[int, ...]:
@@ -49,15 +50,15 @@ class Durations:
         self._recent: list[tuple[int, list[int]]] = []
         self._sum_us = 0
 
-    def note(self, took_us: int, now_us: int) -> None:
-        """One more, at ``now_us`` of the monotonic clock."""
+    def note(self, took_us: int, now_us: int, count: int = 1) -> None:
+        """``count`` more that took as long, at ``now_us`` of the monotonic clock."""
         bucket = bisect_left(BOUNDS_US, took_us)
         slot = now_us // SLOT_US
         if not self._recent or self._recent[-1][0] != slot:
             self._recent = [*self._recent[1 - SLOTS :], (slot, [0] * (len(BOUNDS_US) + 1))]
-        self._all[bucket] += 1
-        self._recent[-1][1][bucket] += 1
-        self._sum_us += took_us
+        self._all[bucket] += count
+        self._recent[-1][1][bucket] += count
+        self._sum_us += count * took_us
 
     def part(self, stage: str, now_us: int) -> StagePart:
         """The figures under this name; every fifth bucket's bound is enough for a monitor."""
@@ -118,8 +119,7 @@ class Stages:
             if isinstance(event, RequestCame):
                 self._start(event.request.id, now_us)
             elif isinstance(event, AnswersCame):
-                for request, _ in event.answers:
-                    self._pass(request, 0, now_us)
+                self._pass((request for request, _ in event.answers), 0, now_us)
 
     def _start(self, request: RequestId, now_us: int) -> None:
         if request in self._under_way:
@@ -128,11 +128,20 @@ class Stages:
             del self._under_way[next(iter(self._under_way))]
         self._under_way[request] = _Journey(now_us)
 
-    def _pass(self, request: RequestId, stage: int, now_us: int) -> None:
-        journey = self._under_way.get(request)
-        if journey is not None and journey.done == stage:
-            self._durations[STAGES[stage]].note(now_us - journey.since_us, now_us)
-            journey.done, journey.since_us = stage + 1, now_us
+    def _pass(self, requests: Iterable[RequestId], stage: int, now_us: int) -> None:
+        under_way = self._under_way
+        since: dict[int, int] = {}
+        for request in requests:
+            journey = under_way.get(request)
+            if journey is not None and journey.done == stage:
+                since[journey.since_us] = since.get(journey.since_us, 0) + 1
+                journey.done, journey.since_us = stage + 1, now_us
+        self._note(STAGES[stage], since, now_us)
+
+    def _note(self, stage: str, since: dict[int, int], now_us: int) -> None:
+        """Those that were as long in this stage, at once: what one turn handles came in few turns."""
+        for since_us, count in since.items():
+            self._durations[stage].note(now_us - since_us, now_us, count)
 
     def sent(self, outgoing: Sequence[Outgoing], now_us: int) -> None:
         """What a turn sends, its promises being on disk."""
@@ -143,11 +152,9 @@ class Stages:
                 continue
             message = effect.message
             if isinstance(message, Openings):
-                for opening in message.openings:
-                    self._pass(opening.request, 1, now_us)
+                self._pass((opening.request for opening in message.openings), 1, now_us)
             elif isinstance(message, Reply):
-                for _, entry in message.entries:
-                    self._end(entry.request, entry.kind, now_us)
+                self._end([entry for _, entry in message.entries], now_us)
             elif isinstance(message, Rejected) and self._under_way.pop(message.request, None) is not None:
                 self.outcomes[f"rejected_{message.reason.name.lower()}"] += 1
 
@@ -159,14 +166,16 @@ class Stages:
         elif isinstance(message, BatchNotice):
             self.votes["batch"] += 1
 
-    def _end(self, request: RequestId, kind: EntryKind, now_us: int) -> None:
-        self._pass(request, 2, now_us)
-        journey = self._under_way.pop(request, None)
-        if journey is None:
-            return
-        self.outcomes[kind.name.lower()] += 1
-        if kind is not EntryKind.EXPIRED:
-            self._durations["total"].note(now_us - journey.came_us, now_us)
+    def _end(self, entries: Sequence[Entry], now_us: int) -> None:
+        self._pass((entry.request for entry in entries), 2, now_us)
+        came: dict[int, int] = {}
+        for entry in entries:
+            journey = self._under_way.pop(entry.request, None)
+            if journey is not None:
+                self.outcomes[OUTCOMES[entry.kind]] += 1
+                if entry.kind is not EntryKind.EXPIRED:
+                    came[journey.came_us] = came.get(journey.came_us, 0) + 1
+        self._note("total", came, now_us)
 
     def parts(self, now_us: int) -> list[StagePart]:
         """Every stage."""

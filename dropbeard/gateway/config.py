@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -11,6 +10,7 @@ import msgspec
 
 from dropbeard.client.options import CERTIFICATE_TIMEOUT_S, PATIENCE_S
 from dropbeard.errors import ConfigInvalid
+from dropbeard.signing.keys import credential
 from dropbeard.storage.files import read_successions, read_text
 from dropbeard.types.cards import check_endpoint
 from dropbeard.types.group import Group
@@ -125,9 +125,7 @@ class GatewayFiles:
 
     def private(self, name: str) -> Path:
         """The same of a key; the credential of its name, where systemd hands one to this service."""
-        given = os.environ.get("CREDENTIALS_DIRECTORY")
-        credential = None if given is None else Path(given) / Path(name).name
-        return credential if credential is not None and credential.exists() else self.at(name)
+        return credential(name) or self.at(name)
 
 
 def read_gateway_files(path: Path) -> GatewayFiles:

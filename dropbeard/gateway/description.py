@@ -7,7 +7,7 @@ from typing import Any, Final
 from dropbeard import __version__
 from dropbeard.gateway.config import GatewayConfig
 from dropbeard.gateway.faults import Fault, Reason
-from dropbeard.gateway.outputs import SCORES
+from dropbeard.gateway.main_output import main_output
 from dropbeard.gateway.rows import CHANNELS, INPUT
 from dropbeard.gateway.tensors import shown
 from dropbeard.types.group import Group
@@ -26,6 +26,7 @@ class Description:
 
     def __init__(self, group: Group, config: GatewayConfig) -> None:
         self.model = config.model or group.task.name
+        self.output = main_output(group.task)
         self._group = group
         self._config = config
         self._raw = config.input == "raw"
@@ -44,13 +45,13 @@ class Description:
     def metadata(self) -> Json:
         """Model metadata. ``outputs`` holds the one that comes unasked: clients ask for all that they find there."""
         given = {"name": INPUT, "datatype": "UINT8" if self._raw else "BYTES", "shape": [-1, *self._dims()]}
-        scores = {"name": SCORES, "datatype": "FP32", "shape": [-1, self._group.task.classes]}
+        output = {"name": self.output.name, "datatype": self.output.datatype, "shape": [-1, *self.output.dims]}
         return {
             "name": self.model,
             "versions": [VERSION],
             "platform": SERVER,
             "inputs": [given],
-            "outputs": [scores],
+            "outputs": [output],
         }
 
     def _dims(self) -> list[int]:
@@ -64,7 +65,7 @@ class Description:
             "format": "FORMAT_NHWC" if self._raw else "FORMAT_NONE",
             "dims": self._dims(),
         }
-        scores = {"name": SCORES, "data_type": "TYPE_FP32", "dims": [self._group.task.classes]}
+        datatype, dims = f"TYPE_{self.output.datatype}", list(self.output.dims)
         return {
             "name": self.model,
             "platform": SERVER,
@@ -72,10 +73,11 @@ class Description:
             "version_policy": {"latest": {"num_versions": 1}},
             "max_batch_size": self._config.batch_max,
             "input": [given],
-            "output": [scores],
+            "output": [{"name": self.output.name, "data_type": datatype, "dims": dims}],
             "parameters": {
                 "dropbeard_group": {"string_value": self._group.id.hex()},
                 "dropbeard_owners": {"string_value": ", ".join(owner.name for owner in self._group.owners)},
+                "dropbeard_task": {"string_value": self._group.task.kind.name.lower()},
                 "dropbeard_faults": {"string_value": str(self._group.f)},
             },
         }

@@ -12,7 +12,6 @@ import msgspec
 
 from dropbeard.gateway.calls import Answered, Call, Parameter, Wanted, check_sizes
 from dropbeard.gateway.faults import Fault, Reason
-from dropbeard.gateway.outputs import SCORES
 from dropbeard.gateway.rows import INPUT
 from dropbeard.gateway.tensors import Given, Output, given_raw, given_values, shown
 
@@ -54,8 +53,10 @@ class InferJson(msgspec.Struct, frozen=True):
     outputs: list[OutputJson] | None = None
 
 
-def call_from(model: str, version: str, body: bytes, json_bytes: int | None) -> Call:
-    """Read a body; ``json_bytes`` as the header Inference-Header-Content-Length says, None without it. Raises Fault."""
+def call_from(model: str, version: str, body: bytes, json_bytes: int | None, unasked: str) -> Call:
+    """Read a body; ``json_bytes`` as the header Inference-Header-Content-Length says, None without it. ``unasked``: the
+    output that is wanted when none is named. Raises Fault.
+    """
     if json_bytes == 0:
         return Call(model, version, "", {}, (Given(INPUT, "BYTES", (1,), (body,)),), ())
     size = len(body) if json_bytes is None else json_bytes
@@ -71,7 +72,7 @@ def call_from(model: str, version: str, body: bytes, json_bytes: int | None) -> 
     is_binary = parameters.pop(BINARY_ALL, False) is True
     inputs = _inputs(said.inputs, view[size:])
     wanted = tuple(_wanted(one, is_binary) for one in outputs)
-    return Call(model, version, said.id or "", parameters, inputs, wanted or (Wanted(SCORES, is_binary),))
+    return Call(model, version, said.id or "", parameters, inputs, wanted or (Wanted(unasked, is_binary),))
 
 
 def _decode(data: memoryview | msgspec.Raw, form: Any, what: str) -> Any:

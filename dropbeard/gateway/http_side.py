@@ -120,7 +120,7 @@ class HttpSide:
         with self._gateway.buffering() as take:
             try:
                 body = await _read(request, take, self._gateway.config.body_bytes_max)
-                call = call_from(*_model_of(request), body, _json_bytes(request))
+                call = call_from(*_model_of(request), body, _json_bytes(request), self._gateway.description.output.name)
             except Fault as fault:
                 self._gateway.statistics.refused(fault.reason.name.lower())
                 raise

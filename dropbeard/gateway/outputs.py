@@ -1,7 +1,6 @@
 """Answers as output tensors (rule 5.6) and response parameters.
 
-``scores`` is what the metadata names; the others come when they are asked for by name. A row of ``scores`` holds, for
-each class, the share of the group's owners that put it first: an owner whose answer is missing counts for none.
+The main output is what the metadata names (main_output.py); the others come when they are asked for by name.
 """
 
 from __future__ import annotations
@@ -13,25 +12,17 @@ from typing import Any, Final
 import numpy as np
 
 from dropbeard.client.answers import Answer
-from dropbeard.gateway.calls import CERTIFICATE, OURS, Options, Parameter, Wanted
+from dropbeard.gateway.calls import CERTIFICATE, LEVELS, OURS, Options, Parameter, Wanted
 from dropbeard.gateway.faults import Fault, Reason
+from dropbeard.gateway.main_output import SCORES, main_output, main_tensor, scores_of
 from dropbeard.gateway.tensors import Output, shown
 from dropbeard.types.group import Group
-from dropbeard.types.task import PROBABILITY_ONE
+from dropbeard.types.task import PROBABILITY_ONE, TaskSchema
 from dropbeard.verification.aggregate import Assurance
 
-SCORES: Final = "scores"
 UNDECIDED: Final = -1
 
 Column = Callable[[Answer], Any]
-
-
-def scores_of(answer: Answer, group: Group) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """One row of ``scores``."""
-    row = np.zeros(group.task.classes, np.float32)
-    for class_id, votes in Counter(owner.class_id for owner in answer.owners).items():
-        row[class_id] = votes / group.n
-    return row
 
 
 def best_of(answer: Answer, count: int) -> list[int]:
@@ -59,21 +50,33 @@ _TEXTS: Final[Mapping[str, Column]] = {
     "request": lambda answer: answer.request_id.encode(),
 }
 CERTIFICATES: Final = "certificate"
-NAMES: Final = (SCORES, *_NUMBERS, *_TEXTS, CERTIFICATES)
+_OF_CLASSES: Final = ("label", "label_text")
+
+
+def names_of(task: TaskSchema) -> tuple[str, ...]:
+    """Every output that can be asked for."""
+    columns = [name for name in (*_NUMBERS, *_TEXTS) if task.form is None or name not in _OF_CLASSES]
+    return (main_output(task).name, *columns, CERTIFICATES)
+
+
+def is_decided(answer: Answer) -> bool:
+    """Whether the group says anything: numbers and boxes always do, classes need a margin."""
+    return answer.class_id is not None or answer.measured is not None
 
 
 def check_wanted(wanted: Sequence[Wanted], group: Group) -> tuple[Wanted, ...]:
     """What to give; Fault for an output that the model has not, before the group is asked."""
+    names, classifies = names_of(group.task), group.task.form is None
     for one in wanted:
-        if one.name not in NAMES:
-            raise Fault(Reason.INVALID, f"the model has no output {shown(one.name)}; it has {', '.join(NAMES)}")
-        if one.class_count and one.name != SCORES:
-            raise Fault(Reason.INVALID, f"classification (class_count) is for the output {SCORES}")
+        if one.name not in names:
+            raise Fault(Reason.INVALID, f"the model has no output {shown(one.name)}; it has {', '.join(names)}")
+        if one.class_count and not (classifies and one.name == SCORES):
+            raise Fault(Reason.INVALID, f"class_count is for the output {SCORES} of a classification")
         if one.class_count < 0:
             raise Fault(Reason.INVALID, "class_count must not be negative")
     if len({one.name for one in wanted}) < len(wanted):
         raise Fault(Reason.INVALID, "an output is asked for twice")
-    return tuple(wanted) or (Wanted(SCORES),)
+    return tuple(wanted) or (Wanted(names[0]),)
 
 
 def outputs_of(answers: Sequence[Answer], wanted: Sequence[Wanted], group: Group) -> tuple[Output, ...]:
@@ -85,9 +88,8 @@ def _output(answers: Sequence[Answer], wanted: Wanted, group: Group) -> Output:
     rows = len(answers)
     if wanted.class_count:
         return _classified(answers, wanted.class_count, group)
-    if wanted.name == SCORES:
-        table = np.stack([scores_of(answer, group) for answer in answers])
-        return Output(SCORES, "FP32", table.shape, table)
+    if wanted.name == main_output(group.task).name:
+        return main_tensor(answers, group)
     if wanted.name in _NUMBERS:
         datatype, kind, column = _NUMBERS[wanted.name]
         return Output(wanted.name, datatype, (rows, 1), np.array([[column(answer)] for answer in answers], kind))
@@ -112,9 +114,9 @@ def _classified(answers: Sequence[Answer], count: int, group: Group) -> Output:
 
 def parameters_of(answers: Sequence[Answer], options: Options) -> dict[str, Parameter]:
     """The weakest of the call's answers in numbers; of a single one its request and its certificate, too."""
-    weakest = min(answers, key=lambda answer: answer.margin)
+    weakest = min(answers, key=lambda answer: (LEVELS.index(answer.assurance.value), answer.margin))
     found: dict[str, Parameter] = {
-        f"{OURS}decided": all(answer.class_id is not None for answer in answers),
+        f"{OURS}decided": all(map(is_decided, answers)),
         f"{OURS}margin": weakest.margin,
         f"{OURS}assurance": weakest.assurance.value,
     }
@@ -128,7 +130,7 @@ def parameters_of(answers: Sequence[Answer], options: Options) -> dict[str, Para
 def check_required(answers: Sequence[Answer], require: str) -> None:
     """Fault unless every answer is as settled as the call requires."""
     for number, answer in enumerate(answers):
-        decided = answer.class_id is not None
+        decided = is_decided(answer)
         enough = decided if require == "decided" else answer.assurance.covers(_assurance(require))
         if not enough:
             state = (

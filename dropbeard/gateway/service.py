@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 from dropbeard.client.answers import Answer
-from dropbeard.errors import ConfigInvalid, DropbeardError
+from dropbeard.errors import DropbeardError
 from dropbeard.gateway.calls import Answered, Call, Options, options_of
 from dropbeard.gateway.config import GatewayConfig
+from dropbeard.gateway.departures import Departures
 from dropbeard.gateway.description import VERSION, Description
 from dropbeard.gateway.faults import Fault, Reason, fault_of
-from dropbeard.gateway.outputs import check_required, check_wanted, outputs_of, parameters_of
+from dropbeard.gateway.outputs import check_required, check_wanted, is_decided, outputs_of, parameters_of
 from dropbeard.gateway.rows import rows_of
 from dropbeard.gateway.statistics import Statistics
 from dropbeard.types.group import Group
@@ -41,20 +42,16 @@ class Asking(Protocol):
 
 
 class Gateway:
-    """One group as one model of the protocol. ``client`` is None until the group is reached.
-
-    ConfigInvalid when the group's task is no classification: its answers have no scores for classes.
-    """
+    """One group as one model of the protocol. ``client`` is None until the group is reached."""
 
     def __init__(self, group: Group, config: GatewayConfig) -> None:
-        if group.task.form is not None:
-            raise ConfigInvalid(f"the task of group {group.name} does not classify: a gateway serves groups that do")
         self.group = group
         self.config = config
         self.description = Description(group, config)
         self.statistics = Statistics()
         self.client: Asking | None = None
         self.draining = False
+        self._departures = Departures()
         self._in_flight = 0
         self._buffered = 0
         self._silent_until = 0.0
@@ -98,12 +95,13 @@ class Gateway:
             had_rows = time.monotonic_ns()
             answers = await self._ask(client, rows, options)
         had_answers = time.monotonic_ns()
+        self._departures.answered((had_answers - had_rows) / 1e9)
         self._silent_until = 0.0
         check_required(answers, options.require)
         outputs = outputs_of(answers, wanted, client.group)
         parameters = parameters_of(answers, options)
         times = (began, had_rows, had_answers, time.monotonic_ns())
-        undecided = sum(answer.class_id is None for answer in answers)
+        undecided = sum(not is_decided(answer) for answer in answers)
         self.statistics.answered(times, [answer.assurance.value for answer in answers], undecided)
         return Answered(self.description.model, VERSION, call.id, parameters, outputs)
 
@@ -126,6 +124,7 @@ class Gateway:
         """Every row at once; the first error ends them all."""
         try:
             async with asyncio.timeout(options.timeout_s):
+                await self._departures.leave(self._in_flight == len(rows), options.timeout_s)
                 if len(rows) == 1:
                     return [await client.infer(rows[0], timeout=options.timeout_s, patience=options.patience_s)]
                 asked = [client.infer(row, timeout=options.timeout_s, patience=options.patience_s) for row in rows]

@@ -22,7 +22,11 @@ DIMENSIONS_MAX: Final = 8
 NAME_CHARACTERS_SHOWN: Final = 64
 
 _LENGTH: Final = struct.Struct("<I")
-_RAW: Final = {"UINT8": "u1", "INT32": "<i4", "INT64": "<i8", "FP32": "<f4"}
+_RAW: Final = {
+    **{f"INT{8 * size}": f"<i{size}" for size in (1, 2, 4, 8)},
+    **{f"UINT{8 * size}": f"<u{size}" for size in (1, 2, 4)},
+    **{f"FP{8 * size}": f"<f{size}" for size in (4, 8)},
+}
 
 
 @dataclass(frozen=True, slots=True)

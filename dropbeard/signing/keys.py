@@ -26,6 +26,7 @@ PASSPHRASE_BYTES_MAX = 1023  # OpenSSL's limit for an encrypted PKCS8 file
 
 _PRIVATE_MODE = 0o600
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_CREDENTIALS = "CREDENTIALS_DIRECTORY"
 
 
 def write_private_key(path: Path, key: PrivateKey, passphrase: str | None = None) -> None:
@@ -90,9 +91,16 @@ def _check_private(path: Path, status: os.stat_result) -> None:
         raise KeyInvalid(f"{path} is open to others (mode {mode:04o}); run: chmod 600 {shlex.quote(str(path))}")
 
 
+def credential(name: str) -> Path | None:
+    """The key that systemd hands to this service under the name of this file; None where it hands none."""
+    given = os.environ.get(_CREDENTIALS)
+    path = None if given is None else Path(given) / Path(name).name
+    return path if path is not None and path.exists() else None
+
+
 def _is_credential(path: Path) -> bool:
     """Is it where systemd puts a service's own credentials? Group bits are the mask of an access list there."""
-    given = os.environ.get("CREDENTIALS_DIRECTORY")
+    given = os.environ.get(_CREDENTIALS)
     return given is not None and path.parent == Path(given)
 
 

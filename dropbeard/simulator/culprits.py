@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dropbeard.agreement.chain import genesis_header
-from dropbeard.agreement.records import decode_record
 from dropbeard.agreement.showing import show
 from dropbeard.evidence.judge import Judge
 from dropbeard.evidence.kinds import Offence
@@ -15,7 +14,8 @@ from dropbeard.types.succession import root_header
 def convicted(world: World) -> set[int]:
     """Owners against whom the statements on all honest disks hold evidence, epoch by epoch."""
     genesis = world.keys.group
-    records = [decode_record(data, genesis) for replica in world.honest for data in replica.stored()]
+    stored = dict.fromkeys(data for replica in world.honest for data in replica.stored())
+    records = [world.keys.read_record(data) for data in stored]
     roots = {0: genesis_header(genesis)}
     for replica in world.honest:
         for epoch, given in replica.turn.state.successions.items():
@@ -39,8 +39,9 @@ def wrongly_convicted(world: World) -> list[str]:
         named = {int(owner) for owner, _ in (*state.evidence, *state.chain.base.marks)}
         if named & honest:
             found.append(f"convicted: replica {replica.owner} convicts honest {sorted(named & honest)}")
-    if convicted(world) & honest:
-        found.append(f"convicted: the disks convict honest {sorted(convicted(world) & honest)}")
+    wrongly = convicted(world) & honest
+    if wrongly:
+        found.append(f"convicted: the disks convict honest {sorted(wrongly)}")
     return found
 
 

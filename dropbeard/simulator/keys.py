@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, cached_property, partial
 from typing import Protocol
 
 from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from dropbeard.agreement.records import Record, decode_record
 from dropbeard.signing.ecdsa_p256 import PrivateKey
 from dropbeard.signing.guard import Guard
 from dropbeard.signing.signer import NodeKeyChecker
@@ -60,7 +62,7 @@ def _owner_key(secret: bytes) -> _StandIn:
     return _StandIn(blake3(secret + b"owner").digest())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Keys:
     """The group of a schedule with everyone's keys; ``keys`` and ``owner_keys`` by owner id.
 
@@ -76,13 +78,19 @@ class Keys:
     spares: tuple[Owner, ...] = ()
     fresh: tuple[bytes, ...] = ()
 
+    @cached_property
+    def read_record(self) -> Callable[[bytes], Record]:
+        """Decodes the genesis group's journal records; the same bytes are read once, on however many disks they are."""
+        return cache(partial(decode_record, group=self.group))
+
 
 def make_keys(options: Options) -> Keys:
     """Keys and group from the seed alone."""
     count = options.n + 2 * options.changes
     secrets = [blake3(f"{options.seed}/{i}".encode(), derive_key_context=CONTEXT).digest() for i in range(count)]
-    real = [PrivateKey(ec.derive_private_key(int.from_bytes(s[:31], "big") + 1, ec.SECP256R1())) for s in secrets]
-    cold = [PrivateKey(ec.derive_private_key(int.from_bytes(s[1:], "big") + 1, ec.SECP256R1())) for s in secrets]
+    signing = secrets if options.real_keys else []
+    real = [PrivateKey(ec.derive_private_key(int.from_bytes(s[:31], "big") + 1, ec.SECP256R1())) for s in signing]
+    cold = [PrivateKey(ec.derive_private_key(int.from_bytes(s[1:], "big") + 1, ec.SECP256R1())) for s in signing]
     public = [key.public.to_bytes() for key in real] if options.real_keys else [b"\x02" + s for s in secrets]
     owner_public = [key.public.to_bytes() for key in cold] if options.real_keys else [b"\x03" + s for s in secrets]
     made = tuple(_owner(i, secrets[i], public[i], owner_public[i]) for i in range(options.n + options.changes))

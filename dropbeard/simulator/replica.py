@@ -10,7 +10,7 @@ from blake3 import blake3
 
 from dropbeard.agreement.events import BatchCame, EngineIsReady, Event, Now, PeerSpoke, RequestCame
 from dropbeard.agreement.inspection import is_worth_handling
-from dropbeard.agreement.records import BatchRecord, VoteRecord, decode_record, is_audit, may_promise
+from dropbeard.agreement.records import BatchRecord, VoteRecord, is_audit, may_promise
 from dropbeard.agreement.replica_state import new_replica
 from dropbeard.agreement.restoring import restore
 from dropbeard.agreement.resuming import promise_again, resume
@@ -112,9 +112,9 @@ class SimulatedReplica:
         store = SimulatedStore(self.disk)
         journal = Journal(store, is_audit)
         found = journal.recover()
-        checkpoint = [decode_record(data, group) for data in found.checkpoint]
+        checkpoint = [self._keys.read_record(data) for data in found.checkpoint]
         shelf, later = list(found.shelf), list(found.records)
-        records = [decode_record(data, group) for data in later]
+        records = [self._keys.read_record(data) for data in later]
         # A crash may leave records that nobody has heard of: they bind from now on.
         unheard, known = journal.records - self._told, [*shelf, *later]
         self._tell(known[len(known) - unheard :])
@@ -124,7 +124,7 @@ class SimulatedReplica:
         state = new_replica(group, self.owner, secret, now, self._keys.checker, boot)
         state.barred = self.barred
         turn = Turn(state, GuardedSigner(self.key, guard), WatchedJournal(journal, self._tell), self._piece_bytes)
-        resume(state, checkpoint, shelf, now)
+        resume(state, checkpoint, shelf, now, self._keys.read_record)
         turn.send_again(restore(state, records, now))
         return turn
 
@@ -138,7 +138,7 @@ class SimulatedReplica:
         for data in records:
             if not may_promise(data, self.owner):
                 continue
-            record = decode_record(data, self._keys.group)
+            record = self._keys.read_record(data)
             if isinstance(record, VoteRecord):
                 self._watcher.signed(self.owner, record.signed.vote)
             elif isinstance(record, BatchRecord) and record.signed.batch.owner == self.owner:

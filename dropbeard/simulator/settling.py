@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from dropbeard.agreement.effects import SendClient
+from dropbeard.agreement.events import OutcomeAsked
 from dropbeard.simulator.membership import latest_group
 from dropbeard.simulator.people import WALL_US
 from dropbeard.simulator.replica import SimulatedReplica
@@ -102,24 +106,44 @@ def _unobtainable(world: World) -> list[str]:
         for name, time in world.oracle.decided.items()
         if min(time, asked[RequestId(name)].request.deadline) > since
     ]
-    missing = [request for request in owed if not _is_obtainable(world, RequestId(request))]
+    shown = [shown_to(world, replica, [RequestId(request) for request in owed]) for replica in world.honest]
+    missing = [name for name in owed if not _is_obtainable(world, RequestId(name), shown)]
     return [f"unobtainable: {len(missing)} of {len(owed)} outcomes"] if missing else []
 
 
-def _is_obtainable(world: World, request: RequestId) -> bool:
+def shown_to(
+    world: World, replica: SimulatedReplica, requests: Sequence[RequestId]
+) -> dict[RequestId, list[Openings | Reply]]:
+    """What a replica shows the clients that ask for their requests again, by id, all in one turn."""
+    clients = {request: world.clients.asked[request].request.client for request in requests}
+    found: dict[RequestId, list[Openings | Reply]] = {request: [] for request in requests}
+    world.shown.clear()
+    world.turn(replica, [OutcomeAsked(client, request) for request, client in clients.items()])
+    for effect in world.shown:
+        if isinstance(effect, SendClient) and isinstance(effect.message, Openings | Reply):
+            for request in _named_in(effect.message):
+                if clients.get(request) == effect.client:
+                    found[request].append(effect.message)
+    return found
+
+
+def _named_in(message: Openings | Reply) -> list[RequestId]:
+    if isinstance(message, Openings):
+        return list(dict.fromkeys(opening.request for opening in message.openings))
+    return list(dict.fromkeys(entry.request for _, entry in message.entries))
+
+
+def _is_obtainable(
+    world: World, request: RequestId, shown: Sequence[Mapping[RequestId, Sequence[Openings | Reply]]]
+) -> bool:
     kinds: set[EntryKind] = set()
     promised: dict[OwnerId, bytes] = {}
-    opened: set[OwnerId] = set()
-    for replica in world.honest:
-        for message in world.shown_to(replica, request):
-            if isinstance(message, Reply):
-                _take_reply(world, message, request, kinds, promised)
-            elif isinstance(message, Openings):
-                opened |= {o.owner for o in message.openings if o.commitment() in promised.values()}
-    for replica in world.honest:
-        for message in world.shown_to(replica, request):
-            if isinstance(message, Openings):
-                opened |= {o.owner for o in message.openings if promised.get(o.owner) == o.commitment()}
+    messages = [message for by_request in shown for message in by_request[request]]
+    for message in messages:
+        if isinstance(message, Reply):
+            _take_reply(world, message, request, kinds, promised)
+    openings = [opening for message in messages if isinstance(message, Openings) for opening in message.openings]
+    opened = {opening.owner for opening in openings if promised.get(opening.owner) == opening.commitment()}
     if EntryKind.EXPIRED in kinds:
         return True
     silent = {owner for owner in promised if int(owner) in world.oracle.liars}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from functools import cache
 
 from dropbeard.codec.catchup import decode_catchup, encode_catchup
 from dropbeard.codec.peer import decode_lanes, decode_votes, encode_lanes, encode_votes
@@ -113,9 +114,14 @@ def votes_in(message: object) -> Iterator[tuple[OwnerId, Vote, Signature]]:
     elif isinstance(message, tuple):
         for part in message:
             yield from votes_in(part)
-    elif is_dataclass(message):
-        for field in fields(message):
-            yield from votes_in(getattr(message, field.name))
+    else:
+        for name in _parts(type(message)):  # type: ignore[arg-type]
+            yield from votes_in(getattr(message, name))
+
+
+@cache
+def _parts(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
 
 
 def round_trip(group: Group, message: PeerMessage) -> PeerMessage:

@@ -14,7 +14,6 @@ from dropbeard.agreement.events import (
     Event,
     ModelWasLoaded,
     Now,
-    OutcomeAsked,
     PeerConnected,
 )
 from dropbeard.agreement.replica_state import scaled_timeouts
@@ -33,7 +32,7 @@ from dropbeard.simulator.plan import DISK_TROUBLE, FLOOD_REQUESTS, START_US, Pla
 from dropbeard.simulator.replica import SimulatedReplica
 from dropbeard.simulator.trouble import TROUBLE, spoil_disks
 from dropbeard.simulator.wiretap import Wiretap, without_signatures
-from dropbeard.types.ids import Epoch, OwnerId, RequestId, TimeUs, Version
+from dropbeard.types.ids import Epoch, OwnerId, TimeUs, Version
 from dropbeard.types.lanes import LaneBatch
 from dropbeard.types.membership import SignedChange
 from dropbeard.types.messages import Openings, PeerMessage, Reply
@@ -76,19 +75,23 @@ class World:
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
         self._wakes: dict[int, int] = {}
-        self._shown: list[Outgoing] = []
+        self.shown: list[Outgoing] = []
+        """What the latest turn said."""
+        """What the last turn said."""
         self.due_us = 0
         self.final_at_heal = EVENTS_MAX
         self.recovered_us: int | None = None
         self.liars: dict[int, Liar] = {}
         owners = [*range(options.n), *(owner for owner, kind in self.roles.items() if kind == "twins")]
         owners += [int(spare.id) for spare in self.keys.spares]
+        self._clocks = [Now(0, TimeUs(0))] * len(owners)
         self.replicas = [
             SimulatedReplica(
                 OwnerId(owner), seat, self.keys, self, self, self.roles.get(owner) in UNGUARDED, options.piece_bytes
             )
             for seat, owner in enumerate(owners)
         ]
+        self._seats = {OwnerId(owner): [r.seat for r in self.replicas if r.owner == owner] for owner in owners}
         self.network = Network(options, len(owners), self.rng)
         for replica in self.replicas:
             replica.up = replica.owner < options.n
@@ -109,7 +112,10 @@ class World:
 
     def now_of(self, owner: int, seat: int) -> Now:
         """Clocks of one replica: monotonic ones differ by an offset, wall ones by the skew."""
-        return Now(self.now_us + seat * OFFSET_US, TimeUs(WALL_US + self.now_us + self.skews[owner]))
+        mono_us = self.now_us + seat * OFFSET_US
+        if self._clocks[seat].monotonic_us != mono_us:
+            self._clocks[seat] = Now(mono_us, TimeUs(WALL_US + self.now_us + self.skews[owner]))
+        return self._clocks[seat]
 
     def signed(self, owner: OwnerId, statement: Statement) -> None:
         """Every statement on a disk goes into the trace, less signatures; an honest one is held to its rules."""
@@ -217,6 +223,8 @@ class World:
     def _is_over(self) -> bool:
         """A finding ends a schedule; with more than f liars, who may break any rule, only a fork does."""
         found = self.oracle.found
+        if not found:
+            return self.events > EVENTS_MAX
         if len(self.oracle.liars) > self.options.f:
             found = [what for what in found if what.startswith("fork")]
         return bool(found) or self.events > EVENTS_MAX
@@ -279,14 +287,6 @@ class World:
 
         self.at(self.now_us + took_us, done)
 
-    def shown_to(self, replica: SimulatedReplica, request: RequestId) -> list[Openings | Reply]:
-        """What a replica shows the client that asks for its request again, by id."""
-        self._shown.clear()
-        client = self.clients.asked[request].request.client
-        self.turn(replica, [OutcomeAsked(client, request)])
-        rows = [effect.message for effect in self._shown if isinstance(effect, SendClient) and effect.client == client]
-        return [message for message in rows if isinstance(message, Openings | Reply)]
-
     # --- turns and messages -------------------------------------------------------------------------------------------
 
     def turn(self, replica: SimulatedReplica, events: list[Event]) -> None:
@@ -322,7 +322,7 @@ class World:
 
     def _wake(self, replica: SimulatedReplica, time_us: int) -> None:
         seat = replica.seat
-        if self._wakes.get(seat, 0) > self.now_us and self._wakes[seat] <= time_us:
+        if self.now_us < self._wakes.get(seat, 0) <= time_us:
             return
         self._wakes[seat] = max(time_us, self.now_us + 1)
         life = replica.life
@@ -334,7 +334,7 @@ class World:
         self.at(self._wakes[seat], wake)
 
     def _carry_out(self, replica: SimulatedReplica, outgoing: Sequence[Outgoing]) -> None:
-        self._shown = list(outgoing)
+        self.shown = list(outgoing)
         for effect in outgoing:
             if isinstance(effect, Send):
                 self._send(replica, (effect.peer,), effect.message)
@@ -372,12 +372,9 @@ class World:
         liar = self.liars.get(replica.seat)
         later_us = 0 if liar is None else liar.delay_us()
         for peer in peers:
-            for seat in self._seats_of(peer):
+            for seat in self._seats.get(peer, ()):
                 for time_us in self.network.arrivals(self.now_us, replica.seat, seat):
                     self.at(time_us + later_us, lambda s=seat: self._arrive(replica.owner, self.replicas[s], message))  # type: ignore[misc]
-
-    def _seats_of(self, owner: OwnerId) -> list[int]:
-        return [replica.seat for replica in self.replicas if replica.owner == owner]
 
     def _arrive(self, sender: int, replica: SimulatedReplica, message: PeerMessage) -> None:
         if not replica.up:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
+import operator
+import struct
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
@@ -12,7 +13,6 @@ from dropbeard.types import limits, wire
 from dropbeard.types.hashing import HEADER, JUSTIFICATION, PAGE, digest
 from dropbeard.types.ids import (
     NO_DIGEST,
-    SIGNATURE_BYTES,
     Digest,
     Epoch,
     GroupId,
@@ -24,6 +24,11 @@ from dropbeard.types.ids import (
     View,
 )
 from dropbeard.types.statements import Finalize, Notarize, Nullify, Vote
+
+_PLACE = struct.Struct("<IQq32sqH")
+_TIP = struct.Struct("<HQ32s")
+_ROOTS = struct.Struct("<Q32s32s32s")
+_SIGNED = struct.Struct("<H64s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +67,10 @@ class Header:
     @cached_property
     def body(self) -> bytes:
         """The layout above."""
-        place = wire.u32(self.epoch) + wire.u64(self.height) + wire.i64(self.view)
-        parent = self.parent + wire.i64(self.parent_view)
-        cut = b"".join(wire.u16(tip.owner) + wire.u64(tip.height) + tip.digest for tip in self.cut)
-        roots = self.entries_root + self.state_root + self.justification
-        return place + parent + wire.u16(len(self.cut)) + cut + wire.u64(self.time) + roots
+        place = self.epoch, self.height, self.view, self.parent, self.parent_view
+        cut = b"".join([_TIP.pack(tip.owner, tip.height, tip.digest) for tip in self.cut])
+        roots = _ROOTS.pack(self.time, self.entries_root, self.state_root, self.justification)
+        return _PLACE.pack(*place, len(self.cut)) + cut + roots
 
     @cached_property
     def digest(self) -> Digest:
@@ -81,15 +85,17 @@ class Header:
 
 def read_header(reader: wire.Reader, group: GroupId) -> Header:
     """Take one header body off ``reader``; MessageInvalid unless owners in its cut ascend."""
-    epoch, height, view = Epoch(reader.u32()), Height(reader.u64()), View(reader.i64())
-    parent, parent_view = Digest(reader.take(32)), View(reader.i64())
-    lanes = reader.count(limits.REPLICAS_MAX, "lanes in a cut")
-    cut = tuple(_read_tip(reader) for _ in range(lanes))
-    if any(a.owner >= b.owner for a, b in itertools.pairwise(cut)):
-        raise MessageInvalid("the owners of a cut do not ascend")
-    time = TimeUs(reader.u64())
-    roots = [Digest(reader.take(32)) for _ in range(3)]
-    return Header(group, epoch, height, view, parent, parent_view, cut, time, *roots)
+    epoch, height, view, parent, parent_view, lanes = reader.fields(_PLACE)
+    if lanes > limits.REPLICAS_MAX:
+        raise MessageInvalid(f"{lanes} lanes in a cut, at most {limits.REPLICAS_MAX} allowed")
+    cut = tuple(LaneTip(*row) for row in _TIP.iter_unpack(reader.take(lanes * _TIP.size)))
+    _must_ascend(tuple(tip.owner for tip in cut), "the owners of a cut")
+    return Header(group, epoch, height, view, parent, parent_view, cut, *reader.fields(_ROOTS))
+
+
+def _must_ascend(owners: tuple[OwnerId, ...], what: str) -> None:
+    if any(map(operator.ge, owners, owners[1:])):
+        raise MessageInvalid(f"{what} do not ascend")
 
 
 def decode_header(data: bytes, group: GroupId) -> Header:
@@ -100,24 +106,19 @@ def decode_header(data: bytes, group: GroupId) -> Header:
     return header
 
 
-def _read_tip(reader: wire.Reader) -> LaneTip:
-    return LaneTip(OwnerId(reader.u16()), LaneHeight(reader.u64()), Digest(reader.take(32)))
-
-
 Signatures = tuple[tuple[OwnerId, Signature], ...]
 
 
 def encode_signatures(signatures: Signatures) -> bytes:
     """u16 count, then each (owner u16, signature 64), owners ascending."""
-    return wire.u16(len(signatures)) + b"".join(wire.u16(owner) + sig for owner, sig in signatures)
+    return wire.u16(len(signatures)) + b"".join([_SIGNED.pack(*signed) for signed in signatures])
 
 
 def read_signatures(reader: wire.Reader) -> Signatures:
     """Take signatures off ``reader``; MessageInvalid unless their owners ascend."""
     number = reader.count(limits.REPLICAS_MAX, "signatures")
-    rows = tuple((OwnerId(reader.u16()), Signature(reader.take(SIGNATURE_BYTES))) for _ in range(number))
-    if any(a[0] >= b[0] for a, b in itertools.pairwise(rows)):
-        raise MessageInvalid("the signers do not ascend")
+    rows: Signatures = tuple(_SIGNED.iter_unpack(reader.take(number * _SIGNED.size)))
+    _must_ascend(tuple(owner for owner, _ in rows), "the signers")
     return rows
 
 

@@ -113,7 +113,7 @@ class Group:
         if any(a >= b for a, b in pairwise(ids)):
             raise ConfigInvalid("owner ids must ascend")
 
-    @property
+    @cached_property
     def n(self) -> int:
         """Number of replicas."""
         return len(self.owners)
@@ -132,6 +132,14 @@ class Group:
     def members(self) -> tuple[OwnerId, ...]:
         """Owner ids in the order of leadership."""
         return tuple(owner.id for owner in self.owners)
+
+    def all_but(self, one: OwnerId) -> tuple[OwnerId, ...]:
+        """Every member but one; every member when that is none."""
+        return self._others.get(one, self.members)
+
+    @cached_property
+    def _others(self) -> dict[OwnerId, tuple[OwnerId, ...]]:
+        return {one: tuple(owner for owner in self.members if owner != one) for one in self.members}
 
     def leader(self, view: View) -> OwnerId:
         """Leader of ``view`` (rule 3.1)."""

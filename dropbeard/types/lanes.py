@@ -38,6 +38,7 @@ from dropbeard.types.statements import LanePromise, ModelUpdate
 
 WITH_UPDATE, WITH_CHANGE = 1, 2
 
+_HEAD = struct.Struct("<32sIHIQ32sQ")
 _ATTESTATION = struct.Struct("<HQI32s32s")
 
 
@@ -126,8 +127,8 @@ class LaneBatch:
 
     def encode(self) -> bytes:
         """Canonical bytes."""
-        place = wire.u16(self.owner) + wire.u32(self.version) + wire.u64(self.lane_height) + self.parent
-        return self.group + wire.u32(self.epoch) + place + wire.u64(self.time) + self.items_bytes
+        place = self.owner, self.version, self.lane_height, self.parent, self.time
+        return _HEAD.pack(self.group, self.epoch, *place) + self.items_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +174,7 @@ def _encode_update(signed: SignedUpdate) -> bytes:
 def decode_batch(data: bytes, rules: Parameters) -> LaneBatch:
     """Read canonical bytes; MessageInvalid unless they are the one form of a batch within a group's bounds (2.8)."""
     reader = wire.Reader(data)
-    group, epoch = GroupId(reader.take(32)), Epoch(reader.u32())
-    owner, version = OwnerId(reader.u16()), Version(reader.u32())
-    lane_height, parent = LaneHeight(reader.u64()), Digest(reader.take(32))
-    time = TimeUs(reader.u64())
-    items_at = len(data) - reader.remaining
+    group, epoch, owner, version, lane_height, parent, time = reader.fields(_HEAD)
     most = rules.batch_items_max
     clients = [ClientKey(reader.take(32)) for _ in range(reader.count(most, "clients"))]
     rows = reader.take(_ATTESTATION.size * reader.count(most, "attestations"))
@@ -190,7 +187,7 @@ def decode_batch(data: bytes, rules: Parameters) -> LaneBatch:
     reader.end()
     attestations = _decode_rows(rows, clients)
     batch = LaneBatch(group, epoch, owner, version, lane_height, parent, time, attestations, evidence, update, change)
-    if lane_height < 1 or batch.items_bytes != data[items_at:]:
+    if lane_height < 1 or batch.items_bytes != data[_HEAD.size :]:
         raise MessageInvalid("a lane batch is not in its canonical form")
     return batch
 

@@ -136,8 +136,10 @@ def check_engine(engine: EngineTable, what: str) -> None:
     if not 0 <= engine.device <= DEVICE_MAX:
         raise ConfigInvalid(f"{what}: engine.device is {engine.device}, must be between 0 and {DEVICE_MAX}")
     _check_service_time(engine, what)
-    if (engine.backend == "oip") != (engine.url is not None):
-        raise ConfigInvalid(f"{what}: engine.url goes with the backend oip, and with no other")
+    if engine.backend == "oip" and engine.url is None:
+        raise ConfigInvalid(f"{what}: the backend oip needs engine.url (--url), the serving system's address")
+    if engine.backend != "oip" and engine.url is not None:
+        raise ConfigInvalid(f"{what}: engine.url (--url) is for the backend oip alone")
     if engine.streams != 1 and engine.backend not in ("onnx", "openvino"):
         raise ConfigInvalid(f"{what}: engine.streams goes with the backends onnx and openvino, and with no other")
     for key in ("threads", "streams", "max_batch", "queue_max"):

@@ -86,8 +86,10 @@ def vote_fault(group: Group, vote: ChangeVote, checker: SignatureChecker) -> str
     """Why a vote does not count in ``group``'s epoch; None when it does."""
     if vote.group != group.id:
         return "the vote is for another group"
-    if vote.epoch != group.epoch:
-        return f"the vote is for epoch {vote.epoch}, the group is in epoch {group.epoch}; vote again"
+    if vote.epoch < group.epoch:
+        return f"the vote is for epoch {vote.epoch}, and the group is in epoch {group.epoch}: vote again, --successions"
+    if vote.epoch > group.epoch:
+        return f"the vote is for epoch {vote.epoch}, and the latest that is known here is {group.epoch}"
     try:
         following_group(group, vote.configuration)
     except MessageInvalid as wrong:

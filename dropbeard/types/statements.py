@@ -6,11 +6,16 @@ ECDSA P-256 with SHA-256 over these bytes.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import ClassVar
 
 from dropbeard.types import wire
 from dropbeard.types.ids import Digest, Epoch, GroupId, LaneHeight, OwnerId, TimeUs, Version, View
+
+_FOR_HEADER = struct.Struct("<32sIQ32s")
+_FOR_VIEW = struct.Struct("<32sIQ")
+_FOR_BATCH = struct.Struct("<32sIHIQ32sQ32s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,7 @@ class Notarize:
 
     def encode(self) -> bytes:
         """domain, group, epoch, view u64, header 32."""
-        return self.domain + self.group + wire.u32(self.epoch) + wire.u64(self.view) + self.header
+        return self.domain + _FOR_HEADER.pack(self.group, self.epoch, self.view, self.header)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ class Finalize:
 
     def encode(self) -> bytes:
         """domain, group, epoch, view u64, header 32."""
-        return self.domain + self.group + wire.u32(self.epoch) + wire.u64(self.view) + self.header
+        return self.domain + _FOR_HEADER.pack(self.group, self.epoch, self.view, self.header)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class Nullify:
 
     def encode(self) -> bytes:
         """domain, group, epoch, view u64."""
-        return self.domain + self.group + wire.u32(self.epoch) + wire.u64(self.view)
+        return self.domain + _FOR_VIEW.pack(self.group, self.epoch, self.view)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +78,8 @@ class LanePromise:
 
     def encode(self) -> bytes:
         """domain, group, epoch, owner u16, version u32, lane height u64, parent 32, time u64, items 32."""
-        place = wire.u16(self.owner) + wire.u32(self.version) + wire.u64(self.lane_height) + self.parent
-        return self.domain + self.group + wire.u32(self.epoch) + place + wire.u64(self.time) + self.items
+        place = self.owner, self.version, self.lane_height, self.parent, self.time
+        return self.domain + _FOR_BATCH.pack(self.group, self.epoch, *place, self.items)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import assert_never
 
 from dropbeard.errors import MessageInvalid
 from dropbeard.types import wire
-from dropbeard.types.ids import SIGNATURE_BYTES, Digest, Epoch, GroupId, OwnerId, Signature, View
+from dropbeard.types.ids import SIGNATURE_BYTES, Digest, GroupId, OwnerId, Signature
 from dropbeard.types.statements import Finalize, Notarize, Nullify, Vote
 
 NOTARIZE, FINALIZE, NULLIFY = 1, 2, 3
+
+_VOTE = struct.Struct("<BIQ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +29,18 @@ def encode_vote(vote: Vote) -> bytes:
     """kind u8, epoch u32, view u64, and the header 32 unless it is a Nullify."""
     match vote:
         case Notarize():
-            return wire.u8(NOTARIZE) + wire.u32(vote.epoch) + wire.u64(vote.view) + vote.header
+            return _VOTE.pack(NOTARIZE, vote.epoch, vote.view) + vote.header
         case Finalize():
-            return wire.u8(FINALIZE) + wire.u32(vote.epoch) + wire.u64(vote.view) + vote.header
+            return _VOTE.pack(FINALIZE, vote.epoch, vote.view) + vote.header
         case Nullify():
-            return wire.u8(NULLIFY) + wire.u32(vote.epoch) + wire.u64(vote.view)
+            return _VOTE.pack(NULLIFY, vote.epoch, vote.view)
         case _:
             assert_never(vote)
 
 
 def read_vote(reader: wire.Reader, group: GroupId) -> Vote:
     """Take one vote of this group, of any epoch, off ``reader``; MessageInvalid on any other."""
-    kind, epoch, view = reader.u8(), Epoch(reader.u32()), View(reader.u64())
+    kind, epoch, view = reader.fields(_VOTE)
     if kind not in (NOTARIZE, FINALIZE, NULLIFY):
         raise MessageInvalid(f"a vote has kind {kind}")
     if kind == NULLIFY:

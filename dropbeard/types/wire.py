@@ -93,6 +93,10 @@ class Reader:
         self._at = end
         return part
 
+    def fields(self, form: struct.Struct) -> tuple[Any, ...]:
+        """The next fields of a layout."""
+        return form.unpack(self.take(form.size))
+
     def u8(self) -> int:
         """The next byte as a number."""
         return self.take(1)[0]

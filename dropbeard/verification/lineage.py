@@ -38,7 +38,7 @@ class Lineage:
 
     def unknown(self, epoch: int) -> str:
         """What is to be said of an epoch that is not known."""
-        return f"is of epoch {epoch}, and only epochs 0 to {len(self.groups) - 1} are known here"
+        return f"is of epoch {epoch}, and only epochs 0 to {len(self.groups) - 1} are known here (--successions)"
 
     def followed_by(self, given: Succession) -> Lineage:
         """This lineage and the epoch after its last one; LedgerInvalid when ``given`` does not lead there."""

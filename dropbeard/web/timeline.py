@@ -85,14 +85,14 @@ def read_apart(state: Path, genesis: Path, over: threading.Event) -> Timeline | 
 
 def _found(here: Connection, over: threading.Event) -> Timeline | str:
     for _ in range(round(REPLAY_S / POLL_S)):
+        if over.is_set():
+            return "the replay was broken off"
         if here.poll(POLL_S):
             try:
                 found: Timeline | str = here.recv()
             except EOFError:
                 return "the replay ended without a word: it may have run out of memory"
             return found
-        if over.is_set():
-            return "the replay was broken off"
     return f"the replay takes longer than {REPLAY_S:g} s"
 
 

@@ -8,11 +8,9 @@ answers are one vote each: a vote counts when all are there, and its class is th
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Final
 
 import uvloop
@@ -119,8 +117,7 @@ def main() -> None:
     """Print what was seen."""
     path, seconds, warm_s = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
     ports = [int(port) for port in sys.argv[4:]]
-    seen = uvloop.run(HttpLoad().run(path, ports, seconds, warm_s))
-    print(json.dumps(asdict(seen)))
+    uvloop.run(HttpLoad().run(path, ports, seconds, warm_s)).say()
 
 
 if __name__ == "__main__":

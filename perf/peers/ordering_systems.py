@@ -21,7 +21,7 @@ import msgspec
 from dropbeard.daemon.local_group import OWNERS, LocalGroup, free_ports
 from dropbeard.types.task import Input, InputKind
 from perf._load import Load, Sample
-from perf._measure import ROOT, Figure, figure
+from perf._measure import ROOT, Figure, Length, figure
 from perf._observed import passing_group
 from perf.ordering import ENGINE
 from perf.peers.environment import Environment
@@ -39,16 +39,13 @@ START_S: Final = 45.0
 DIVERGED: Final = b"may have diverged"
 """What a node of theirs writes when it takes back an entry that it has applied."""
 
-RUNS: Final = 5
-SECONDS: Final = 8.0
-WARM_S: Final = 2.0
-QUICK_SECONDS: Final = 2.0
-QUICK_WARM_S: Final = 1.0
+FULL: Final = Length(5, 8.0, 2.0)
+QUICK: Final = Length(1, 2.0, 1.0)
 
 
 def bench(quick: bool, environment: Environment) -> list[Figure]:
     """P9, each run of ours with one of theirs after it."""
-    runs, seconds, warm_s = (1, QUICK_SECONDS, QUICK_WARM_S) if quick else (RUNS, SECONDS, WARM_S)
+    runs, seconds, warm_s = QUICK if quick else FULL
     ours, theirs, diverged = [], [], 0
     for _ in range(runs):
         with passing_group(LocalGroup, ENGINE) as local, Load(local, small_inputs()) as load:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+import sys
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
 COUNTING: Final = b"counting"
@@ -19,3 +21,9 @@ class Seen:
     undecided: int = 0
     cpu_s: float = 0.0
     latencies_ms: list[float] = field(default_factory=list)
+
+    def say(self) -> None:
+        """Print it as JSON, a line: through a buffer of its own, since with PYTHONUNBUFFERED set ``print`` loses what a
+        full pipe does not take at once."""
+        with open(sys.stdout.fileno(), "wb", closefd=False) as out:
+            out.write(json.dumps(asdict(self)).encode() + b"\n")

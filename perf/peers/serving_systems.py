@@ -14,7 +14,7 @@ from dropbeard.daemon.local_group import OWNERS
 from dropbeard.serving.catalogue import fetch_set
 from dropbeard.types.node_config import EngineTable
 from perf._load import Sample
-from perf._measure import Figure, figure, percentile
+from perf._measure import Figure, Length, figure, percentile
 from perf.imagenet import CHEAP_SIDE, MODELS_VARIABLE, SIDE, cut_inputs, own_catalogue
 from perf.peers.contenders import BARE, OURS, RECIPES, Contender, bare, group, peer, ports_for, take_turns
 from perf.peers.environment import Environment
@@ -29,11 +29,8 @@ QUEUE_MAX: Final = 1_024
 VOTER: Final = "mosec"
 """Of the serving systems the one that keeps most of the bare loop: what four servers and a vote are made of."""
 
-RUNS: Final = 5
-SECONDS: Final = 8.0
-WARM_S: Final = 2.0
-QUICK_SECONDS: Final = 1.5
-QUICK_WARM_S: Final = 0.5
+FULL: Final = Length(5, 8.0, 2.0)
+QUICK: Final = Length(1, 1.5, 0.5)
 
 
 def bench(quick: bool, environment: Environment) -> list[Figure]:
@@ -58,7 +55,7 @@ def _cheap(model: str) -> Workload:
 
 def _compared(workloads: Sequence[Workload], quick: bool, environment: Environment) -> list[Figure]:
     """The first model behind one server, then all four each behind its own."""
-    length = (1, QUICK_SECONDS, QUICK_WARM_S) if quick else (RUNS, SECONDS, WARM_S)
+    length = QUICK if quick else FULL
     return [*one_server(workloads[0], environment, *length), *four_servers(workloads, environment, *length)]
 
 

@@ -89,7 +89,7 @@ def test_a_changed_or_cut_file_is_refused_in_a_line(state: Path, place: str, cap
     assert said.count("\n") == 1
 
 
-def test_an_auditors_own_genesis_must_be_the_files(state: Path, tmp_path: Path) -> None:
+def test_an_auditors_own_genesis_must_be_the_files(state: Path) -> None:
     _, path = held_by(state)
     with pytest.raises(StorageFailed, match="your genesis is of"):
         read_export(path, OTHER)

@@ -153,7 +153,7 @@ def test_a_damaged_journal_is_refused_with_its_place(home: Path) -> None:
     refused(child("run", "node", str(home / "solo.toml")), "cannot open the journal")
 
 
-def test_an_engine_socket_path_that_is_too_long_is_refused(home: Path, tmp_path: Path) -> None:
+def test_an_engine_socket_path_that_is_too_long_is_refused(home: Path) -> None:
     config = home / "solo.toml"
     config.write_text(config.read_text().replace("ipc://engine.sock", f"ipc://{'x' * 120}.sock"))
     refused(child("run", "node", str(config)), "at most 107 work", code=MENDED_BY_A_PERSON)

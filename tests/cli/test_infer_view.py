@@ -20,7 +20,7 @@ PICTURE, SAVED = Path("a.png"), Path("out/a.dbcert")
 def test_a_classification_shows_label_margin_assurance_and_owners() -> None:
     group, certificate = world().group, build(world(), Plan())
     answer = answer_of(group, certificate, verify(certificate, group), 12.3)
-    first, *owners, last = lines(PICTURE, answer, None, SAVED, group)
+    first, *owners, last = lines(PICTURE, answer, SAVED, group)
     assert f"margin {answer.margin}   assurance {answer.assurance.value}   12 ms" in first
     assert len(owners) == len(answer.owners)
     assert last == "  certificate out/a.dbcert"
@@ -33,7 +33,7 @@ def test_a_classification_shows_label_margin_assurance_and_owners() -> None:
 def test_any_other_task_shows_the_groups_value_and_how_far_each_owner_agrees(kind: str) -> None:
     group, certificate = other_world(kind).group, decode_certificate(certified(kind))
     answer = answer_of(group, certificate, verify(certificate, group), 12.3)
-    first, *owners = lines(PICTURE, answer, None, None, group)
+    first, *owners = lines(PICTURE, answer, None, group)
     assert first.startswith("a.png: ") and first.endswith("12 ms")
     assert "undecided" not in first
     assert [("agrees" in owner) for owner in owners] == [True] * 4
@@ -50,7 +50,7 @@ def test_any_other_task_shows_the_groups_value_and_how_far_each_owner_agrees(kin
 
 def test_a_request_without_an_answer_shows_why() -> None:
     wrong = RequestExpired("no outcome by the deadline")
-    assert list(lines(PICTURE, None, wrong, None, world().group)) == ["a.png: no answer"]
+    assert list(lines(PICTURE, None, None, world().group)) == ["a.png: no answer"]
     assert figures(PICTURE, None, wrong, None, world().group) == {
         "input": "a.png",
         "error": "no outcome by the deadline",

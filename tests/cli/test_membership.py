@@ -96,7 +96,7 @@ def test_a_vote_that_could_not_count_is_one_line_and_no_file(
     words = [verb, card(home, name) if verb == "add" else name]
     words += [card(home, word) if word in ("dave", "erin") else word for word in rest]
     assert vote(home, tmp_path / "vote.toml", by, *words) == 1
-    one_line(capsys, said)
+    one_line(capsys, said, "--successions" if by == "bob" else said)
     assert not (tmp_path / "vote.toml").exists()
 
 

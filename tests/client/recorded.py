@@ -9,7 +9,7 @@ from dropbeard.agreement.effects import SendClient
 from dropbeard.agreement.turn import Outgoing
 from dropbeard.simulator.options import Options, options_for
 from dropbeard.simulator.replica import SimulatedReplica
-from dropbeard.simulator.settling import is_settled
+from dropbeard.simulator.settling import is_settled, shown_to
 from dropbeard.simulator.world import World
 from dropbeard.types.group import Group
 from dropbeard.types.ids import ClientKey, OwnerId, RequestId
@@ -90,7 +90,8 @@ def _record(world: _Overheard) -> Recorded:
             found.replies.append(message)
     found.requests = {name: (asked.request, asked.given) for name, asked in world.clients.asked.items()}
     found.shown = {
-        name: [(r.owner, m) for r in world.honest for m in world.shown_to(r, name)] for name in world.clients.asked
+        name: [(r.owner, m) for r in world.honest for m in shown_to(world, r, [name])[name]]
+        for name in world.clients.asked
     }
     latest = max((replica.turn.state for replica in world.honest), key=lambda state: state.group.epoch)
     found.successions = list(latest.successions.values())

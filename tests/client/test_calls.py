@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from dropbeard.client.answers import Answer, Grade, Provisional
-from dropbeard.client.calls import Calls, Ended
-from dropbeard.client.options import Options
+from dropbeard.client.calls import Calls, Ended, Greeting
+from dropbeard.client.options import REST_S, Options
 from dropbeard.codec.client import encode_to_client
 from dropbeard.errors import AnswerBelowRequired, ClientClosed, ClientError, ConfigInvalid, RequestExpired
 from dropbeard.types.ids import ClientKey, OwnerId, RequestId
@@ -65,6 +65,25 @@ def test_credits_are_what_enough_nodes_grant_and_none_before(told: Recorded) -> 
     assert not welcomed(told, 9, 9).is_connected
     assert welcomed(told, 9, 5, 7, 2).credits == 5
     assert welcomed(told, 0, 0, 0).credits == 1
+
+
+def test_a_node_that_is_down_is_waited_for_no_longer_than_a_moment_once_enough_said_welcome(told: Recorded) -> None:
+    calls = welcomed(told, 8, 8)
+    greeting = Greeting(calls, 5.0, 10.0)
+    assert greeting.left_s(12.0) == 3.0
+    hear(calls, 2, Welcome(OwnerId(2), told.group.epoch, 8))
+    assert greeting.left_s(13.0) == REST_S
+    assert greeting.left_s(13.0 + REST_S) == 0
+    del calls.session.credits[OwnerId(2)]  # as in an epoch that needs one more
+    assert greeting.left_s(14.0) == 1.0
+    hear(calls, 2, Welcome(OwnerId(2), told.group.epoch, 8))
+    assert greeting.left_s(14.0) == REST_S
+    hear(calls, 3, Welcome(OwnerId(3), told.group.epoch, 8))
+    assert greeting.left_s(14.0) == 0
+
+
+def test_the_moment_for_the_rest_ends_with_the_time_to_connect(told: Recorded) -> None:
+    assert Greeting(welcomed(told, 8, 8, 8), 0.25, 10.0).left_s(10.0) == 0.25
 
 
 def test_there_is_room_until_as_many_are_under_way_as_granted(told: Recorded) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from dropbeard.agreement.events import ChangeWasSigned, Now
 from dropbeard.agreement.replica_state import ReplicaState, new_replica
-from dropbeard.daemon.changes import CARRY_EVERY_US, LOOK_EVERY_US, ChangeDesk, vote_tray
+from dropbeard.daemon.changes import CARRY_EVERY_US, LOOK_EVERY_US, VOTES_MAX, ChangeDesk, vote_tray
 from dropbeard.errors import ChangeRefused
 from dropbeard.types.ids import Epoch, OwnerId, TimeUs
 from dropbeard.types.membership import change_fault
@@ -55,7 +55,8 @@ def test_a_quorum_of_votes_makes_a_change_that_any_replica_takes(tmp_path: Path)
     bench = Bench(tmp_path)
     said, events = bench.given(text_of(3))
     assert "removes owner 0; adds owner 4" in said
-    assert said.endswith(": 1 of 3 votes (owner 3), 2 more needed of owner 0, owner 1, owner 2")
+    assert ": 1 of 3 votes (owner 3), 2 more needed of owner 0, owner 1, owner 2; " in said
+    assert said.endswith("they count at this node alone, so hand them to it")
     assert events == []
     assert bench.given(text_of(1))[1] == []
     said, events = bench.given(text_of(2))
@@ -69,6 +70,13 @@ def test_one_owner_that_votes_three_times_is_one_vote(tmp_path: Path) -> None:
         said, events = bench.given(text_of(1))
         assert "1 of 3 votes (owner 1), 2 more needed" in said
         assert events == []
+
+
+def test_one_vote_handed_over_again_and_again_takes_no_room_from_others(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    for _ in range(VOTES_MAX + 1):
+        bench.given(text_of(1))
+    assert "2 of 3 votes" in bench.given(text_of(2))[0]
 
 
 def test_votes_outlive_a_restart_and_a_change_that_no_block_ordered_is_carried_again(tmp_path: Path) -> None:
@@ -95,7 +103,7 @@ def test_a_vote_that_does_not_count_is_refused_with_the_reason_and_not_kept(tmp_
     bench = Bench(tmp_path)
     for text, said in (
         (vote_to_toml(replace(vote(1), owner=OwnerId(2)), "x"), "not signed with the owner key"),
-        (vote_to_toml(replace(vote(1), epoch=Epoch(4)), "x"), "the group is in epoch 0; vote again"),
+        (vote_to_toml(replace(vote(1), epoch=Epoch(4)), "x"), "the latest that is known here is 0"),
         ("nonsense", "vote.toml"),
     ):
         with pytest.raises(ChangeRefused, match=said):
@@ -117,7 +125,7 @@ def test_once_a_change_is_ordered_no_other_vote_counts_and_after_the_epoch_all_a
     assert (last.height, bench.state.group.epoch) == (LAST, 1)
     bench.look()
     assert list((tmp_path / "votes").glob("*.toml")) == []
-    with pytest.raises(ChangeRefused, match="the vote is for epoch 0, the group is in epoch 1"):
+    with pytest.raises(ChangeRefused, match="the vote is for epoch 0, and the group is in epoch 1"):
         bench.given(text_of(3))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dropbeard.cli.main import run
@@ -19,9 +20,14 @@ from dropbeard.daemon.doctor import SYNCS, Doctor, KernelClock, clock, read_kern
 from dropbeard.daemon.files import read_node_files
 from dropbeard.daemon.findings import Finding
 from dropbeard.daemon.local_group import LocalGroup, free_ports
+from dropbeard.daemon.vitals import LAG_MAX
 from dropbeard.types.node_config import EngineTable
+from dropbeard.types.status import NodeStatus
+from tests.daemon.test_metrics import sample
+from tests.daemon.test_metrics_server import node
 
 WAIT_S = 60.0
+replaced = msgspec.structs.replace
 LABELS = "\n".join(f"class {number}" for number in range(10))
 
 
@@ -127,6 +133,44 @@ def test_a_journal_that_lay_around_is_warned_of(config: Path) -> None:
     os.utime(state / "journal.db", (old, old))
     row = examined(config)["journal"]
     assert (row.level, "last written 2.0 h ago" in row.text) == ("warn", True)
+
+
+def onnx(config: Path) -> None:
+    edit(config, 'backend = "synthetic"', 'backend = "onnx"')
+
+
+def chain(**changed: object) -> NodeStatus:
+    status = sample()
+    return replaced(status, chain=replaced(status.chain, **changed))
+
+
+def engine(**changed: object) -> NodeStatus:
+    status = sample()
+    return replaced(status, engine=replaced(status.engine, **changed))
+
+
+STATUSES = [
+    ("node", "warn", "the disk is full", replaced(sample(), problems=["the disk is full"])),
+    ("engine", "fail", "it is not ready: killed", engine(ready=False)),
+    ("engine", "warn", "lost 2 times", engine(lost=2)),
+    ("models-in-force", "warn", "alice has no model in the ledger", chain(models=[])),
+    ("models-in-force", "fail", "not in this machine's catalogue", sample()),
+    ("journal", "warn", "still asks its peers", chain(awake=False)),
+    ("journal", "warn", f"{LAG_MAX + 1} blocks behind", chain(lag=LAG_MAX + 1)),
+    ("reached-by", "warn", "nothing comes from carol", sample()),
+]
+
+
+@pytest.mark.parametrize(("check", "level", "part", "status"), STATUSES, ids=[part for _, _, part, _ in STATUSES])
+def test_what_a_running_node_says_of_itself_is_judged(
+    config: Path, check: str, level: str, part: str, status: NodeStatus
+) -> None:
+    onnx(config)
+    (config.parent / "state").mkdir(mode=0o700)
+    with node(config.parent / "state", msgspec.json.encode(replaced(status, pid=os.getpid()))):
+        row = examined(config)[check]
+    assert (row.level, part in row.text) == (level, True), row
+    assert row.mend
 
 
 @pytest.fixture

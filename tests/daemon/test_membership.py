@@ -194,7 +194,7 @@ def commands_know_the_epochs(owners: Owners, certificates: list[Path], capsys: p
     for certificate in certificates:
         assert run(["verify", str(certificate), *group, "--successions", str(owners.successions)]) == 0
     assert run(["verify", str(certificates[-1]), *group]) == 1
-    assert "only epochs 0 to 0 are known here" in capsys.readouterr().err
+    assert "only epochs 0 to 0 are known here (--successions)" in capsys.readouterr().err
     for name, start in (("alice", 0), ("dave", 0), ("erin", 1)):
         capsys.readouterr()
         assert run(["ledger", "verify", str(owners.folder / name / "state"), *group, "--json"]) == 0

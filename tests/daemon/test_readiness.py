@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -129,7 +129,7 @@ def test_a_site_is_a_network_or_a_domain(endpoint: str, site: str) -> None:
     assert site_of(endpoint) == site
 
 
-def of_sites(tmp_path: Path, *hosts: str) -> Finding:
+def of_sites(tmp_path: Path, *hosts: str, sizes: Sequence[str] = ()) -> Finding:
     """The finding of the first owner of a group at these hosts."""
     tmp_path.mkdir()
     (tmp_path / "labels.txt").write_text(LABELS)
@@ -140,7 +140,7 @@ def of_sites(tmp_path: Path, *hosts: str) -> Finding:
         assert run(["init", f"o{number}", *words]) == 0
         cards.append(str(home / f"o{number}.card.toml"))
     genesis = str(tmp_path / "o0" / "genesis.toml")
-    assert run(["group", "create", *cards, "-o", genesis, "--labels", str(tmp_path / "labels.txt")]) == 0
+    assert run(["group", "create", *cards, "-o", genesis, "--labels", str(tmp_path / "labels.txt"), *sizes]) == 0
     return Readiness(read_node_files(tmp_path / "o0" / "o0.toml")).sites()
 
 
@@ -150,6 +150,23 @@ def test_four_owners_at_three_sites_are_warned_and_at_four_they_are_not(tmp_path
     assert "2 of 4 owners are at 192.0.2.0/24: without it 2 of the 3 needed remain" in three.text
     four = of_sites(tmp_path / "four", "192.0.2.1", "198.51.100.1", "203.0.113.1", "10.0.0.1")
     assert four.level == "ok"
+
+
+def test_a_lost_site_must_leave_the_answers_of_a_request_besides_a_quorum(tmp_path: Path) -> None:
+    hosts = [f"{site}.{number}" for site in ("192.0.2", "198.51.100", "203.0.113") for number in (1, 2, 3)]
+    eight = of_sites(tmp_path / "eight", *hosts, sizes=["--f", "1"])
+    assert eight.level == "warn"
+    assert "without it 6 of the 8 needed remain: nothing is answered" in eight.text
+    assert "--answers 6" in str(eight.mend)
+    assert of_sites(tmp_path / "six", *hosts, sizes=["--f", "1", "--answers", "6"]).level == "ok"
+
+
+def test_what_fails_for_want_of_the_genesis_is_said_once(home: Path) -> None:
+    (home / "genesis.toml").unlink()
+    found = findings(home)
+    assert [name for name, row in found.items() if "cannot read the genesis" in row.text] == ["genesis"]
+    assert (found["keys"].level, found["keys"].text, found["keys"].mend) == ("fail", "as genesis", "mend genesis first")
+    assert found["permissions"].level == "ok"
 
 
 def test_the_commands_print_findings_and_values(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,6 +62,15 @@ def test_an_engine_that_served_for_a_while_is_no_part_of_a_loop(endpoint: str, m
     assert Starts(endpoint).wait_s == 0
 
 
+def test_an_engine_that_served_for_a_moment_is_part_of_one(endpoint: str) -> None:
+    for number in range(4):
+        start = Starts(endpoint)
+        assert start.failed_in_row == number
+        start.serving()
+        start.look()
+        start.failed("its device was lost")
+
+
 @pytest.mark.parametrize(
     "data",
     [b"", b"{", b"[]", b'{"starts":"many"}', b"\xff" * 100, b" " * 100_000, b'{"starts":1}', b"[" * 5_000],

@@ -22,7 +22,7 @@ TASK = world().group.task
 
 
 def read(body: bytes, json_bytes: int | None = None) -> Call:
-    return call_from(MODEL, "", body, json_bytes)
+    return call_from(MODEL, "", body, json_bytes, "scores")
 
 
 def body(**tensor: Any) -> bytes:

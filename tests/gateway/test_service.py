@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +11,8 @@ import tritonclient.http.aio as triton_http
 from prometheus_client import generate_latest
 from tritonclient.utils import InferenceServerException
 
-from dropbeard.errors import ConfigInvalid
 from dropbeard.gateway.faults import Fault, Reason
 from dropbeard.gateway.service import Gateway
-from dropbeard.types.outputs import Element, OutputForm, OutputKind
 from tests.gateway.pieces import MODEL, Served, Teller, serve, settings
 from tests.verification.building import world
 
@@ -42,13 +39,6 @@ def test_bytes_under_way_are_bounded_for_all_calls_together(library: object) -> 
             await client.infer(MODEL, [tensor])
 
     serve(ask, body_bytes_max=1 << 16, buffered_bytes_max=100_000)
-
-
-def test_a_group_that_does_not_classify_is_refused() -> None:
-    group = world().group
-    form = OutputForm(OutputKind.TENSOR, (2, 3), Element.U8)
-    with pytest.raises(ConfigInvalid, match="does not classify"):
-        Gateway(replace(group, task=replace(group.task, top_k=0, labels=(), form=form)), settings())
 
 
 def test_room_is_given_back_whatever_happens() -> None:

@@ -204,8 +204,7 @@ def test_a_pruned_ledger_names_every_height_that_it_cannot_count(tmp_path_factor
         audit = audit_ledger(group, held.records, held.checkpoint, meter.see)
         usage = meter.usage()
         assert usage.missing == ((1, audit.start),)
-        late = sum(row.supplements for row in audit.blocks)
-        assert sum(row.agreed > 0 for row in usage.counts.values()) or late
+        assert any(row.agreed for row in usage.counts.values())
 
 
 def test_a_ledger_of_several_epochs_is_counted_over_all_of_them() -> None:

@@ -257,3 +257,11 @@ def test_preferred_sizes_are_taken_where_the_rest_fills_one_too(waiting: int, si
         found.append(len(batcher.take(0).batch))
     assert sum(found) == waiting
     assert found == sizes
+
+
+def test_the_largest_batch_may_be_a_preferred_one_and_larger_ones_do_not_count() -> None:
+    batcher: Batcher[int] = Batcher(16, 100, BatchCost(), (4, 16, 32))
+    batcher.grant()
+    for number in range(40):
+        batcher.add(number, NEVER)
+    assert [len(batcher.take(0).batch) for _ in range(4)] == [16, 16, 4, 4]

@@ -74,3 +74,31 @@ def test_a_view_that_was_forgotten_is_refused_outright() -> None:
         with pytest.raises(PromiseConflict, match="older than the guard remembers"):
             guard.promise(statement)
     guard.promise(finalize(VIEWS_KEPT + 1))
+
+
+def test_a_guard_that_resumes_refuses_what_the_first_refused_and_goes_on_in_its_lane() -> None:
+    guard = Guard()
+    for statement in (notarize(4), finalize(5), nullify(6), lane(1)):
+        guard.promise(statement)
+    again = Guard()
+    again.resume(guard.encode(EPOCH, View(4)))
+    for statement in (notarize(4, H), finalize(5, H), nullify(5), finalize(6), lane(1, H), lane(3)):
+        with pytest.raises(PromiseConflict):
+            again.promise(statement)
+    for statement in (notarize(4), finalize(5), nullify(6), lane(1), lane(2)):
+        again.promise(statement)
+
+
+def test_views_below_a_checkpoint_are_signed_in_no_more_and_those_of_a_later_epoch_are() -> None:
+    guard = Guard()
+    guard.promise(notarize(4))
+    guard.encode(EPOCH, View(5))
+    with pytest.raises(PromiseConflict, match="older than the guard remembers"):
+        guard.promise(notarize(4))
+    guard.promise(notarize(5))
+    later = Notarize(GROUP, Epoch(1), View(0), G)
+    guard.promise(later)
+    guard.encode(EPOCH, View(5))
+    guard.promise(later)
+    with pytest.raises(PromiseConflict, match="is over"):
+        guard.promise(notarize(6))

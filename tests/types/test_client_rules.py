@@ -13,8 +13,8 @@ from dropbeard.types.client_rules import ClientRules
 from dropbeard.types.genesis_file import genesis_from_toml, genesis_to_toml
 from dropbeard.types.ids import ClientKey
 from dropbeard.types.limits import CLIENT_LIMIT_MAX, CLIENTS_ALLOWED_MAX
-from dropbeard.verification import portable
 from tests.verification.building import world
+from tests.verification.portable_file import portable
 
 GROUP = world(4).group
 ONE, TWO = ClientKey(b"\1" * 32), ClientKey(b"\2" * 32)

@@ -14,8 +14,8 @@ from dropbeard.types.genesis_file import genesis_from_toml, genesis_to_toml
 from dropbeard.types.outputs import Box, Boxes, Element, Numbers, OutputForm, OutputKind, boxes_in_order
 from dropbeard.types.task import TaskSchema
 from dropbeard.types.task_table import read_task
-from dropbeard.verification import portable
 from tests.verification.building import world
+from tests.verification.portable_file import portable
 
 GROUP = world().group
 EMBEDDING = OutputForm(OutputKind.EMBEDDING, (4,), Element.I16, 14)
@@ -78,7 +78,7 @@ WRONG_BOXES = {
 def portable_accepts(task: TaskSchema, output: bytes) -> bool:
     """What the second verifier says of the same bytes."""
     genesis = portable.read_genesis(genesis_to_toml(replace(GROUP, task=task)))
-    return portable.well_formed(output, genesis)
+    return bool(portable.well_formed(output, genesis))
 
 
 @pytest.mark.parametrize("name", WRONG_BOXES)

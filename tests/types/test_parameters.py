@@ -8,7 +8,7 @@ import pytest
 
 from dropbeard.errors import ConfigInvalid
 from dropbeard.types.parameters import Parameters
-from dropbeard.verification.portable import PARAMETERS
+from dropbeard.verification.portable_genesis import PARAMETERS
 
 NAMES = [spec.name for spec in fields(Parameters)]
 BOUNDS = {spec.name: (spec.metadata["least"], spec.metadata["most"]) for spec in fields(Parameters)}

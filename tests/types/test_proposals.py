@@ -102,7 +102,7 @@ LATER = proposed(GROUP, removed(GROUP, "owner 2"), 0, None)
     ("wrong", "said"),
     [
         (replace(vote(), group=GroupId(bytes(32))), "another group"),
-        (replace(vote(), epoch=Epoch(3)), "the vote is for epoch 3, the group is in epoch 0; vote again"),
+        (replace(vote(), epoch=Epoch(3)), "the vote is for epoch 3, and the latest that is known here is 0"),
         (replace(vote(), owner=OwnerId(1)), "not signed with the owner key that epoch 0 names for owner 1"),
         (replace(vote(), owner=OwnerId(9)), "not signed with the owner key"),
         (replace(vote(), configuration=encode_configuration(LATER)), "not signed with the owner key"),

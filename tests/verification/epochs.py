@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from dropbeard.client.assembly import Assembler
 from dropbeard.simulator.options import options_for
-from dropbeard.simulator.settling import is_settled
+from dropbeard.simulator.settling import is_settled, shown_to
 from dropbeard.simulator.world import World
 from dropbeard.types.certificates import Certificate
 from dropbeard.types.entries import EntryKind
@@ -34,7 +34,8 @@ def certificates() -> list[Certificate]:
     """What clients put together from what honest replicas show them."""
     found = []
     for request, kind in WORLD.oracle.outcomes.items():
-        shown = [message for replica in WORLD.honest for message in WORLD.shown_to(replica, RequestId(request))]
+        named = RequestId(request)
+        shown = [message for replica in WORLD.honest for message in shown_to(WORLD, replica, [named])[named]]
         asked = WORLD.clients.asked[RequestId(request)].request
         for group in LINEAGE.groups:
             assembly = Assembler(group, asked.client)

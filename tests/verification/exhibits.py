@@ -15,6 +15,9 @@ from dropbeard.types.task import Input
 from tests.verification.building import CLASSES, GOOD, IMAGE, Plan, World, build, output, world
 from tests.verification.epochs import CERTIFICATES, LINEAGE, SUCCESSIONS
 from tests.verification.gallery import DEFECTS
+from tests.verification.later_epochs import GOOD as ENDINGS
+from tests.verification.later_epochs import SECOND, VERDICTS
+from tests.verification.later_epochs import UNREADABLE as NO_SUCCESSIONS
 from tests.verification.task_geneses import CLASSES as CLASSIFYING
 from tests.verification.task_geneses import CLIENTS, NO_CLIENTS, NO_TASKS, TASKS, Task, genesis_of
 from tests.verification.task_outputs import NO_OUTPUTS, OUTPUTS
@@ -106,6 +109,22 @@ def _of_epochs() -> list[Exhibit]:
         exhibit("a defect of the form in an unknown epoch", _two_bases(latest), ("invalid", 1), None),
         exhibit("another group in an unknown epoch", replace(latest, group=WORLD.group.id), ("invalid", 2), None),
         *(exhibit(f"successions: {name}", latest, UNREADABLE_FILE, data) for name, data in spoiled.items()),
+    ]
+
+
+def _of_successions() -> list[Exhibit]:
+    """The same from scratch, each with one thing in it that matters."""
+
+    def exhibit(name: str, of: bytes, step: int | None, successions: bytes) -> Exhibit:
+        return Exhibit(name, of, VALID if step is None else ("invalid", step), successions=successions)
+
+    return [
+        *(exhibit(f"successions: {name}", SECOND, None, data) for name, data in ENDINGS.items()),
+        *(exhibit(f"a certificate {name}", of, step, data) for name, (of, data, step) in VERDICTS.items()),
+        *(
+            Exhibit(f"no successions: {name}", SECOND, UNREADABLE_FILE, successions=data)
+            for name, data in NO_SUCCESSIONS.items()
+        ),
     ]
 
 
@@ -252,4 +271,13 @@ def _of_clients() -> list[Exhibit]:
     ]
 
 
-EXHIBITS = [*_of_plans(), *_of_defects(), *_of_inputs(), *_of_epochs(), *_of_geneses(), *_of_tasks(), *_of_clients()]
+EXHIBITS = [
+    *_of_plans(),
+    *_of_defects(),
+    *_of_inputs(),
+    *_of_epochs(),
+    *_of_successions(),
+    *_of_geneses(),
+    *_of_tasks(),
+    *_of_clients(),
+]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dropbeard.types.entries import EntryKind
 from dropbeard.types.ids import Height, OwnerId, RequestId, TimeUs, Version
 from dropbeard.types.task import Classification
-from dropbeard.verification.aggregate import Assurance, Decision, plurality
+from dropbeard.verification.aggregate import Assurance, Decision, plurality, ranked_classes
 from dropbeard.verification.certificate import OwnerAnswer, Verified
 from tests.verification.building import filled
 
@@ -58,6 +58,18 @@ def test_no_two_sets_of_openings_of_one_entry_decide_differently(given_openings:
     subsets = [subset for count in range(len(rows) + 1) for subset in combinations(rows, count)]
     labels = {plurality(verified(n, f, subset)).label for subset in subsets} - {None}
     assert len(labels) <= 1
+
+
+@pytest.mark.parametrize(
+    ("higher", "lower"),
+    [((0, 0, 50, 60, 70), (10, 20, 40, 90, 95)), ((0, 40, 60, 61), (10, 20, 79, 90)), ((30,), (29,))],
+)
+def test_equal_votes_are_shown_by_the_median_of_all_answers_whatever_the_rest_is(
+    higher: tuple[int, ...], lower: tuple[int, ...]
+) -> None:
+    answers = [Classification(((7, high), (2, low))) for high, low in zip(higher, reversed(lower), strict=True)]
+    assert ranked_classes({2: 1, 7: 1}, answers) == [7, 2]
+    assert ranked_classes({2: 2, 7: 1}, answers) == [2, 7]
 
 
 @pytest.mark.parametrize(("n", "f"), SIZES)

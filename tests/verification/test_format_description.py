@@ -11,9 +11,9 @@ from dropbeard.types.genesis_file import genesis_from_toml
 from dropbeard.types.outputs import Box, Boxes, Element, Numbers, OutputForm, OutputKind
 from dropbeard.types.statements import Finalize, LanePromise, MembershipChange, Notarize, Nullify
 from dropbeard.types.task import Input, InputKind
-from dropbeard.verification import portable
 from dropbeard.verification.aggregate import Assurance, plurality
 from dropbeard.verification.certificate import verify
+from tests.verification.portable_file import portable
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "certificate-format.md").read_text(encoding="utf-8")
 PICTURE = Input(InputKind.ENCODED_IMAGE, (0, 0, 0), b"picture")
@@ -43,7 +43,7 @@ def test_the_example_is_valid_and_says_what_the_text_says() -> None:
 def test_the_portable_verifier_accepts_the_example() -> None:
     data = bytes.fromhex("".join(block("hex").split()))
     genesis, certificate = portable.read_genesis(block("toml")), portable.read_certificate(data)
-    portable.verify(certificate, genesis)
+    portable.verify(certificate, [genesis])
     assert portable.plurality([output for _, _, output in certificate.openings], genesis) == (1, 1)
 
 

@@ -12,11 +12,11 @@ from dropbeard.types.certificates import decode_certificate
 from dropbeard.types.entries import EntryKind
 from dropbeard.types.genesis_file import genesis_to_toml
 from dropbeard.types.outputs import Numbers
-from dropbeard.verification import portable
 from dropbeard.verification.aggregate import Assurance
 from dropbeard.verification.certificate import verify
 from tests.verification.building import Plan, build
 from tests.verification.other_tasks import CAT, EMBEDDING, TASKS, certified, other_world
+from tests.verification.portable_file import portable
 
 KINDS = pytest.mark.parametrize("kind", TASKS)
 
@@ -27,7 +27,7 @@ def test_both_verifiers_accept_it_and_read_the_same_answers(kind: str) -> None:
     verified = verify(decode_certificate(data), made.group)
     assert [answer.output for answer in verified.answers] == [TASKS[kind][1](owner) for owner in range(4)]
     certificate, genesis = portable.read_certificate(data), portable.read_genesis(genesis_to_toml(made.group))
-    portable.verify(certificate, genesis)
+    portable.verify(certificate, [genesis])
     lines = portable.report(certificate, genesis)
     assert lines[2] == f"answers of kind {kind}, as their bytes in hex, not aggregated here, openings 4 of 4"
     assert [line.split()[-1] for line in lines[3:]] == [TASKS[kind][1](owner).encode().hex() for owner in range(4)]
@@ -39,7 +39,7 @@ def test_both_verifiers_refuse_an_answer_that_is_none_by_the_last_step(kind: str
     with pytest.raises(CertificateInvalid) as wrong:
         verify(decode_certificate(data), made.group)
     with pytest.raises(portable.Invalid) as also:
-        portable.verify(portable.read_certificate(data), portable.read_genesis(genesis_to_toml(made.group)))
+        portable.verify(portable.read_certificate(data), [portable.read_genesis(genesis_to_toml(made.group))])
     assert wrong.value.step == also.value.step == 14
 
 

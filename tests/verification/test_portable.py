@@ -11,12 +11,14 @@ import pytest
 from dropbeard.errors import CertificateInvalid, CertificateUnreadable
 from dropbeard.types.certificates import decode_certificate
 from dropbeard.types.genesis_file import genesis_from_toml, genesis_to_toml
-from dropbeard.verification import portable
 from dropbeard.verification.aggregate import plurality
+from dropbeard.verification.browser.page import portable_verifier
 from dropbeard.verification.certificate import verify
 from tests.verification.building import GOOD, Plan, build, output, world
 from tests.verification.exhibits import broken_geneses
 from tests.verification.gallery import DEFECTS
+from tests.verification.later_epochs import SECOND, USUAL
+from tests.verification.portable_file import portable
 from tests.verification.unreadable import UNREADABLE
 
 WORLD = world()
@@ -39,11 +41,11 @@ def product_says(data: bytes) -> int | None:
 def portable_says(data: bytes) -> int | None:
     """The same by the portable verifier."""
     try:
-        portable.verify(portable.read_certificate(data), GENESIS)
+        portable.verify(portable.read_certificate(data), [GENESIS])
     except portable.Unreadable:
         return 0
     except portable.Invalid as wrong:
-        return wrong.step
+        return int(wrong.step)
     return None
 
 
@@ -143,6 +145,21 @@ def test_the_program_prints_class_ids_margin_and_digests_only(tmp_path: Path) ->
     assert "model-0" not in done.stdout
 
 
+def test_the_program_takes_what_ended_earlier_epochs(tmp_path: Path) -> None:
+    files = saved(tmp_path, SECOND)
+    (tmp_path / "epochs").write_bytes(USUAL)
+    done = [run(*files, str(tmp_path / "epochs")), run(*files)]
+    assert [row.returncode for row in done] == [0, 1]
+    assert "epoch 1, height 7\nagreed class 3, margin 3" in done[0].stdout
+    assert done[1].stderr.startswith("invalid: step 3:")
+
+
+def test_the_program_explains_itself_when_it_is_asked() -> None:
+    done = run("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "dropbeard-verify CERT GENESIS [SUCCESSIONS]" in done.stdout
+
+
 def test_the_program_says_that_a_request_expired(tmp_path: Path) -> None:
     done = run(*saved(tmp_path, build(WORLD, GOOD["expired"]).encode()))
     assert done.returncode == 0
@@ -162,9 +179,9 @@ def test_the_program_exits_2_when_a_file_is_not_what_it_should_be(tmp_path: Path
     assert [(row.returncode, row.stdout, row.stderr.count("\n")) for row in done] == [(2, "", 1)] * len(calls)
 
 
-def test_the_module_alone_imports_nothing_of_the_package(tmp_path: Path) -> None:
+def test_the_one_file_imports_nothing_of_the_package(tmp_path: Path) -> None:
     alone = tmp_path / "alone.py"
-    alone.write_bytes(Path(portable.__file__).read_bytes())
+    alone.write_text(portable_verifier())
     code = (
         "import runpy, sys; runpy.run_path(sys.argv[1]); print([m for m in sys.modules if m.startswith('dropbeard')])"
     )

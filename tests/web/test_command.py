@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -36,6 +37,21 @@ def test_it_serves_until_it_is_told_to_end(tmp_path: Path, number: signal.Signal
             assert process.wait(TIMEOUT_S) == 0
         written = set(tmp_path.rglob("*")) - set(before)
     assert written == {files.state / "status.sock"}  # the node's own
+
+
+@pytest.mark.system
+def test_a_signal_that_one_of_its_threads_takes_ends_it(tmp_path: Path) -> None:
+    files = files_of(tmp_path, WORLD.group)
+    command = [sys.executable, "-m", "dropbeard", "web", str(files.path), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http://127.0.0.1:")
+        threads = [int(path.name) for path in Path(f"/proc/{process.pid}/task").iterdir()]
+        os.kill(max(threads), signal.SIGTERM)  # Linux hands it to that one, while its main thread waits
+        try:
+            assert process.wait(TIMEOUT_S) == 0
+        finally:
+            process.kill()
 
 
 def test_a_configuration_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

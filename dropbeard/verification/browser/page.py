@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import hashlib
 from pathlib import Path
@@ -9,6 +10,7 @@ from string import Template
 from typing import Final
 
 PARTS: Final = Path(__file__).resolve().parent
+PORTABLE: Final = ("portable_genesis.py", "portable_epochs.py", "portable.py")
 PAGE_BYTES_MAX: Final = 100_000
 """It fits into a mail."""
 
@@ -34,8 +36,22 @@ def verifier_page() -> str:
 
 
 def portable_verifier() -> str:
-    """The verifier in Python, one file that needs ``blake3`` and ``ecdsa`` alone: a program of its own."""
-    return (PARTS.parent / "portable.py").read_text(encoding="utf-8")
+    """The verifier in Python, one file that needs ``blake3`` and ``ecdsa`` alone: a program of its own.
+
+    Its parts one after the other, with the last one's description and all imports but each other's in front.
+    """
+    parts = [(PARTS.parent / name).read_text(encoding="utf-8") for name in PORTABLE]
+    heads, bodies = zip(*map(_split, parts), strict=True)
+    imports = dict.fromkeys(line for head in heads for line in head)
+    description = ast.get_docstring(ast.parse(parts[-1]), clean=False)
+    return "\n".join((f'"""{description}"""\n', *imports, *bodies))
+
+
+def _split(text: str) -> tuple[list[str], str]:
+    """A module's imports from elsewhere, a statement each, and what follows its imports."""
+    nodes = [node for node in ast.parse(text).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    foreign = [node for node in nodes if not (getattr(node, "module", None) or "").startswith("dropbeard")]
+    return [ast.unparse(node) for node in foreign], "".join(text.splitlines(keepends=True)[nodes[-1].end_lineno :])
 
 
 def _part(name: str) -> str:

@@ -7,12 +7,10 @@ others wait until they are ended.
 
 from __future__ import annotations
 
-import json
 import secrets
 import sys
 import threading
 import time
-from dataclasses import asdict
 from functools import partial
 from typing import Any, Final
 
@@ -92,7 +90,7 @@ def main() -> None:
         load = Closed(log, in_flight, entry_bytes)
         time.sleep(warm_s)
         print(COUNTING.decode(), flush=True)
-        print(json.dumps(asdict(load.over(seconds))), flush=True)
+        load.over(seconds).say()
     threading.Event().wait()
 
 
