@@ -27,7 +27,7 @@ from dropbeard.agreement.snapshots import (
     served_from,
 )
 from dropbeard.types.ids import Digest, Height, RequestId, TimeUs
-from dropbeard.types.limits import APPLIED_BLOCKS, HISTORY_BLOCKS
+from dropbeard.types.limits import APPLIED_BLOCKS, FORGOTTEN_BLOCKS, HISTORY_BLOCKS
 
 
 def finalize_ready(state: ReplicaState) -> list[Effect]:
@@ -122,23 +122,23 @@ def _forget_old(state: ReplicaState) -> None:
     _end_own(state, final.time)
     for digest in [d for d in state.reported_us if not _above_final(state, d)]:
         del state.reported_us[digest]
-    before = Height(final.height - HISTORY_BLOCKS)
-    if before >= state.chain.oldest + HISTORY_BLOCKS // 4:
-        _forget_blocks(state, before)
+    _forget_blocks(state, Height(final.height - HISTORY_BLOCKS))
 
 
 def _forget_blocks(state: ReplicaState, before: Height) -> None:
-    """Drop blocks up to ``before`` that are past retention too: until then any node shows their entries (rule 4.6)."""
+    """Drop blocks up to ``before`` that are past retention too: until then any node shows their entries (rule 4.6).
+    Many at once, since all that is held is searched for them."""
     kept_from = state.chain.final.header.time - state.group.parameters.retention_us
-    while before > state.chain.oldest and state.chain.at(before).header.time >= kept_from:
-        before = Height(before - HISTORY_BLOCKS // 4)
-    if before <= state.chain.oldest:
+    over, following = state.chain.oldest, Height(state.chain.oldest + FORGOTTEN_BLOCKS)
+    while following <= before and state.chain.at(following).header.time < kept_from:
+        over, following = following, Height(following + FORGOTTEN_BLOCKS)
+    if over == state.chain.oldest:
         return
-    for height in range(state.chain.oldest, before + 1):
+    for height in range(state.chain.oldest, over + 1):
         block = state.chain.at(Height(height))
         for request in packed_requests(block.packed):
             state.placed.pop(request, None)
-    top = state.chain.at(before).header
+    top = state.chain.at(over).header
     if top.epoch == state.group.epoch:
         state.former.clear()
         state.lanes.forget_below(top.cut)
@@ -146,7 +146,7 @@ def _forget_blocks(state: ReplicaState, before: Height) -> None:
         for epoch in [epoch for epoch in state.former if epoch < top.epoch]:
             del state.former[epoch]
         state.former[top.epoch].forget_below(top.cut)
-    state.chain.forget(before)
+    state.chain.forget(over)
 
 
 def _above_final(state: ReplicaState, digest: Digest) -> bool:

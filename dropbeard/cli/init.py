@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import get_args
 
@@ -64,7 +65,8 @@ def init_command(
         ),
         directory,
     )
-    click.echo(f"made {directory}: send {made.card} to the other owners, keep everything else private.")
+    card, config = (shlex.quote(str(path)) for path in (made.card, made.config))
+    click.echo(f"made {directory}: send {card} to the other owners, keep everything else private.")
     click.echo(f"next: put the group's genesis at {made.config.parent / 'genesis.toml'}, then")
-    click.echo(f"  dropbeard run engine {made.config}")
-    click.echo(f"  dropbeard run node {made.config}")
+    click.echo(f"  dropbeard run engine {config}")
+    click.echo(f"  dropbeard run node {config}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections import Counter
@@ -87,6 +88,7 @@ def run_node(files: NodeFiles) -> int:
     notifier, stop, page = Notifier(), StopSignal(), MetricsPage(files.state, files.config)
     reloader = Reloader(files, NODE, page.move, log)
     store = SqliteStore(files.state)
+    pace_garbage()  # what a start reads is kept
     try:
         recorded = Recorded(files.state, files.config.record) if files.config.record else None
         with notifier.patience("replaying the journal"):
@@ -232,7 +234,7 @@ class Node:
 
     def serve(self, stop: StopSignal, reloader: Reloader) -> None:
         """Turn after turn until asked to stop; then what is under way is finished, within DRAIN_MAX_US."""
-        pace_garbage()
+        gc.freeze()  # nor is it ever searched
         self._notifier.ready(f"view {self.state.view}, height {self.state.chain.final.header.height}")
         poller = zmq.Poller()
         sockets = [*self._desk.sockets(), *self._status.sockets(), *self._wiring.polled]

@@ -15,6 +15,7 @@ from dropbeard.daemon.epoch_files import read_epochs
 from dropbeard.daemon.files import NodeFiles
 from dropbeard.daemon.findings import Check, Finding, fail, ok, run_all, warn
 from dropbeard.daemon.identity import Identity, identify, load_keys
+from dropbeard.errors import ConfigInvalid
 from dropbeard.serving.catalogue import artefact
 from dropbeard.serving.manifest import load_manifest, model_digest
 from dropbeard.storage.files import read_genesis
@@ -28,6 +29,7 @@ from dropbeard.types.ids import Digest
 SITE_BITS: Final = {4: 24, 6: 48}
 """Addresses that share so many bits are taken for one site."""
 
+GIVE_GENESIS: Final = "put the group's genesis there: dropbeard group create makes it of all owners' cards"
 OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -59,6 +61,8 @@ class Readiness:
 
     def _epochs(self) -> tuple[Group, ...]:
         """The genesis, and what this node's state directory says of later epochs (rule 8.4)."""
+        if not self._files.genesis.exists():
+            raise ConfigInvalid(f"cannot read the genesis file {self._files.genesis}: it is not there; {GIVE_GENESIS}")
         return read_epochs(read_genesis(self._files.genesis), self._files.state)[0].groups
 
     def identity(self) -> Identity:

@@ -95,6 +95,10 @@ HISTORY_BLOCKS: Final = 2_560
 """Final blocks kept in memory to serve replicas and clients that are behind; more while retention lasts (rule 4.6). Two
 and a half intervals of snapshots, which serve whoever is two behind; lane batches are kept for two."""
 
+FORGOTTEN_BLOCKS: Final = HISTORY_BLOCKS // 4
+"""Final blocks that go from memory at a time, at least: each time everything held is searched, and with the default
+parameters that may be 60,000 blocks."""
+
 SNAPSHOT_BUCKETS_MAX: Final = 100_000
 """Buckets of one second of deadlines: horizon and retention of a day each, and some."""
 

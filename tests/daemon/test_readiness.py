@@ -14,7 +14,7 @@ from dropbeard.cli.main import run
 from dropbeard.daemon.files import read_node_files
 from dropbeard.daemon.findings import Finding
 from dropbeard.daemon.local_group import free_ports
-from dropbeard.daemon.readiness import Readiness, site_of
+from dropbeard.daemon.readiness import GIVE_GENESIS, Readiness, site_of
 
 LABELS = "\n".join(f"class {number}" for number in range(10))
 
@@ -58,6 +58,7 @@ def unknown_model(home: Path) -> None:
 
 FAULTS: list[tuple[str, str, str, Callable[[Path], object]]] = [
     ("genesis", "fail", "cannot read the genesis file", lambda home: (home / "genesis.toml").unlink()),
+    ("genesis", "fail", "line 1", lambda home: (home / "genesis.toml").write_text("= no")),
     ("keys", "fail", "open to others", lambda home: (home / "node.key").chmod(0o644)),
     ("keys", "fail", "does not exist", lambda home: (home / "salt.key").unlink()),
     ("keys", "warn", "the keys are solo's", lambda home: edit(home, 'name = "solo"', 'name = "lolo"')),
@@ -165,6 +166,7 @@ def test_what_fails_for_want_of_the_genesis_is_said_once(home: Path) -> None:
     (home / "genesis.toml").unlink()
     found = findings(home)
     assert [name for name, row in found.items() if "cannot read the genesis" in row.text] == ["genesis"]
+    assert found["genesis"].mend == GIVE_GENESIS
     assert (found["keys"].level, found["keys"].text, found["keys"].mend) == ("fail", "as genesis", "mend genesis first")
     assert found["permissions"].level == "ok"
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from dropbeard.agreement.chain import Chain
 from dropbeard.simulator.command import main
 from dropbeard.simulator.culprits import convicted, unpunished_fork
 from dropbeard.simulator.options import CAST, REAL_KEYS_EVERY, SIMULATED, options_for
@@ -18,6 +19,7 @@ from dropbeard.simulator.run import run_world, simulate, simulate_all
 from dropbeard.simulator.settling import is_settled, stalls
 from dropbeard.simulator.shrinking import check_of, command_for, shrink
 from dropbeard.simulator.world import World
+from dropbeard.types.ids import Height
 from dropbeard.types.parameters import SECOND
 
 CHILD_TIMEOUT_S = 100
@@ -40,10 +42,20 @@ def test_a_schedule_with_real_keys_breaks_no_rule() -> None:
 
 def test_forgetting_old_blocks_breaks_nothing_and_bounds_what_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dropbeard.agreement.finality.HISTORY_BLOCKS", 24)
+    monkeypatch.setattr("dropbeard.agreement.finality.FORGOTTEN_BLOCKS", 6)
+    forgotten: list[int] = []
+    forget = Chain.forget
+
+    def noted(chain: Chain, before: Height) -> None:
+        forgotten.append(before + 1 - chain.oldest)
+        forget(chain, before)
+
+    monkeypatch.setattr(Chain, "forget", noted)
     calm = replace(options_for(20, 4, "none", 8), loss=0.0, slow_share=0.0, crashes=0, partitions=0, one_way_cuts=0)
     world = World(replace(calm, retention_us=SECOND))
     world.run()
     assert world.oracle.found == []
+    assert min(forgotten) > 6  # each time all that is held is searched
     for replica in world.replicas:
         chain = replica.turn.state.chain
         assert chain.final.header.height > 60
