@@ -17,6 +17,7 @@ from dropbeard.agreement.events import (
     RequestCame,
 )
 from dropbeard.agreement.replica_state import ReplicaState
+from dropbeard.agreement.requests import ENDS_SLACK
 from dropbeard.types.group import FIRST_VERSION
 from dropbeard.types.ids import Digest, GroupId, LaneHeight, Nonce, RequestId, Signature, TimeUs, Version
 from dropbeard.types.lanes import Attestation, LaneBatch, SignedUpdate
@@ -302,3 +303,12 @@ def test_a_retry_runs_what_was_agreed_without_us_again_also_after_the_engine_die
     feed(state, [EngineWasLost()])
     end_turn(state)
     assert runs(feed(state, [back, asked()])) == 1
+
+
+def test_what_the_engine_refuses_leaves_nothing_that_grows() -> None:
+    state = ready()
+    for nonce in range(3 * ENDS_SLACK):
+        feed(state, [asked(nonce), InferenceFailed(asked(nonce).request.id, RejectReason.BUSY, "")])
+    assert len(state.ends) <= ENDS_SLACK + 1
+    feed(state, [asked()])
+    assert (asked().request.deadline, asked().request.id) in state.ends
