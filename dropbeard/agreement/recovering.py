@@ -34,6 +34,8 @@ def run_failed_again(state: ReplicaState) -> list[Effect]:
         own = state.mine.get(request)
         if own is None or request not in state.open_mine or own.deadline <= state.wall:
             del state.run_again[request]
+            if own is not None and own.stage is OwnStage.RUNNING:
+                own.stage = OwnStage.PROMISED  # a retry runs it again (rule 4.5)
         elif due_us <= state.mono and state.engine is not None:
             del state.run_again[request]
             effects += run(state, request, own)

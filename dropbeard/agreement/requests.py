@@ -19,6 +19,9 @@ from dropbeard.types.messages import Openings, Rejected, RejectReason
 from dropbeard.types.requests import Opening, Request, salt_of
 from dropbeard.types.task import Input
 
+ENDS_SLACK = 1_024
+"""Due times of requests that were given up, kept until there are more: clients choose how far they lie ahead."""
+
 
 def on_request(state: ReplicaState, request: Request, given: Input) -> list[Effect]:
     """Admit, run and remember a request; or answer what is known of it; or reject it with a reason (rule 2.2)."""
@@ -190,6 +193,8 @@ def _give_up(state: ReplicaState, request: RequestId, reason: RejectReason, deta
         return []
     del state.mine[request]
     close_own(state, request, own)
+    if len(state.ends) > 2 * len(state.mine) + ENDS_SLACK:
+        state.ends = sorted({row for row in state.ends if row[1] in state.mine})
     return [SendClient(own.client, Rejected(request, reason, _retry_after_us(state, reason), detail))]
 
 

@@ -88,6 +88,8 @@ def catch_up(state: ReplicaState, block: Block) -> list[Effect]:
     """Fetch headers down from a finalized block to the snapshot it proves, then the snapshot, then install it."""
     proved = _proved(state, block.header)
     transfer = state.transfer
+    if transfer is not None and transfer.prover and transfer.header.height <= state.chain.final.header.height:
+        transfer = state.transfer = None  # blocks brought us past it
     if proved > state.chain.root.header.height and (transfer is None or transfer.header.height < proved):
         state.transfer = _begin(state, block, proved) or transfer
     return _pull(state)

@@ -28,6 +28,11 @@ OPENINGS_KEPT: Final = 8
 BLOCKS_KEPT: Final = 4_096
 """Blocks whose signatures are remembered; replies of one block come within one round trip or two."""
 
+UNSUPPORTED_KEPT: Final = 256
+"""Of them, those of one first signer that no honest owner need have signed: f signatures at most."""
+
+PROOFS_KEPT: Final = 64
+"""Proofs of entries of one request and kind; a reply that is needed brings its own again."""
 
 PROVED_KEPT: Final = 32
 """Blocks whose proved entries are remembered: an entry that comes later is proved again."""
@@ -80,6 +85,8 @@ class Assembler:
         """Whose keys count, by epoch (rule 8.4)."""
         self.open: dict[RequestId, Gathering] = {}
         self._finalized: dict[Digest, _Finalized] = {}
+        self._unsupported: dict[OwnerId, dict[Digest, None]] = {}
+        """By who signed them first: whoever signs headers of its own drives out only those."""
         self._proved: dict[Digest, dict[int, tuple[Entry, Path]]] = {}
         """By block: our entries and their paths, once they were proved; every node sends the same ones."""
 
@@ -124,6 +131,9 @@ class Assembler:
             gathering = self.open.get(entry.request)
             if gathering is not None and entry.client == self.client:
                 kept = gathering.supplements if entry.kind is EntryKind.SUPPLEMENT else gathering.bases
+                kept.pop((top.digest, block.digest), None)
+                if len(kept) >= PROOFS_KEPT:
+                    kept.pop(next(iter(kept)))
                 kept[top.digest, block.digest] = _Proof(entry, path, reply.headers)
                 moved.append(entry.request)
         return moved
@@ -161,10 +171,22 @@ class Assembler:
                 seen.signatures[signer] = signature
         if not seen.signatures:
             return False
+        self._bound_unsupported(top.digest, next(iter(seen.signatures)), len(seen.signatures) > group.f)
         if top.digest not in self._finalized and len(self._finalized) >= BLOCKS_KEPT:
             self._finalized.pop(next(iter(self._finalized)))
         self._finalized[top.digest] = seen
         return True
+
+    def _bound_unsupported(self, header: Digest, first: OwnerId, supported: bool) -> None:
+        waiting = self._unsupported.setdefault(first, {})
+        if supported:
+            waiting.pop(header, None)
+            return
+        waiting[header] = None
+        if len(waiting) > UNSUPPORTED_KEPT:
+            oldest = next(iter(waiting))
+            del waiting[oldest]
+            self._finalized.pop(oldest, None)
 
     def certificate(self, request: RequestId, all_owners: bool) -> Certificate | None:
         """The certificate of a request, if its parts are here.

@@ -6,6 +6,7 @@ it, too (``--successions``).
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from dropbeard.codec.client import decode_to_client, encode_to_node
-from dropbeard.errors import ConfigInvalid, LedgerInvalid, MessageInvalid, StorageFailed
+from dropbeard.errors import ConfigInvalid, DiskFull, LedgerInvalid, MessageInvalid, StorageFailed
 from dropbeard.signing.curve import CurveSecret
 from dropbeard.storage.files import read_successions
 from dropbeard.transport.client_link import ClientLink
@@ -42,7 +43,7 @@ def read_epochs(group: Group, directory: Path) -> tuple[Lineage, list[Succession
 
 
 def write_epochs(group: Group, directory: Path, given: Iterable[Succession]) -> None:
-    """Replace the file, whole or not at all; StorageFailed when that cannot be done."""
+    """Replace the file, whole or not at all; StorageFailed when that cannot be done, DiskFull for want of room."""
     rows = sorted(given, key=lambda succession: succession.epoch)
     path = directory / SUCCESSIONS
     scratch = path.with_name(f"{SUCCESSIONS}.new")
@@ -51,7 +52,32 @@ def write_epochs(group: Group, directory: Path, given: Iterable[Succession]) -> 
         scratch.write_bytes(encode_successions(group.id, rows))
         scratch.replace(path)
     except OSError as wrong:
-        raise StorageFailed(f"cannot write {path}: {wrong.strerror}") from wrong
+        kind = DiskFull if wrong.errno in (errno.ENOSPC, errno.EDQUOT) else StorageFailed
+        raise kind(f"cannot write {path}: {wrong.strerror}") from wrong
+
+
+class EpochsFile:
+    """The file of a node that runs: on a full disk it is written later, as the journal holds the same."""
+
+    def __init__(self, group: Group, directory: Path) -> None:
+        self._group, self._directory = group, directory
+        self._due: list[Succession] = []
+
+    def keep(self, given: Iterable[Succession]) -> None:
+        """Write these; StorageFailed for any failure but want of room."""
+        self._due = list(given)
+        if not self.settle():
+            log.warning("epochs-not-written the disk is full; it is tried again")
+
+    def settle(self) -> bool:
+        """Try again what is not written yet; is everything?"""
+        try:
+            if self._due:
+                write_epochs(self._group, self._directory, self._due)
+        except DiskFull:
+            return False
+        self._due = []
+        return True
 
 
 def ask_epochs(

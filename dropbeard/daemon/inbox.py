@@ -110,7 +110,8 @@ class Inbox:
         """One line, not one for each message."""
         if self.refused.get(sender) != wrong.theirs:
             self.refused[sender] = wrong.theirs
-            log.warning("peer-version-refused owner=%s reason=%s", self._state.group.member(sender).name, wrong)
+            owner = self._state.group.owner(sender)  # None: of an epoch that is over, and heard for a while (rule 8.4)
+            log.warning("peer-version-refused owner=%s reason=%s", sender if owner is None else owner.name, wrong)
 
     def _take(self, sender: OwnerId, message: PeerMessage) -> list[Event]:
         self.heard[sender] = time.monotonic_ns() // 1000

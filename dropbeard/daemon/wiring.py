@@ -13,7 +13,7 @@ from typing import Final
 import zmq
 
 from dropbeard.agreement.replica_state import ReplicaState
-from dropbeard.daemon.epoch_files import write_epochs
+from dropbeard.daemon.epoch_files import EpochsFile
 from dropbeard.daemon.files import NodeFiles
 from dropbeard.daemon.identity import Identity, Keys
 from dropbeard.daemon.vitals import Sockets
@@ -78,6 +78,7 @@ class Wiring:
         self._genesis = genesis
         self.identity = keys.identity() or identity
         """As whom it listens: its owner in the present epoch, or in the last one that it served."""
+        self._epochs = EpochsFile(genesis, files.state)
         self._groups: dict[Epoch, Group] = {GENESIS_EPOCH: genesis}
         self._retire_us = 0
         self._learn()
@@ -96,8 +97,7 @@ class Wiring:
             following = Epoch(epoch + 1)
             if following not in self._groups:
                 self._groups[following] = following_group(self._groups[epoch], given.configuration)
-        if self._state.successions:
-            write_epochs(self._genesis, self._files.state, self._state.successions.values())
+        self._epochs.keep(self._state.successions.values())
         self._epoch = self._state.group.epoch
 
     def _peers(self) -> list[Owner]:
@@ -123,6 +123,7 @@ class Wiring:
 
     def follow(self) -> bool:
         """After a turn: into the epoch that the replica is in; are other sockets to be polled now?"""
+        self._epochs.settle()
         dropped = [link.drop_older() for link in self.sockets.links]
         if self._state.group.epoch == self._epoch and self._state.wall < self._retire_us:
             if any(dropped):

@@ -16,7 +16,10 @@ from dropbeard.types.hashing import RECORD, digest
 from dropbeard.types.ids import Digest
 
 HEAD_BYTES: Final = 36
-RECORD_BYTES_MAX: Final = 64 << 20
+RECORD_BYTES_MAX: Final = 512 << 20
+"""The largest is a snapshot that was fetched: some 100 bytes for each request of a retention, so ten minutes at 5,000 a
+second fit."""
+
 GONE: Final = b"\xff\xff\xff\xff"
 
 

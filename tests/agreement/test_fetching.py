@@ -5,11 +5,20 @@ from __future__ import annotations
 from itertools import pairwise
 
 from dropbeard.agreement.effects import CastVote, Effect, Report, Send
-from dropbeard.agreement.replica_state import ReplicaState
+from dropbeard.agreement.replica_state import ReplicaState, Transfer
+from dropbeard.agreement.snapshots import catch_up
 from dropbeard.types.blocks import LaneTip
-from dropbeard.types.ids import Digest, Height, LaneHeight, OwnerId, View
+from dropbeard.types.ids import NO_DIGEST, Digest, Height, LaneHeight, OwnerId, View
 from dropbeard.types.limits import FETCH_BATCHES_MAX
-from dropbeard.types.messages import BatchNotice, FetchBatches, FetchHeader, FetchPage, FetchViews, Status
+from dropbeard.types.messages import (
+    BatchNotice,
+    FetchBatches,
+    FetchHeader,
+    FetchPage,
+    FetchViews,
+    SnapshotNotice,
+    Status,
+)
 from dropbeard.types.statements import Notarize
 from tests.agreement.pieces import (
     GENESIS,
@@ -28,6 +37,7 @@ from tests.agreement.pieces import (
     replica,
     signed_batch,
     tell,
+    with_block,
 )
 
 RULES = GROUP.parameters
@@ -114,3 +124,10 @@ def test_a_starving_leader_is_sent_what_it_left_out_once_for_each_of_its_blocks(
     turns = [end_turn(state, wait_us + us) for us in range(3)]
     assert [Send(owner(0), BatchNotice(signed_batch(starved))) in turn for turn in turns] == [True, False, False]
     assert not any(isinstance(e, CastVote) and isinstance(e.vote, Notarize) for turn in turns for e in turn)
+
+
+def test_a_snapshot_that_blocks_brought_us_past_is_not_stood_on() -> None:
+    state, proposal = with_block()
+    state.transfer = Transfer(GENESIS, proposal.header, SnapshotNotice(Height(0), NO_DIGEST, b"", ()))
+    assert catch_up(state, state.chain.blocks[proposal.header.digest]) == []
+    assert state.transfer is None

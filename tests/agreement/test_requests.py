@@ -17,9 +17,10 @@ from dropbeard.agreement.events import (
     RequestCame,
 )
 from dropbeard.agreement.replica_state import ReplicaState
+from dropbeard.agreement.requests import ENDS_SLACK
 from dropbeard.types.group import FIRST_VERSION
 from dropbeard.types.ids import Digest, GroupId, LaneHeight, Nonce, RequestId, Signature, TimeUs, Version
-from dropbeard.types.lanes import LaneBatch, SignedUpdate
+from dropbeard.types.lanes import Attestation, LaneBatch, SignedUpdate
 from dropbeard.types.messages import Openings, Rejected, RejectReason, Reply
 from dropbeard.types.parameters import SECOND
 from dropbeard.types.requests import Request, salt_of
@@ -272,3 +273,42 @@ def test_a_quiet_lane_goes_on_with_empty_batches_until_it_may_carry_an_update() 
 def test_without_them_an_update_of_an_idle_group_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dropbeard.agreement.requests._update_waits", lambda state: False)
     assert lane_after_quiet_time(RULES.update_gap + 3) == []
+
+
+def agreed_without(state: ReplicaState, request: Request) -> None:
+    """A final block in which the other three answered it."""
+    rows = [Attestation(CLIENT, request.deadline, 0, request.body, Digest(bytes([i]) * 32)) for i in (0, 2, 3)]
+    made = [batch(i, [row]) for i, row in zip((0, 2, 3), rows, strict=True)]
+    feed(state, [came(b) for b in made])
+    proposal = first_block(state, 0, *made)
+    tell(state, 0, proposal)
+    end_turn(state)
+    tell(state, 0, certificate_of(notarize(proposal.header)))
+    tell(state, 0, certificate_of(finalize(proposal.header), (0, 2, 3)))
+    end_turn(state)
+
+
+def runs(effects: list[Effect]) -> int:
+    return sum(isinstance(effect, Infer) for effect in effects)
+
+
+def test_a_retry_runs_what_was_agreed_without_us_again_also_after_the_engine_died_over_it() -> None:
+    state, request = ready(), asked().request
+    feed(state, [asked(), AnswersCame(FIRST_VERSION, ((request.id, OUTPUT),))])
+    end_turn(state)
+    agreed_without(state, request)
+    state.own_model = replace(state.own_model, version=Version(2))
+    back = EngineIsReady(Version(2), state.own_model.model, 8)
+    assert runs(feed(state, [back, asked()])) == 1
+    feed(state, [EngineWasLost()])
+    end_turn(state)
+    assert runs(feed(state, [back, asked()])) == 1
+
+
+def test_what_the_engine_refuses_leaves_nothing_that_grows() -> None:
+    state = ready()
+    for nonce in range(3 * ENDS_SLACK):
+        feed(state, [asked(nonce), InferenceFailed(asked(nonce).request.id, RejectReason.BUSY, "")])
+    assert len(state.ends) <= ENDS_SLACK + 1
+    feed(state, [asked()])
+    assert (asked().request.deadline, asked().request.id) in state.ends

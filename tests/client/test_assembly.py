@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from dropbeard.client.assembly import Assembler
+from dropbeard.client.assembly import BLOCKS_KEPT, PROOFS_KEPT, Assembler
+from dropbeard.simulator.keys import make_keys
 from dropbeard.types.certificates import decode_certificate
-from dropbeard.types.ids import ClientKey, Digest, OwnerId, RequestId, Signature
+from dropbeard.types.ids import ClientKey, Digest, OwnerId, RequestId, Signature, TimeUs
 from dropbeard.types.messages import Reply
+from dropbeard.types.statements import Finalize
 from dropbeard.verification.certificate import verify
-from tests.client.recorded import Recorded, recorded
+from tests.client.recorded import CALM, Recorded, recorded
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +145,30 @@ def test_a_request_that_was_stopped_is_forgotten(told: Recorded) -> None:
     assembler = gathering(told, request)
     assembler.stop(request)
     assert all(assembler.on_reply(reply) == [] for reply in replies_for(told, request))
+
+
+def headers_of_a_liar(told: Recorded, reply: Reply, count: int) -> Iterator[Reply]:
+    """The same block under so many headers that only owner 3 signed, each with our entry in it."""
+    key = make_keys(CALM).keys[3]
+    for number in range(count):
+        header = replace(reply.headers[-1], time=TimeUs(number))
+        vote = Finalize(told.group.id, told.group.epoch, header.view, header.digest)
+        yield replace(reply, headers=(header,), signatures=((OwnerId(3), Signature(key.sign(vote.encode()))),))
+
+
+def test_a_liar_that_signs_thousands_of_headers_drives_out_no_block_and_fills_no_memory(told: Recorded) -> None:
+    request = told.agreed[0]
+    assembler = gathering(told, request)
+    give_openings(assembler, told, request)
+    lone = [reply for reply in replies_for(told, request) if len(reply.signatures) == 1 and len(reply.headers) == 1]
+    top = lone[0].headers[0]
+    honest = {r.signatures[0][0]: r for r in lone if r.headers[0] == top and r.signatures[0][0] != 3}
+    assert len(honest) == told.group.quorum
+    first, *others = honest.values()
+    assembler.on_reply(first)
+    for bogus in headers_of_a_liar(told, first, BLOCKS_KEPT):
+        assert assembler.on_reply(bogus) == [request]
+    assert len(assembler.open[request].bases) <= PROOFS_KEPT
+    for reply in others:
+        assembler.on_reply(reply)
+    assert assembler.certificate(request, all_owners=False) is not None

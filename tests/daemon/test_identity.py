@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from dropbeard.agreement.events import Now
 from dropbeard.agreement.replica_state import new_replica
-from dropbeard.daemon.epoch_files import read_epochs, write_epochs
+from dropbeard.daemon.epoch_files import EpochsFile, read_epochs, write_epochs
 from dropbeard.daemon.identity import Keys, identify
 from dropbeard.daemon.wiring import EpochKeys
 from dropbeard.errors import ConfigInvalid, KeyInvalid, StorageFailed
@@ -76,3 +77,19 @@ def test_a_state_directory_keeps_how_its_epochs_ended_and_damage_is_named(tmp_pa
     (tmp_path / "successions").write_bytes(b"damaged")
     with pytest.raises(StorageFailed, match="remove .*successions, the node makes it anew"):
         read_epochs(genesis, tmp_path)
+
+
+def test_epochs_that_found_no_room_on_the_disk_are_written_once_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    kept = EpochsFile(WORLD.keys.group, tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        kept.keep(SUCCESSIONS)
+        assert not kept.settle()
+    assert read_epochs(WORLD.keys.group, tmp_path)[1] == []
+    assert kept.settle()
+    assert read_epochs(WORLD.keys.group, tmp_path)[1] == SUCCESSIONS

@@ -94,7 +94,7 @@ def test_a_mutant_whose_checkpoint_forgets_open_promises_is_caught(monkeypatch: 
 
 
 def test_a_mutant_that_shows_nothing_of_what_a_checkpoint_stands_for_is_caught(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(resuming, "shelve", lambda state, rows, served, roots: None)
+    monkeypatch.setattr(resuming, "shelve", lambda state, rows, served, roots, read: None)
     caught_by(["unobtainable"], seeds=SEEDS, **OFTEN)
 
 
