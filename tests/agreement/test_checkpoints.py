@@ -20,5 +20,5 @@ def test_none_is_taken_after_a_start_before_a_quorum_said_where_it_stands() -> N
     assert snapshot_block(state) is not None
     assert not is_due(state, under_way)
     height = state.chain.final.header.height
-    state.peer_heights.update({peer: height for peer in state.peers[: state.group.quorum - 1]})
+    state.peer_heights.update(dict.fromkeys(state.peers[: state.group.quorum - 1], height))
     assert is_due(state, under_way)
