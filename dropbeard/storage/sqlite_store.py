@@ -14,7 +14,7 @@ from dropbeard.errors import DiskFull, StorageFailed
 from dropbeard.storage.mark import MENDING, Mark, sync_directory
 from dropbeard.storage.stores import PEEK_BYTES, Change
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 BUSY_TIMEOUT_S: Final = 1.0
 GIVEN_BACK_PAGES: Final = 256
 """Free pages of 4 KiB that one call gives back to the file system: some milliseconds."""
